@@ -1,0 +1,7 @@
+/**
+ * The packages that the library needs, by full specifier: a module that was loaded by URL has no import map.
+ *
+ * @module
+ */
+
+export { unzipSync, zipSync } from "npm:fflate@0.8.3";
