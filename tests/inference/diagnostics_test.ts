@@ -55,10 +55,11 @@ Deno.test("diagnose() of constant chains claims nothing", () => {
   });
 });
 
-Deno.test("rHat() is infinite for chains stuck at different values, and they are worth less than one draw each", () => {
+Deno.test("rHat() is infinite for chains stuck at different values, and they are worth one draw each", () => {
   const stuck = [new Float64Array(100).fill(1), new Float64Array(100).fill(2)];
   assertEquals(rHat(stuck), Infinity);
-  assert(essBulk(stuck) <= 2 && essBulk(stuck) > 0);
+  // Every ρ is 1, so over halves of 50 draws τ = 2·50 − 1.
+  assertAlmostEquals(essBulk(stuck), 200 / 99, 1e-12);
 });
 
 Deno.test("essBulk() of antithetic chains exceeds the number of draws, up to n·log₁₀ n", () => {
