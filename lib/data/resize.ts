@@ -1,0 +1,119 @@
+/**
+ * Bilinear resizing with antialiasing: Pillow's, which torchvision applies to images that are not tensors.
+ *
+ * Each output pixel is a weighted mean over a triangle whose half-width is the larger of one input pixel and the scale.
+ * As in Pillow, the horizontal pass rounds to bytes before the vertical one and weights are fixed-point with 22 bits, so
+ * that results agree to the last bit.
+ *
+ * @module
+ */
+
+/** A rectangle of pixels. */
+export interface Box {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** 8-bit RGB pixels, row-major, interleaved. */
+export interface RgbImage {
+  readonly width: number;
+  readonly height: number;
+  /** `[height, width, 3]` */
+  readonly rgb: Uint8Array;
+}
+
+const PRECISION = 22;
+const HALF = 1 << (PRECISION - 1);
+
+/** For each output position: the first input position and its weights. */
+interface Weights {
+  readonly taps: number;
+  readonly first: Int32Array;
+  readonly count: Int32Array;
+  /** `[output, taps]`, fixed-point */
+  readonly values: Int32Array;
+}
+
+/**
+ * Resizes the part of an image inside `box` (default all of it) to `width` x `height`.
+ *
+ * @param out where the `height * width * 3` bytes go, from `offset`; a new array unless given
+ */
+export function resizeBilinear(
+  image: RgbImage,
+  width: number,
+  height: number,
+  { box, out = new Uint8Array(width * height * 3), offset = 0 }: { box?: Box; out?: Uint8Array; offset?: number } = {},
+): Uint8Array {
+  const { left, top, width: fromWidth, height: fromHeight } = box ?? { left: 0, top: 0, ...image };
+  const columns = new Uint8Array(fromHeight * width * 3);
+  resizeRows(image, { left, top, width: fromWidth, height: fromHeight }, triangleWeights(fromWidth, width), columns);
+  resizeColumns(columns, width * 3, triangleWeights(fromHeight, height), out, offset);
+  return out;
+}
+
+function triangleWeights(from: number, to: number): Weights {
+  const scale = from / to;
+  const support = Math.max(scale, 1);
+  const taps = Math.ceil(support) * 2 + 1;
+  const first = new Int32Array(to), count = new Int32Array(to), values = new Int32Array(to * taps);
+  const triangle = new Float64Array(taps);
+  for (let index = 0; index < to; index++) {
+    const centre = (index + 0.5) * scale;
+    const start = Math.max(0, Math.trunc(centre - support + 0.5));
+    const end = Math.min(from, Math.trunc(centre + support + 0.5));
+    let sum = 0;
+    for (let tap = 0; tap < end - start; tap++) {
+      triangle[tap] = Math.max(0, 1 - Math.abs((start + tap - centre + 0.5) / support));
+      sum += triangle[tap];
+    }
+    first[index] = start;
+    count[index] = end - start;
+    for (let tap = 0; tap < end - start; tap++) {
+      values[index * taps + tap] = Math.floor(triangle[tap] / sum * (1 << PRECISION) + 0.5);
+    }
+  }
+  return { taps, first, count, values };
+}
+
+function resizeRows({ width, rgb }: RgbImage, box: Box, weights: Weights, out: Uint8Array): void {
+  const { taps, first, count, values } = weights;
+  let target = 0;
+  for (let row = 0; row < box.height; row++) {
+    const start = ((box.top + row) * width + box.left) * 3;
+    for (let index = 0; index < first.length; index++) {
+      let red = HALF, green = HALF, blue = HALF, from = start + first[index] * 3;
+      for (let tap = index * taps, end = tap + count[index]; tap < end; tap++, from += 3) {
+        const weight = values[tap];
+        red += rgb[from] * weight;
+        green += rgb[from + 1] * weight;
+        blue += rgb[from + 2] * weight;
+      }
+      out[target++] = clip(red);
+      out[target++] = clip(green);
+      out[target++] = clip(blue);
+    }
+  }
+}
+
+function resizeColumns(columns: Uint8Array, stride: number, weights: Weights, out: Uint8Array, offset: number): void {
+  const { taps, first, count, values } = weights;
+  for (let index = 0, target = offset; index < first.length; index++) {
+    const start = first[index] * stride;
+    for (let column = 0; column < stride; column++) {
+      let sum = HALF, from = start + column;
+      for (let tap = index * taps, end = tap + count[index]; tap < end; tap++, from += stride) {
+        sum += columns[from] * values[tap];
+      }
+      out[target++] = clip(sum);
+    }
+  }
+}
+
+/** Fixed point to a byte. Rounded weights may sum to slightly more than one, hence the upper bound. */
+function clip(value: number): number {
+  const byte = value >> PRECISION;
+  return byte > 255 ? 255 : byte;
+}
