@@ -4,4 +4,5 @@
  * @module
  */
 
-export { unzipSync, zipSync } from "npm:fflate@0.8.3";
+export { inflateSync, unzipSync, zipSync } from "npm:fflate@0.8.3";
+export { default as onnxProto } from "npm:onnx-proto@8.0.1";

@@ -1,0 +1,29 @@
+/**
+ * Says in every error what was being read.
+ *
+ * @module
+ */
+
+import { FormatError } from "../errors.ts";
+
+/** The result of `read`; a `FormatError` from it is thrown again with `attempt` ahead of its message. */
+export function during<T>(attempt: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof FormatError) throw new FormatError(`${attempt}: ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
+/**
+ * The result of `decode`, a call into code that is not ours: whatever it throws on bad bytes is a `FormatError` that
+ * begins with `problem`.
+ */
+export function foreign<T>(problem: string, decode: () => T): T {
+  try {
+    return decode();
+  } catch (error) {
+    throw new FormatError(`${problem} (${error instanceof Error ? error.message : String(error)})`, { cause: error });
+  }
+}
