@@ -48,9 +48,10 @@ interface Line {
   readonly points: CurvePoint[];
 }
 
-const WIDTH = 640, HEIGHT = 340;
+const WIDTH = 760, HEIGHT = 360;
 const LEFT = 58, TOP = 12, BOTTOM = HEIGHT - 46;
-const LABEL_HEIGHT = 16, LONGEST_LABEL = 28, CHARACTER = 6.4;
+const LABEL_HEIGHT = 16, LONGEST_LABEL = 32, CHARACTER = 6.6;
+const MOST_MARKS = 16;
 
 /**
  * A line chart as an SVG element.
@@ -122,7 +123,7 @@ function vertical(lines: readonly Line[]): { y: Scale; ticks: Tick[] } {
   let high = Math.max(...points.map((point) => point.mean + spread(point)));
   if (low === high) [low, high] = [low - (Math.abs(low) || 1) / 10, high + (Math.abs(high) || 1) / 10];
   // Out to the ticks around the data, so that the top and the bottom of the axis have numbers.
-  const [first, second] = linearTicks(low - (high - low), high + (high - low), 15);
+  const [first, second] = linearTicks(low - (high - low), high + (high - low), 18);
   const step = second.value - first.value;
   const from = Math.floor(low / step + 1e-9) * step, to = Math.ceil(high / step - 1e-9) * step;
   return { y: linearScale(from, to, BOTTOM, TOP), ticks: linearTicks(from, to, Math.round((to - from) / step)) };
@@ -150,8 +151,9 @@ function band({ style, points }: Line, x: Scale, y: Scale): Markup | undefined {
 
 function stroke({ name, style, points }: Line, x: Scale, y: Scale): Markup {
   const path = points.map((point) => `${x(point.x).toFixed(2)},${y(point.mean).toFixed(2)}`).join(" ");
+  const marked = points.length <= MOST_MARKS ? points : points.slice(-1);
   return markup`<g class="${seriesClass(style)}"><polyline class="line" points="${path}"/>
-${points.map((point) => mark(style, x(point.x), y(point.mean), `${name}: ${phrase(point)}`))}</g>
+${marked.map((point) => mark(style, x(point.x), y(point.mean), `${name}: ${phrase(point)}`))}</g>
 `;
 }
 

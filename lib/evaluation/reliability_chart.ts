@@ -8,10 +8,10 @@ import { expectedCalibrationError, type ReliabilityBin } from "./calibration.ts"
 import { type Markup, markup } from "./markup.ts";
 import { drawing, formatNumber, linearScale, linearTicks, seriesClass } from "./svg.ts";
 
-const WIDTH = 270;
-const LEFT = 40, RIGHT = 262;
+const WIDTH = 220;
+const LEFT = 42, RIGHT = 214;
 const TOP = 8, BOTTOM = TOP + RIGHT - LEFT;
-const COUNTS_TOP = BOTTOM + 12, COUNTS_BOTTOM = COUNTS_TOP + 40;
+const COUNTS_TOP = BOTTOM + 12, COUNTS_BOTTOM = COUNTS_TOP + 36;
 const HEIGHT = COUNTS_BOTTOM + 38;
 
 /**
@@ -58,7 +58,7 @@ ${
 <text class="tick end" x="${LEFT - 7}" y="${COUNTS_TOP + 8}">${formatNumber(most)}</text>
 <text class="tick end" x="${LEFT - 7}" y="${COUNTS_BOTTOM + 1}">0</text>
 <text class="label middle" x="${(LEFT + RIGHT) / 2}" y="${HEIGHT - 4}">confidence</text>
-<text class="label middle" transform="translate(10 ${(TOP + BOTTOM) / 2}) rotate(-90)">accuracy</text>`,
+<text class="label middle" transform="translate(8 ${(TOP + BOTTOM) / 2}) rotate(-90)">accuracy</text>`,
   );
 }
 
