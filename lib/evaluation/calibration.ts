@@ -39,7 +39,11 @@ export class CalibrationBins {
   readonly #confidence: Float64Array;
   readonly #correct: Float64Array;
 
-  /** @param bins number of equal-width bins, at least 1 */
+  /**
+   * Empty bins.
+   *
+   * @param bins number of equal-width bins, at least 1
+   */
   constructor(bins: number = DEFAULT_BINS) {
     if (!Number.isInteger(bins) || bins < 1) {
       throw new RangeError(`Cannot sort confidences into ${bins} bins: a whole number of at least 1 is required`);

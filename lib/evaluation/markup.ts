@@ -4,12 +4,16 @@
  * @module
  */
 
-/** Text that is markup already; only {@linkcode markup} makes it, so that nothing unescaped can become it. */
+/** Text that is markup already: what {@linkcode markup} returns, or a constant of ours such as a style sheet. */
 export class Markup {
   /** The markup. */
   readonly text: string;
 
-  /** @param text well-formed markup */
+  /**
+   * Takes text as it is.
+   *
+   * @param text well-formed markup
+   */
   constructor(text: string) {
     this.text = text;
   }

@@ -117,7 +117,12 @@ export class MetricsAccumulator {
   #mutualInformation = 0;
   #withMutualInformation = 0;
 
-  /** @param bins number of bins of the calibration error */
+  /**
+   * An empty set.
+   *
+   * @param classes number of classes, at least 2
+   * @param bins number of bins of the calibration error
+   */
   constructor(classes: number, bins: number = DEFAULT_BINS) {
     rowCount([], classes);
     this.classes = classes;

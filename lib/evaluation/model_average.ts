@@ -26,6 +26,8 @@ export class ModelAverage {
   #members = 0;
 
   /**
+   * An average without members.
+   *
    * @param n number of examples, at least 1
    * @param classes number of classes, at least 2
    */

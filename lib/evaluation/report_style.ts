@@ -11,12 +11,12 @@
 export const REPORT_STYLE = `
 :root {
   color-scheme: light dark;
-  --ground: #ffffff; --ink: #1a1c20; --soft: #5c626b; --rule: #c9cdd3; --grid: #e8eaed; --panel: #f6f7f8;
+  --ground: #ffffff; --ink: #1a1c20; --soft: #5c626b; --rule: #c9cdd3; --grid: #e8eaed;
   --s0: #0068a8; --s1: #c44f00; --s2: #00805c; --s3: #a8538a; --s4: #8f6a00; --s5: #2b8cc4; --s6: #6b7280; --s7: #7a4fc0;
 }
 @media (prefers-color-scheme: dark) {
   :root {
-    --ground: #14161a; --ink: #e6e8eb; --soft: #9aa1ab; --rule: #3d424a; --grid: #262a30; --panel: #1c1f24;
+    --ground: #14161a; --ink: #e6e8eb; --soft: #9aa1ab; --rule: #3d424a; --grid: #262a30;
     --s0: #56a8e0; --s1: #f08a4b; --s2: #3cbf95; --s3: #dd8fc0; --s4: #e0b03a; --s5: #8ccdf5; --s6: #a3a9b4; --s7: #b497f0;
   }
 }

@@ -33,12 +33,19 @@ Deno.test("ModelAverage of one member is that member", () => {
 });
 
 Deno.test("ModelAverage warns of members that agree too closely, and only then", () => {
-  const average = new ModelAverage(labels.length, classes);
-  average.add(logits[0]);
-  average.add(logits[0].map((value) => value + 1e-4 * Math.sin(value)));
-  assertStringIncludes(average.warning()!, "The 2 posterior samples predict nearly the same");
-  average.add(logits[1]);
-  assertEquals(average.warning(), undefined);
+  // Mutual information grows with the square of a small difference: these two are on both sides of 1e-6 nats.
+  const pair = (difference: number) => {
+    const average = new ModelAverage(labels.length, classes);
+    average.add(logits[0]);
+    average.add(logits[0].map((value) => value + difference * Math.sin(value)));
+    const mean = average.mutualInformation().reduce((sum, value) => sum + value, 0) / labels.length;
+    return { mean, warning: average.warning() };
+  };
+  const alike = pair(4e-3), different = pair(2e-2);
+  assert(alike.mean > 1e-7 && alike.mean < 1e-6, `${alike.mean}`);
+  assertStringIncludes(alike.warning!, "The 2 posterior samples predict nearly the same");
+  assert(different.mean > 1e-6 && different.mean < 1e-4, `${different.mean}`);
+  assertEquals(different.warning, undefined);
 });
 
 Deno.test("ModelAverage.agreement() counts examples on which any member differs", () => {

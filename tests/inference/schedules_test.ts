@@ -97,10 +97,13 @@ Deno.test("cyclical() always keeps as many samples as asked for, each after a st
 });
 
 Deno.test("cyclical() with whole products explores exactly β of a cycle", () => {
-  // 0.1 * 30 is 3.0000000000000004 only by rounding where it is so at all; 27 samples fill the other 27 steps.
-  const schedule = cyclical({ learningRate: 1, steps: 30, cycles: 1, samples: 27, exploration: 0.1 });
-  assertEquals(done(schedule), Array.from({ length: 27 }, (_, i) => i + 4));
-  assertEquals([2, 3].map(schedule.noise), [false, true]);
+  // 0.07 * 100 is 7.000000000000001: by rounding, 93 samples still fill the other 93 steps.
+  assert(0.07 * 100 > 7);
+  const schedule = cyclical({ learningRate: 1, steps: 100, cycles: 1, samples: 93, exploration: 0.07 });
+  assertEquals(done(schedule), Array.from({ length: 93 }, (_, i) => i + 8));
+  assertEquals([6, 7].map(schedule.noise), [false, true]);
+  // 2.7 + 3 * 8.1 is 26.999999999999996.
+  assertEquals(done(cyclical({ learningRate: 1, steps: 27, cycles: 1, samples: 3, exploration: 0.1 })), [10, 18, 27]);
 });
 
 Deno.test("constantSwag() takes a snapshot after `start` steps and every `interval` further ones", () => {
