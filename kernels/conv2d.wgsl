@@ -1,0 +1,169 @@
+// 2-D convolution as an implicit matrix product: output and input gradient.
+//
+// Rows are output positions, columns are output channels, the reduction runs over taps and input channels. One
+// workgroup is one subgroup of S lanes and owns MR rows and S * NV * NR columns. Lanes lie along the columns; for the
+// operand they all need (the activations) each lane loads a different piece and broadcasts it, because loads, not
+// arithmetic, bound a CPU adapter. KL lanes lie along the reduction, AV channels each, so that one load instruction
+// fetches S / KL rows of KL * AV channels.
+//
+// Activations [N, H, W, C]; weights [KH, KW, CK, CNT] (output) or transposed to [KH, KW, COUT / G, CIN] (gradient).
+// INPUT_GRADIENT == 1: rows are input positions of one residue class modulo the stride, so that only the taps that
+// meet the class are visited and no zeros are inserted.
+
+#if NV == 4
+alias Columns = vec4<f32>;
+#else
+#if NV == 2
+alias Columns = vec2<f32>;
+#else
+alias Columns = f32;
+#end
+#end
+#if AV == 4
+alias Channels = vec4<f32>;
+#else
+alias Channels = f32;
+#end
+
+@group(0) @binding(0) var<storage, read_write> source: array<Channels>;
+@group(0) @binding(1) var<storage, read_write> weight: array<Columns>;
+@group(0) @binding(2) var<storage, read_write> output: array<Columns>;
+#if BIAS
+@group(0) @binding(3) var<storage, read_write> bias: array<Columns>;
+#end
+
+#if !SUBGROUPS
+var<workgroup> shared_channels: array<Channels, $(S * (MR / (S / KL)))>;
+#end
+
+@compute @workgroup_size(S)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row_block = group.y * GRID_X + group.x;
+  if (row_block >= ROW_BLOCKS) { return; }
+  let first_row = row_block * MR;
+  let column_block = group.z % COLUMN_BLOCKS;
+  let channel_group = (group.z / COLUMN_BLOCKS) % G;
+#for r in 0..NR
+  let column_in_group$r = ((column_block * NR + $r) * S + lane) * NV;
+  let column_valid$r = column_in_group$r < CN;
+  let column$r = (channel_group * CN + select(0u, column_in_group$r, column_valid$r)) / NV;
+#end
+#if INPUT_GRADIENT
+  let residue = group.z / (COLUMN_BLOCKS * G);
+  let residue_h = i32(residue / STRIDE);
+  let residue_w = i32(residue % STRIDE);
+#end
+  let channel = (channel_group * CK) / AV + lane % KL;
+
+#for i in 0..MR
+#for r in 0..NR
+  var sum$(i * NR + r) = Columns(0.0);
+#end
+#end
+#for j in 0..(MR / (S / KL))
+  let row$j = min(first_row + $j * (S / KL) + lane / KL, ROWS - 1u);
+  let image$j = (row$j / (ROWS_H * ROWS_W)) * (SOURCE_H * SOURCE_W);
+  let base_h$j = i32(((row$j / ROWS_W) % ROWS_H) * ROW_STRIDE);
+  let base_w$j = i32((row$j % ROWS_W) * ROW_STRIDE);
+#end
+
+  for (var kh = 0u; kh < KH; kh++) {
+#if INPUT_GRADIENT
+    let numerator_h = residue_h + i32(PAD) - i32(kh * DILATION);
+    if ((numerator_h + i32(KH * DILATION * STRIDE)) % i32(STRIDE) != 0) { continue; }
+    let shift_h = numerator_h / i32(STRIDE);
+#else
+    let shift_h = i32(kh * DILATION) - i32(PAD);
+#end
+    for (var kw = 0u; kw < KW; kw++) {
+#if INPUT_GRADIENT
+      let numerator_w = residue_w + i32(PAD) - i32(kw * DILATION);
+      if ((numerator_w + i32(KW * DILATION * STRIDE)) % i32(STRIDE) != 0) { continue; }
+      let shift_w = numerator_w / i32(STRIDE);
+#else
+      let shift_w = i32(kw * DILATION) - i32(PAD);
+#end
+#for j in 0..(MR / (S / KL))
+      let h$j = base_h$j + shift_h;
+      let w$j = base_w$j + shift_w;
+      let inside$j = u32(h$j) < SOURCE_H && u32(w$j) < SOURCE_W;
+      let address$j = select(0u, (image$j + u32(h$j) * SOURCE_W + u32(w$j)) * (CKT / AV), inside$j) + channel;
+#end
+      var weight_row = (kh * KW + kw) * CK * (CNT / NV);
+#if CK > KL * AV
+      for (var chunk = 0u; chunk < CK / AV; chunk += KL) {
+#else
+      {
+        let chunk = 0u;
+#end
+#for j in 0..(MR / (S / KL))
+        let a$j = select(Channels(0.0), source[address$j + chunk], inside$j);
+#end
+#if !SUBGROUPS
+        workgroupBarrier();
+#for j in 0..(MR / (S / KL))
+        shared_channels[$j * S + lane] = a$j;
+#end
+        workgroupBarrier();
+#end
+#for u in 0..(KL * AV)
+        {
+#for r in 0..NR
+          let b$r = weight[weight_row + $u * (CNT / NV) + column$r];
+#end
+#for i in 0..MR
+          {
+#if SUBGROUPS
+#if AV == 4
+            let a = subgroupBroadcast(a$(i / (S / KL))[$(u % AV)], $((i % (S / KL)) * KL + u / AV)u);
+#else
+            let a = subgroupBroadcast(a$(i / (S / KL)), $((i % (S / KL)) * KL + u)u);
+#end
+#else
+#if AV == 4
+            let a = shared_channels[$((i / (S / KL)) * S + (i % (S / KL)) * KL + u / AV)][$(u % AV)];
+#else
+            let a = shared_channels[$((i / (S / KL)) * S + (i % (S / KL)) * KL + u)];
+#end
+#end
+#for r in 0..NR
+            sum$(i * NR + r) += a * b$r;
+#end
+          }
+#end
+        }
+#end
+        weight_row += KL * AV * (CNT / NV);
+      }
+    }
+  }
+
+#for i in 0..MR
+  {
+    let row = first_row + $i;
+#if INPUT_GRADIENT
+    let h = ((row / ROWS_W) % ROWS_H) * STRIDE + u32(residue_h);
+    let w = (row % ROWS_W) * STRIDE + u32(residue_w);
+    let position = ((row / (ROWS_H * ROWS_W)) * OUTPUT_H + h) * OUTPUT_W + w;
+    let row_valid = row < ROWS && h < OUTPUT_H && w < OUTPUT_W;
+#else
+    let position = row;
+    let row_valid = row < ROWS;
+#end
+#for r in 0..NR
+    if (row_valid && column_valid$r) {
+      let index = position * (CNT / NV) + column$r;
+#if ACCUMULATE
+      output[index] += sum$(i * NR + r);
+#else
+#if BIAS
+      output[index] = sum$(i * NR + r) + bias[column$r];
+#else
+      output[index] = sum$(i * NR + r);
+#end
+#end
+    }
+#end
+  }
+#end
+}

@@ -1,0 +1,107 @@
+// Weight gradient of a 2-D convolution as an implicit matrix product that reduces over output positions.
+//
+// Rows are (tap, input channel), columns are output channels. One workgroup is one subgroup and owns one tap, MR input
+// channels, S * NV columns (times NR) and one of SPLITS ranges of positions; ranges are fixed by the shape, and
+// reduce_partials.wgsl adds them in order, so the result does not depend on timing.
+//
+// source [N, H, W, CKT]; d_output [N, OH, OW, CNT]; partial [SPLITS, KH, KW, CK, CNT].
+
+#if NV == 4
+alias Columns = vec4<f32>;
+#else
+#if NV == 2
+alias Columns = vec2<f32>;
+#else
+alias Columns = f32;
+#end
+#end
+#if AV == 4
+alias Channels = vec4<f32>;
+#else
+alias Channels = f32;
+#end
+
+@group(0) @binding(0) var<storage, read_write> source: array<Channels>;
+@group(0) @binding(1) var<storage, read_write> d_output: array<Columns>;
+@group(0) @binding(2) var<storage, read_write> partial: array<Columns>;
+
+#if !SUBGROUPS
+var<workgroup> shared_channels: array<Channels, $(S * (MR / AV))>;
+#end
+
+@compute @workgroup_size(S)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let tap = group.x % (KH * KW);
+  let channel_block = group.x / (KH * KW);
+  let split = group.y;
+  let column_block = group.z % COLUMN_BLOCKS;
+  let channel_group = group.z / COLUMN_BLOCKS;
+#for r in 0..NR
+  let column_in_group$r = ((column_block * NR + $r) * S + lane) * NV;
+  let column_valid$r = column_in_group$r < CN;
+  let column$r = (channel_group * CN + select(0u, column_in_group$r, column_valid$r)) / NV;
+#end
+  let shift_h = i32((tap / KW) * DILATION) - i32(PAD);
+  let shift_w = i32((tap % KW) * DILATION) - i32(PAD);
+  let channel = (channel_group * CK + channel_block * MR) / AV;
+  let last = min((split + 1u) * SPLIT_ROWS, ROWS);
+
+#for i in 0..MR
+#for r in 0..NR
+  var sum$(i * NR + r) = Columns(0.0);
+#end
+#end
+  for (var first = split * SPLIT_ROWS; first < last; first += S) {
+    let row = first + lane;
+    let h = i32(((row / OUTPUT_W) % OUTPUT_H) * STRIDE) + shift_h;
+    let w = i32((row % OUTPUT_W) * STRIDE) + shift_w;
+    let inside = row < last && u32(h) < SOURCE_H && u32(w) < SOURCE_W;
+    let position = ((row / (OUTPUT_H * OUTPUT_W)) * SOURCE_H + u32(h)) * SOURCE_W + u32(w);
+    let address = select(0u, position * (CKT / AV), inside) + channel;
+#for j in 0..(MR / AV)
+    let a$j = select(Channels(0.0), source[address + $j], inside);
+#end
+#if !SUBGROUPS
+    workgroupBarrier();
+#for j in 0..(MR / AV)
+    shared_channels[$j * S + lane] = a$j;
+#end
+    workgroupBarrier();
+#end
+#for u in 0..S
+    {
+      let position_of_b = min(first + $u, ROWS - 1u) * (CNT / NV);
+#for r in 0..NR
+      let b$r = d_output[position_of_b + column$r];
+#end
+#for i in 0..MR
+      {
+#if SUBGROUPS
+#if AV == 4
+        let a = subgroupBroadcast(a$(i / AV)[$(i % AV)], $(u)u);
+#else
+        let a = subgroupBroadcast(a$i, $(u)u);
+#end
+#else
+#if AV == 4
+        let a = shared_channels[$((i / AV) * S + u)][$(i % AV)];
+#else
+        let a = shared_channels[$(i * S + u)];
+#end
+#end
+#for r in 0..NR
+        sum$(i * NR + r) += a * b$r;
+#end
+      }
+#end
+    }
+#end
+  }
+
+  let first_row = (split * KH * KW + tap) * CK + channel_block * MR;
+#for i in 0..MR
+#for r in 0..NR
+  if (column_valid$r) { partial[(first_row + $i) * (CNT / NV) + column$r] = sum$(i * NR + r); }
+#end
+#end
+}

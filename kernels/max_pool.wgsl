@@ -1,0 +1,87 @@
+// Max pooling and its gradient. The forward pass stores, for every output, which tap of the window won (the first in
+// row-major order among equals, as PyTorch), W taps to a word; the backward pass gathers, so it needs no atomics.
+//
+// input [N, H, W, C]; output, taps [N, OH, OW, C]. COUNT items of the output (forward) or of the input (backward).
+
+#if BACKWARD
+@group(0) @binding(0) var<storage, read_write> taps: array<u32>;
+@group(0) @binding(1) var<storage, read_write> d_output: array<Item>;
+@group(0) @binding(2) var<storage, read_write> d_input: array<Item>;
+#else
+@group(0) @binding(0) var<storage, read_write> input: array<Item>;
+@group(0) @binding(1) var<storage, read_write> output: array<Item>;
+@group(0) @binding(2) var<storage, read_write> taps: array<u32>;
+#end
+
+#if W == 4
+alias Taps = vec4<u32>;
+fn pack(taps: Taps) -> u32 { return taps.x | (taps.y << 8u) | (taps.z << 16u) | (taps.w << 24u); }
+fn unpack(word: u32) -> Taps { return (vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u); }
+#else
+alias Taps = u32;
+fn pack(taps: Taps) -> u32 { return taps; }
+fn unpack(word: u32) -> Taps { return word; }
+#end
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let first = first_item(group, lane);
+#for j in 0..ITEMS
+  {
+    let i = first + $(j * 64)u;
+    if (i < COUNT) {
+      let channel = i % (C / W);
+      let position = i / (C / W);
+#if BACKWARD
+      let h = (position / INPUT_W) % INPUT_H;
+      let w = position % INPUT_W;
+      let image = position / (INPUT_H * INPUT_W);
+      var sum = Item(0.0);
+      for (var kh = 0u; kh < KH; kh++) {
+        let top = i32(h + PAD) - i32(kh);
+        if (top < 0 || top % i32(STRIDE) != 0 || top / i32(STRIDE) >= i32(OUTPUT_H)) { continue; }
+        for (var kw = 0u; kw < KW; kw++) {
+          let left = i32(w + PAD) - i32(kw);
+          if (left < 0 || left % i32(STRIDE) != 0 || left / i32(STRIDE) >= i32(OUTPUT_W)) { continue; }
+          let window = (image * OUTPUT_H + u32(top) / STRIDE) * OUTPUT_W + u32(left) / STRIDE;
+          let at = window * (C / W) + channel;
+          sum += select(Item(0.0), d_output[at], unpack(taps[at]) == Taps(kh * KW + kw));
+        }
+      }
+#if ACCUMULATE
+      d_input[i] += sum;
+#else
+      d_input[i] = sum;
+#end
+#else
+      let top = i32(((position / OUTPUT_W) % OUTPUT_H) * STRIDE) - i32(PAD);
+      let left = i32((position % OUTPUT_W) * STRIDE) - i32(PAD);
+      let image = position / (OUTPUT_H * OUTPUT_W);
+      var best = Item(-3.4028234663852886e38);
+      var winner = Taps(0u);
+      var seen = false;
+      for (var kh = 0u; kh < KH; kh++) {
+        for (var kw = 0u; kw < KW; kw++) {
+          let h = top + i32(kh);
+          let w = left + i32(kw);
+          if (u32(h) < INPUT_H && u32(w) < INPUT_W) {
+            let value = input[((image * INPUT_H + u32(h)) * INPUT_W + u32(w)) * (C / W) + channel];
+            // A NaN wins and stays, as in PyTorch.
+            let wins = (value > best) | (value != value);
+            best = select(best, value, wins);
+            winner = select(winner, Taps(kh * KW + kw), wins);
+            if (!seen) {
+              best = value;
+              winner = Taps(kh * KW + kw);
+              seen = true;
+            }
+          }
+        }
+      }
+      output[i] = best;
+      taps[i] = pack(winner);
+#end
+    }
+  }
+#end
+}

@@ -1,0 +1,33 @@
+// Rectified linear unit: output = max(input, 0); d_input = d_output where output > 0, else 0.
+
+#if BACKWARD
+@group(0) @binding(0) var<storage, read_write> output: array<Item>;
+@group(0) @binding(1) var<storage, read_write> d_output: array<Item>;
+@group(0) @binding(2) var<storage, read_write> d_input: array<Item>;
+#else
+@group(0) @binding(0) var<storage, read_write> input: array<Item>;
+@group(0) @binding(1) var<storage, read_write> output: array<Item>;
+#end
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let first = first_item(group, lane);
+#for j in 0..ITEMS
+  {
+    let i = first + $(j * 64)u;
+    if (i < COUNT) {
+#if BACKWARD
+      let value = select(Item(0.0), d_output[i], output[i] > Item(0.0));
+#if ACCUMULATE
+      d_input[i] += value;
+#else
+      d_input[i] = value;
+#end
+#else
+      // Not max(): NaN must stay visible.
+      output[i] = select(input[i], Item(0.0), input[i] < Item(0.0));
+#end
+    }
+  }
+#end
+}

@@ -1,0 +1,264 @@
+/**
+ * The device: which adapter, with which limits, and what became of it.
+ *
+ * @module
+ */
+
+import { DeviceLostError, GpuValidationError, NoAdapterError, OutOfMemoryError } from "../errors.ts";
+
+/** What to open, and how. */
+export interface GpuOptions {
+  /** Which adapter to prefer where a machine has several; the default is the fast one. */
+  readonly powerPreference?: GPUPowerPreference;
+  /** Upper bound, in bytes, on one storage binding: to test sharding, or to live within another device's limit. */
+  readonly maxBindingBytes?: number;
+  /** Do without subgroup operations even where the device has them. */
+  readonly noSubgroups?: boolean;
+  /** Where to look for an adapter; the default is `navigator.gpu`. */
+  readonly api?: Pick<GPU, "requestAdapter">;
+}
+
+/** What the adapter says of itself. */
+export interface AdapterDescription {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly device: string;
+  readonly description: string;
+  /** A CPU that acts as a GPU: kernels are scheduled for wide vectors and few loads. */
+  readonly isCpu: boolean;
+}
+
+const RAISED_LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+] as const;
+
+/** Deno hides these features from `adapter.features` and accepts them all the same. */
+const WANTED_FEATURES: readonly GPUFeatureName[] = ["subgroups" as GPUFeatureName, "timestamp-query"];
+
+const NO_ADAPTER =
+  "Cannot open a WebGPU device: no adapter was found, and one is required. Install a Vulkan driver (on Debian or " +
+  "Ubuntu, for the CPU: apt-get install -y mesa-vulkan-drivers libvulkan1), then see `swagpu doctor`";
+
+/** An open device, the buffers on it and the first thing that went wrong. Dispose of it with {@linkcode Gpu.destroy}. */
+export class Gpu {
+  /** The WebGPU device. */
+  readonly device: GPUDevice;
+  /** What the adapter says of itself. */
+  readonly adapter: AdapterDescription;
+  /** Largest storage binding that may be used, in bytes. */
+  readonly maxBindingBytes: number;
+  /** Invocations per subgroup, or 0 where subgroup operations cannot be used. */
+  readonly subgroupSize: number;
+  #failure: Error | undefined;
+  #lost = false;
+  readonly #buffers = new Set<GPUBuffer>();
+  readonly #pipelines = new Map<string, GPUComputePipeline>();
+  readonly #layouts = new Map<number, GPUBindGroupLayout>();
+
+  /** @internal Use {@linkcode openGpu}. */
+  constructor(device: GPUDevice, adapter: AdapterDescription, subgroupSize: number, maxBindingBytes: number) {
+    this.device = device;
+    this.adapter = adapter;
+    this.subgroupSize = subgroupSize;
+    this.maxBindingBytes = maxBindingBytes;
+    device.addEventListener("uncapturederror", (event) => {
+      event.preventDefault();
+      this.#failure ??= namedError((event as GPUUncapturedErrorEvent).error);
+    });
+    device.lost.then((info) => {
+      if (this.#lost) return;
+      this.#failure = new DeviceLostError(
+        `Cannot use the device: it was lost (${info.reason ?? "unknown"}: ${
+          info.message || "no message"
+        }); a new one must be opened`,
+      );
+    });
+  }
+
+  /** Throws the first error that the device reported, if any. Errors arrive after the command: call it at each read. */
+  check(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Number and bytes of the buffers that are alive. */
+  get live(): { readonly count: number; readonly bytes: number } {
+    let bytes = 0;
+    for (const buffer of this.#buffers) bytes += buffer.size;
+    return { count: this.#buffers.size, bytes };
+  }
+
+  /** A zeroed buffer of at least 4 bytes. */
+  createBuffer(label: string, bytes: number, usage: GPUBufferUsageFlags = STORAGE): GPUBuffer {
+    const limit = this.device.limits.maxBufferSize;
+    if (bytes > limit) {
+      throw new OutOfMemoryError(
+        `Cannot create buffer ${label} of ${bytes} bytes: the device's limit is ${limit} bytes`,
+      );
+    }
+    const buffer = this.device.createBuffer({ label, size: Math.max(4, Math.ceil(bytes / 4) * 4), usage });
+    this.#buffers.add(buffer);
+    return buffer;
+  }
+
+  /** Frees a buffer at once: garbage collection never sees device memory. */
+  destroyBuffer(buffer: GPUBuffer): void {
+    this.#buffers.delete(buffer);
+    buffer.destroy();
+  }
+
+  /** The layout of `count` storage buffers, all writable: see ARCHITECTURE.md, "One access mode". */
+  bindGroupLayout(count: number): GPUBindGroupLayout {
+    let layout = this.#layouts.get(count);
+    if (layout === undefined) {
+      layout = this.device.createBindGroupLayout({
+        label: `${count} storage buffers`,
+        entries: Array.from({ length: count }, (_, binding) => ({
+          binding,
+          visibility: GPUShaderStage.COMPUTE,
+          buffer: { type: "storage" as const },
+        })),
+      });
+      this.#layouts.set(count, layout);
+    }
+    return layout;
+  }
+
+  /** A compute pipeline, made once per source, entry point and number of bindings. */
+  async pipeline(label: string, code: string, bindings: number, entryPoint = "main"): Promise<GPUComputePipeline> {
+    const key = `${bindings}:${entryPoint}:${code}`;
+    let pipeline = this.#pipelines.get(key);
+    if (pipeline === undefined) {
+      this.device.pushErrorScope("validation");
+      const module = this.device.createShaderModule({ label, code });
+      pipeline = this.device.createComputePipeline({
+        label,
+        layout: this.device.createPipelineLayout({ label, bindGroupLayouts: [this.bindGroupLayout(bindings)] }),
+        compute: { module, entryPoint },
+      });
+      const error = await this.device.popErrorScope();
+      if (error !== null) throw new GpuValidationError(`Cannot build kernel ${label}: ${error.message}`);
+      this.#pipelines.set(key, pipeline);
+    }
+    return pipeline;
+  }
+
+  /** Copies bytes out of a buffer. Waits until the device has done all that was submitted. */
+  async read(buffer: GPUBuffer, offset = 0, bytes: number = buffer.size - offset): Promise<ArrayBuffer> {
+    this.check();
+    const staging = this.createBuffer(
+      `read of ${buffer.label}`,
+      bytes,
+      GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    );
+    try {
+      const encoder = this.device.createCommandEncoder({ label: `read of ${buffer.label}` });
+      encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
+      this.device.queue.submit([encoder.finish()]);
+      await this.map(staging);
+      const copy = staging.getMappedRange().slice(0);
+      staging.unmap();
+      this.check();
+      return copy;
+    } finally {
+      this.destroyBuffer(staging);
+    }
+  }
+
+  /** Maps a staging buffer for reading; a device that failed meanwhile is named. */
+  async map(staging: GPUBuffer): Promise<void> {
+    try {
+      await staging.mapAsync(GPUMapMode.READ);
+    } catch (cause) {
+      this.check();
+      throw new DeviceLostError(`Cannot read ${staging.label}: ${(cause as Error).message}`, { cause });
+    }
+  }
+
+  /** Waits until the device has done all that was submitted, then throws what went wrong, if anything. */
+  async finish(): Promise<void> {
+    await this.device.queue.onSubmittedWorkDone();
+    this.check();
+  }
+
+  /** Frees every buffer and the device. */
+  destroy(): void {
+    this.#lost = true;
+    for (const buffer of this.#buffers) buffer.destroy();
+    this.#buffers.clear();
+    this.device.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.destroy();
+  }
+}
+
+/** Usage of a buffer that kernels bind and the host writes and copies. */
+export const STORAGE: GPUBufferUsageFlags = 0x80 | 0x8 | 0x4;
+
+function namedError(error: GPUError): Error {
+  const kind = error.constructor.name;
+  return kind === "GPUOutOfMemoryError"
+    ? new OutOfMemoryError(`Cannot go on: the device is out of memory (${error.message}); use a smaller batch`)
+    : new GpuValidationError(`Cannot go on: the device refused a command (${error.message})`);
+}
+
+/** The features among those wanted that this adapter grants, found by asking: Deno does not list them all. */
+async function requestDevice(
+  adapter: GPUAdapter,
+  wanted: readonly GPUFeatureName[],
+  maxBindingBytes?: number,
+): Promise<GPUDevice> {
+  const requiredLimits: Record<string, number> = {};
+  for (const limit of RAISED_LIMITS) requiredLimits[limit] = adapter.limits[limit];
+  if (maxBindingBytes !== undefined) {
+    requiredLimits.maxStorageBufferBindingSize = Math.min(maxBindingBytes, adapter.limits.maxStorageBufferBindingSize);
+  }
+  try {
+    return await adapter.requestDevice({ label: "swagpu", requiredFeatures: [...wanted], requiredLimits });
+  } catch (cause) {
+    if (wanted.length === 0) {
+      throw new NoAdapterError(`Cannot open the adapter: ${(cause as Error).message}`, { cause });
+    }
+    return await requestDevice(adapter, wanted.slice(1), maxBindingBytes);
+  }
+}
+
+/**
+ * Opens a device with every limit raised to what the adapter allows.
+ *
+ * @throws NoAdapterError where there is no adapter; its message names the remedy
+ */
+export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
+  const api = options.api ?? globalThis.navigator?.gpu;
+  const adapter = await api?.requestAdapter({ powerPreference: options.powerPreference ?? "high-performance" }) ?? null;
+  if (adapter === null) throw new NoAdapterError(NO_ADAPTER);
+  const wanted = options.noSubgroups ? WANTED_FEATURES.slice(1) : WANTED_FEATURES;
+  const device = await requestDevice(adapter, wanted, options.maxBindingBytes);
+  const info = adapter.info as GPUAdapterInfo & {
+    subgroupMinSize?: number;
+    subgroupMaxSize?: number;
+    isFallbackAdapter?: boolean;
+  };
+  const description = {
+    vendor: info.vendor,
+    architecture: info.architecture,
+    device: info.device,
+    description: info.description,
+    isCpu: info.isFallbackAdapter === true ||
+      /llvmpipe|lavapipe|swiftshader/i.test(`${info.device} ${info.description}`),
+  };
+  const uniform = info.subgroupMinSize !== undefined && info.subgroupMinSize === info.subgroupMaxSize;
+  const subgroups = !options.noSubgroups && uniform && device.features.has("subgroups" as GPUFeatureName);
+  return new Gpu(
+    device,
+    description,
+    subgroups ? info.subgroupMinSize! : 0,
+    Math.min(options.maxBindingBytes ?? Infinity, device.limits.maxStorageBufferBindingSize),
+  );
+}

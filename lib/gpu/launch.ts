@@ -1,0 +1,73 @@
+/**
+ * Kernel launches with their pipeline and bindings, made once and encoded often.
+ *
+ * @module
+ */
+
+import { type Constants, expand } from "../../kernels/template.ts";
+import { OutOfMemoryError } from "../errors.ts";
+import type { Gpu } from "./device.ts";
+
+/** A kernel and its launch shape. */
+export interface KernelLaunch {
+  readonly label: string;
+  /** Kernel text with directives, see `kernels/template.ts`. */
+  readonly source: string;
+  readonly entryPoint?: string;
+  readonly constants: Constants;
+  readonly floats?: Constants;
+  readonly groups: readonly [number, number, number];
+}
+
+/** A range of a buffer, in bytes. */
+export interface BufferRange {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** A launch ready to be encoded. */
+export interface Launch {
+  readonly label: string;
+  readonly pipeline: GPUComputePipeline;
+  readonly bindGroup: GPUBindGroup;
+  readonly groups: readonly [number, number, number];
+}
+
+/** Builds the pipeline (once per text) and the bind group of a launch. */
+export async function prepareLaunch(gpu: Gpu, kernel: KernelLaunch, bindings: readonly BufferRange[]): Promise<Launch> {
+  const { label, groups } = kernel;
+  for (const { buffer, size } of bindings) {
+    if (size > gpu.maxBindingBytes) {
+      throw new OutOfMemoryError(
+        `Cannot bind ${size} bytes of ${buffer.label} for ${label}: the device's limit is ${gpu.maxBindingBytes} bytes; use a smaller batch`,
+      );
+    }
+  }
+  const code = expand(kernel.source, kernel.constants, kernel.floats);
+  const pipeline = await gpu.pipeline(label, code, bindings.length, kernel.entryPoint);
+  const bindGroup = gpu.device.createBindGroup({
+    label,
+    layout: gpu.bindGroupLayout(bindings.length),
+    entries: bindings.map((resource, binding) => ({ binding, resource })),
+  });
+  return { label, pipeline, bindGroup, groups };
+}
+
+/** Encodes launches in order. */
+export function encodeLaunches(pass: GPUComputePassEncoder, launches: readonly Launch[]): void {
+  for (const { pipeline, bindGroup, groups } of launches) {
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, bindGroup);
+    pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
+  }
+}
+
+/** Encodes launches in one compute pass and submits them. */
+export function submitLaunches(gpu: Gpu, label: string, launches: readonly Launch[]): void {
+  const encoder = gpu.device.createCommandEncoder({ label });
+  const pass = encoder.beginComputePass({ label });
+  encodeLaunches(pass, launches);
+  pass.end();
+  gpu.device.queue.submit([encoder.finish()]);
+}

@@ -1,0 +1,122 @@
+/**
+ * A static graph of operations and its gradient, by one rule per operation.
+ *
+ * @module
+ */
+
+import type {
+  Dispatch,
+  GradientOf,
+  Operation,
+  Parameter,
+  ParameterGradient,
+  ParameterLayout,
+  Target,
+  Tensor,
+} from "../ops/operation.ts";
+import { scratch } from "../ops/operation.ts";
+
+/** How PyTorch's shape becomes the device's. */
+function deviceShape(layout: ParameterLayout, torchShape: readonly number[]): readonly number[] {
+  if (layout === "vector") return torchShape;
+  const [outer, inner, ...taps] = torchShape;
+  return [...taps, inner, outer];
+}
+
+/** A graph under construction, then as compiled: operations in order, parameters in PyTorch's order. */
+export class Graph {
+  readonly #operations: Operation[] = [];
+  readonly #parameters: Parameter[] = [];
+
+  /** Operations in the order in which they run. */
+  get operations(): readonly Operation[] {
+    return this.#operations;
+  }
+
+  /** Parameters and running statistics in the order in which they were declared. */
+  get parameters(): readonly Parameter[] {
+    return this.#parameters;
+  }
+
+  /** Appends an operation and returns its output. */
+  apply(operation: Operation): Tensor {
+    this.#operations.push(operation);
+    return operation.output;
+  }
+
+  /** Declares a parameter or running statistic, in PyTorch's shape. */
+  parameter(
+    vector: Parameter["vector"],
+    name: string,
+    layout: ParameterLayout,
+    torchShape: readonly number[],
+  ): Parameter {
+    if (this.#parameters.some((other) => other.name === name && other.vector === vector)) {
+      throw new RangeError(`Cannot declare ${name} in ${vector}: the name is taken`);
+    }
+    const role = vector === "state" ? "state" as const : "parameter" as const;
+    const parameter: Parameter = { name, vector, layout, torchShape, shape: deviceShape(layout, torchShape), role };
+    this.#parameters.push(parameter);
+    return parameter;
+  }
+
+  /** Declares a tensor in a buffer of its own, which the host writes. */
+  external(name: string, shape: readonly number[]): Tensor {
+    return { name, shape, role: "external" };
+  }
+
+  /** Parameters of one flat vector, in order. */
+  parametersOf(vector: Parameter["vector"]): readonly Parameter[] {
+    return this.#parameters.filter((parameter) => parameter.vector === vector);
+  }
+}
+
+/** Launches of the forward pass. */
+export function lowerForward(graph: Graph, target: Target): Dispatch[] {
+  return graph.operations.flatMap((operation) => operation.forward(target));
+}
+
+/** Tensors on which the gradient of some trainable parameter depends. */
+function differentiable(graph: Graph, trainable: (parameter: Parameter) => boolean): ReadonlySet<Tensor> {
+  const set = new Set<Tensor>(graph.parameters.filter((p) => p.role === "parameter" && trainable(p)));
+  for (const { inputs, output } of graph.operations) {
+    if (inputs.some((input) => set.has(input))) set.add(output);
+  }
+  return set;
+}
+
+/**
+ * Launches of the backward pass of the last operation, which must be a loss. Gradients of parameters are overwritten,
+ * not accumulated across steps.
+ *
+ * @param trainable which parameters get gradients; the default is all
+ */
+export function lowerBackward(
+  graph: Graph,
+  target: Target,
+  trainable: (parameter: Parameter) => boolean = () => true,
+): Dispatch[] {
+  const wanted = differentiable(graph, trainable);
+  const gradients = new Map<Tensor, Tensor>();
+  const gradientOf: GradientOf = (input) => {
+    if (!wanted.has(input)) return undefined;
+    const known = gradients.get(input);
+    if (known !== undefined) return { tensor: known, accumulate: true };
+    const tensor = input.role === "parameter"
+      ? parameterGradient(input as Parameter)
+      : scratch(`gradient of ${input.name}`, input.shape);
+    gradients.set(input, tensor);
+    return { tensor, accumulate: false };
+  };
+  const dispatches: Dispatch[] = [];
+  const loss = graph.operations[graph.operations.length - 1];
+  for (const operation of graph.operations.toReversed()) {
+    const dOutput = operation === loss ? operation.output : gradients.get(operation.output);
+    if (dOutput !== undefined) dispatches.push(...operation.backward(target, dOutput, gradientOf));
+  }
+  return dispatches;
+}
+
+function parameterGradient(parameter: Parameter): ParameterGradient {
+  return { name: `gradient of ${parameter.name}`, shape: parameter.shape, role: "gradient", parameter };
+}

@@ -1,0 +1,117 @@
+/**
+ * A compiled graph: memory planned, pipelines and bind groups built. Running it is only encoding.
+ *
+ * @module
+ */
+
+import { type Gpu } from "../gpu/device.ts";
+import { type BufferRange, encodeLaunches, type Launch, prepareLaunch } from "../gpu/launch.ts";
+import type { Dispatch, Parameter, ParameterGradient, Tensor } from "../ops/operation.ts";
+import { sizeOf } from "../tensor.ts";
+import { type MemoryPlan, planMemory } from "./plan.ts";
+import type { FlatVector } from "./vector.ts";
+
+/** Largest slab: some drivers refuse single allocations above this although their limit is higher. */
+const MAX_SLAB_BYTES = 2 ** 30;
+
+/** The flat vectors of a model: what outlives its programs. */
+export interface ModelVectors {
+  readonly backbone: FlatVector;
+  readonly head: FlatVector;
+  /** Running statistics. */
+  readonly state: FlatVector;
+}
+
+/** The gradients' flat vectors. */
+export type GradientVectors = Pick<ModelVectors, "backbone" | "head">;
+
+/** What a program is compiled against. */
+export interface ProgramOptions {
+  readonly label: string;
+  readonly vectors: ModelVectors;
+  /** Needed by programs with a backward pass. */
+  readonly gradients?: GradientVectors;
+  /** Buffers of the external tensors. */
+  readonly externals: ReadonlyMap<Tensor, GPUBuffer>;
+  /** Scratch tensors that the host reads after a run. */
+  readonly keep?: readonly Tensor[];
+}
+
+/** A sequence of launches with the scratch memory that they share. */
+export class Program {
+  /** Where scratch tensors live. */
+  readonly plan: MemoryPlan;
+  /** Launches in order. */
+  readonly launches: readonly Launch[];
+  readonly #gpu: Gpu;
+  readonly #slabs: readonly GPUBuffer[];
+
+  /** @internal Use {@linkcode compile}. */
+  constructor(gpu: Gpu, plan: MemoryPlan, slabs: readonly GPUBuffer[], launches: readonly Launch[]) {
+    this.#gpu = gpu;
+    this.plan = plan;
+    this.#slabs = slabs;
+    this.launches = launches;
+  }
+
+  /** Encodes all launches. */
+  encode(pass: GPUComputePassEncoder): void {
+    encodeLaunches(pass, this.launches);
+  }
+
+  /** The bytes of a kept scratch tensor. */
+  rangeOf(tensor: Tensor): BufferRange {
+    return scratchRange(this.plan, this.#slabs, tensor);
+  }
+
+  /** Frees the scratch memory. */
+  destroy(): void {
+    this.#slabs.forEach((slab) => this.#gpu.destroyBuffer(slab));
+  }
+}
+
+function scratchRange(plan: MemoryPlan, slabs: readonly GPUBuffer[], tensor: Tensor): BufferRange {
+  const place = plan.places.get(tensor);
+  if (place === undefined) throw new RangeError(`Cannot bind ${tensor.name}: no launch of the program uses it`);
+  return { buffer: slabs[place.slab], offset: place.offset, size: sizeOf(tensor.shape) * 4 };
+}
+
+/** The memory plan of launches, without allocating anything. */
+export function planProgram(gpu: Gpu, dispatches: readonly Dispatch[], keep: readonly Tensor[] = []): MemoryPlan {
+  return planMemory(dispatches, new Set(keep), Math.min(MAX_SLAB_BYTES, gpu.device.limits.maxBufferSize));
+}
+
+/** Compiles launches: plans and allocates scratch memory, builds pipelines and bind groups. */
+export async function compile(gpu: Gpu, dispatches: readonly Dispatch[], options: ProgramOptions): Promise<Program> {
+  const plan = planProgram(gpu, dispatches, options.keep);
+  const slabs = plan.slabs.map((bytes, index) => gpu.createBuffer(`${options.label} slab ${index}`, bytes));
+  const rangeOf = (tensor: Tensor): BufferRange => {
+    if (tensor.role === "scratch") return scratchRange(plan, slabs, tensor);
+    if (tensor.role === "external") {
+      const buffer = options.externals.get(tensor);
+      if (buffer === undefined) {
+        throw new RangeError(`Cannot compile ${options.label}: no buffer was given for ${tensor.name}`);
+      }
+      return { buffer, offset: 0, size: buffer.size };
+    }
+    if (tensor.role === "gradient") {
+      const { parameter } = tensor as ParameterGradient;
+      if (options.gradients === undefined || parameter.vector === "state") {
+        throw new RangeError(`Cannot compile ${options.label}: no vector was given for ${tensor.name}`);
+      }
+      return options.gradients[parameter.vector].rangeOf(parameter.name);
+    }
+    const parameter = tensor as Parameter;
+    return options.vectors[parameter.vector].rangeOf(parameter.name);
+  };
+  try {
+    const launches: Launch[] = [];
+    for (const dispatch of dispatches) {
+      launches.push(await prepareLaunch(gpu, dispatch, dispatch.bindings.map(rangeOf)));
+    }
+    return new Program(gpu, plan, slabs, launches);
+  } catch (error) {
+    slabs.forEach((slab) => gpu.destroyBuffer(slab));
+    throw error;
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * A classifier: uint8 images, a backbone, a linear head and a loss, as one graph for one batch size.
+ *
+ * @module
+ */
+
+import { UsageError } from "../errors.ts";
+import { Graph } from "../graph/graph.ts";
+import { normaliseImages } from "../ops/images.ts";
+import { linear } from "../ops/linear.ts";
+import type { Tensor } from "../ops/operation.ts";
+import { type CrossEntropyOptions, softmaxCrossEntropy } from "../ops/softmax_cross_entropy.ts";
+import { resnet, type ResnetConfig, RESNETS } from "./resnet.ts";
+
+/** Mean and standard deviation per colour, of values in [0, 1]. */
+export interface Normalisation {
+  readonly mean: readonly [number, number, number];
+  readonly std: readonly [number, number, number];
+}
+
+/** What a classifier is, whatever the batch. */
+export interface ClassifierConfig {
+  /** A name of {@linkcode RESNETS}. */
+  readonly encoder: string;
+  readonly numClasses: number;
+  readonly height: number;
+  readonly width: number;
+  /** 3x3 stride-1 stem without max pooling, for small images. */
+  readonly smallStem?: boolean;
+}
+
+/** The graph of a classifier and the tensors that the host meets. */
+export interface Classifier {
+  readonly config: ClassifierConfig;
+  readonly batchSize: number;
+  readonly graph: Graph;
+  /** uint8 [B, H, W, 3], packed. */
+  readonly images: Tensor;
+  /** [6]: see {@linkcode colourTable}. */
+  readonly colours: Tensor;
+  /** uint32 [B]. */
+  readonly labels: Tensor;
+  /** [B, F]. */
+  readonly features: Tensor;
+  /** [B, numClasses]. */
+  readonly logits: Tensor;
+  /** [3]: sum of losses, number right, number counted. */
+  readonly totals: Tensor;
+}
+
+/** The architecture of a name. */
+export function encoderConfig(name: string, smallStem = false): ResnetConfig {
+  const config = Object.hasOwn(RESNETS, name) ? RESNETS[name] : undefined;
+  if (config === undefined) {
+    throw new UsageError(`Cannot build encoder ${name}: the known ones are ${Object.keys(RESNETS).join(", ")}`);
+  }
+  return smallStem ? { ...config, stem: "small" } : config;
+}
+
+/** Builds the graph of a classifier for one batch size. */
+export function buildClassifier(
+  config: ClassifierConfig,
+  batchSize: number,
+  loss: CrossEntropyOptions = {},
+): Classifier {
+  const encoder = encoderConfig(config.encoder, config.smallStem);
+  const graph = new Graph();
+  const images = graph.external("images", [batchSize, config.height, config.width, 3]);
+  const colours = graph.external("colours", [6]);
+  const labels = graph.external("labels", [batchSize]);
+  const features = resnet(graph, encoder, graph.apply(normaliseImages("input", images, colours)));
+  const shape = [config.numClasses, features.shape[1]];
+  const weight = graph.parameter("head", `${encoder.headName}.weight`, "linear", shape);
+  const bias = graph.parameter("head", `${encoder.headName}.bias`, "vector", [config.numClasses]);
+  const logits = graph.apply(linear(encoder.headName, features, weight, bias));
+  const totals = graph.apply(softmaxCrossEntropy("loss", logits, labels, loss));
+  return { config, batchSize, graph, images, colours, labels, features, logits, totals };
+}
+
+/** The scale and shift that normalise bytes: [scale r, g, b, shift r, g, b]. */
+export function colourTable({ mean, std }: Normalisation): Float32Array<ArrayBuffer> {
+  return Float32Array.from([...std.map((s) => 1 / (255 * s)), ...mean.map((m, c) => -m / std[c])]);
+}

@@ -1,0 +1,284 @@
+/**
+ * 2-D convolution (cross-correlation), as `torch.nn.functional.conv2d`.
+ *
+ * @module
+ */
+
+import convSource from "../../kernels/conv2d.wgsl" with { type: "text" };
+import weightGradientSource from "../../kernels/conv2d_weight_gradient.wgsl" with { type: "text" };
+import transposeSource from "../../kernels/transpose_weight.wgsl" with { type: "text" };
+import type { Constants } from "../../kernels/template.ts";
+import { sizeOf } from "../tensor.ts";
+import { columnSum, reducePartials } from "./column_sum.ts";
+import { GRID_X, loop } from "./elementwise.ts";
+import { columnWidth, divisorOf, lanesOf } from "./gemm.ts";
+import {
+  type Dispatch,
+  type GradientOf,
+  type GradientSlot,
+  imageShape,
+  type Operation,
+  requireSize,
+  scratch,
+  shapeError,
+  type Target,
+  type Tensor,
+} from "./operation.ts";
+
+/** Rows of the output that one workgroup owns, where there are many and where there are few. */
+const ROWS_PER_GROUP = 32;
+const FEW_ROWS_PER_GROUP = 16;
+const MANY_ROWS = 1024;
+/** Workgroups that the weight gradient aims for, and the fewest positions worth a split of their own. */
+const WEIGHT_GRADIENT_GROUPS = 512;
+const LEAST_SPLIT_ROWS = 256;
+
+/** Geometry of a convolution; the same on both axes. */
+export interface Conv2dOptions {
+  readonly stride?: number;
+  readonly padding?: number;
+  readonly dilation?: number;
+  readonly groups?: number;
+  /** [COUT] */
+  readonly bias?: Tensor;
+}
+
+/** All sizes of one convolution. */
+interface Geometry {
+  readonly n: number;
+  readonly h: number;
+  readonly w: number;
+  readonly cin: number;
+  readonly kh: number;
+  readonly kw: number;
+  readonly cout: number;
+  readonly oh: number;
+  readonly ow: number;
+  readonly stride: number;
+  readonly padding: number;
+  readonly dilation: number;
+  readonly groups: number;
+}
+
+function geometryOf(input: Tensor, weight: Tensor, options: Conv2dOptions): Geometry {
+  const { n, h, w, c: cin } = imageShape("conv2d", input);
+  const [kh, kw, cinOfGroup, cout] = weight.shape;
+  const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
+  requireSize("conv2d", "stride", stride);
+  requireSize("conv2d", "padding", padding, 0);
+  requireSize("conv2d", "dilation", dilation);
+  requireSize("conv2d", "groups", groups);
+  if (weight.shape.length !== 4 || cinOfGroup * groups !== cin || cout % groups !== 0) {
+    throw shapeError(
+      "conv2d",
+      `weight ${weight.name} of shape [${weight.shape}] with ${groups} groups on ${cin} input channels`,
+      "[KH, KW, CIN / groups, COUT] with COUT a multiple of groups is required",
+    );
+  }
+  const oh = Math.floor((h + 2 * padding - dilation * (kh - 1) - 1) / stride) + 1;
+  const ow = Math.floor((w + 2 * padding - dilation * (kw - 1) - 1) / stride) + 1;
+  if (oh < 1 || ow < 1) {
+    throw shapeError(
+      "conv2d",
+      `a ${kh}x${kw} kernel on ${h}x${w} positions`,
+      "at least one output position is required",
+    );
+  }
+  return { n, h, w, cin, kh, kw, cout, oh, ow, stride, padding, dilation, groups };
+}
+
+/** Convolves input [N, H, W, CIN] with weight [KH, KW, CIN / groups, COUT] to [N, OH, OW, COUT]. */
+export function conv2d(name: string, input: Tensor, weight: Tensor, options: Conv2dOptions = {}): Operation {
+  const geometry = geometryOf(input, weight, options);
+  const { n, oh, ow, cout } = geometry;
+  const output = scratch(name, [n, oh, ow, cout]);
+  const { bias } = options;
+  return {
+    kind: "conv2d",
+    inputs: bias ? [input, weight, bias] : [input, weight],
+    output,
+    forward: (target) => [forward(name, geometry, target, input, weight, output, bias)],
+    backward(target, dOutput, gradientOf) {
+      return [
+        ...inputGradient(name, geometry, target, dOutput, weight, gradientOf(input)),
+        ...weightGradient(name, geometry, target, input, dOutput, gradientOf(weight)),
+        ...biasGradient(name, dOutput, bias, gradientOf),
+      ];
+    },
+  };
+}
+
+/** Constants of `conv2d.wgsl` that both directions share: reduction over `ck` channels, `cn` columns to a group. */
+function tile(geometry: Geometry, target: Target, ck: number, cn: number, rows: number) {
+  const lanes = lanesOf(target.subgroupSize);
+  const AV = ck % 4 === 0 ? 4 : 1;
+  const KL = divisorOf(ck / AV, [4, 2, 1]);
+  const NV = columnWidth(cn, lanes.S);
+  return {
+    ...lanes,
+    AV,
+    KL,
+    NV,
+    NR: 1,
+    MR: Math.max(rows >= MANY_ROWS ? ROWS_PER_GROUP : FEW_ROWS_PER_GROUP, lanes.S / KL),
+    CK: ck,
+    CKT: ck * geometry.groups,
+    CN: cn,
+    CNT: cn * geometry.groups,
+    G: geometry.groups,
+    COLUMN_BLOCKS: Math.ceil(cn / (lanes.S * NV)),
+    KH: geometry.kh,
+    KW: geometry.kw,
+    STRIDE: geometry.stride,
+    PAD: geometry.padding,
+    DILATION: geometry.dilation,
+    GRID_X,
+  };
+}
+
+/** Launch over blocks of rows (x, y) and over column blocks, groups and residues (z). */
+function gather(
+  label: string,
+  constants: Constants,
+  rows: number,
+  depth: number,
+  bindings: readonly Tensor[],
+): Dispatch {
+  const blocks = Math.ceil(rows / constants.MR);
+  return {
+    label,
+    source: convSource,
+    constants: { ...constants, ROWS: rows, ROW_BLOCKS: blocks },
+    bindings,
+    groups: [Math.min(blocks, GRID_X), Math.ceil(blocks / GRID_X), depth],
+  };
+}
+
+function forward(
+  name: string,
+  geometry: Geometry,
+  target: Target,
+  input: Tensor,
+  weight: Tensor,
+  output: Tensor,
+  bias: Tensor | undefined,
+): Dispatch {
+  const { n, h, w, cin, cout, oh, ow, groups } = geometry;
+  const constants = {
+    ...tile(geometry, target, cin / groups, cout / groups, n * oh * ow),
+    INPUT_GRADIENT: 0,
+    ACCUMULATE: 0,
+    BIAS: bias ? 1 : 0,
+    SOURCE_H: h,
+    SOURCE_W: w,
+    ROWS_H: oh,
+    ROWS_W: ow,
+    ROW_STRIDE: geometry.stride,
+  };
+  const bindings = bias ? [input, weight, output, bias] : [input, weight, output];
+  return gather(`${name} forward`, constants, n * oh * ow, constants.COLUMN_BLOCKS * groups, bindings);
+}
+
+function inputGradient(
+  name: string,
+  geometry: Geometry,
+  target: Target,
+  dOutput: Tensor,
+  weight: Tensor,
+  slot: GradientSlot | undefined,
+): Dispatch[] {
+  if (slot === undefined) return [];
+  const { n, h, w, cin, cout, kh, kw, oh, ow, stride, groups } = geometry;
+  const ci = cin / groups, co = cout / groups;
+  const transposed = scratch(`${name} weight transposed`, [kh, kw, co, cin]);
+  const rowsH = Math.ceil(h / stride), rowsW = Math.ceil(w / stride);
+  const constants = {
+    ...tile(geometry, target, co, ci, n * rowsH * rowsW),
+    INPUT_GRADIENT: 1,
+    ACCUMULATE: slot.accumulate ? 1 : 0,
+    BIAS: 0,
+    SOURCE_H: oh,
+    SOURCE_W: ow,
+    ROWS_H: rowsH,
+    ROWS_W: rowsW,
+    ROW_STRIDE: 1,
+    OUTPUT_H: h,
+    OUTPUT_W: w,
+  };
+  const depth = constants.COLUMN_BLOCKS * groups * stride * stride;
+  return [
+    loop({
+      label: `${name} weight transpose`,
+      source: transposeSource,
+      count: sizeOf(transposed.shape),
+      constants: { CI: ci, CO: co, G: groups },
+      bindings: [weight, transposed],
+    }),
+    gather(`${name} input gradient`, constants, n * rowsH * rowsW, depth, [dOutput, transposed, slot.tensor]),
+  ];
+}
+
+function weightGradient(
+  name: string,
+  geometry: Geometry,
+  target: Target,
+  input: Tensor,
+  dOutput: Tensor,
+  slot: GradientSlot | undefined,
+): Dispatch[] {
+  if (slot === undefined) return [];
+  const { n, h, w, cin, cout, kh, kw, oh, ow, groups } = geometry;
+  const lanes = lanesOf(target.subgroupSize);
+  const ck = cin / groups, cn = cout / groups;
+  const AV = ck % 4 === 0 ? 4 : 1;
+  const MR = divisorOf(ck, AV === 4 ? [16, 12, 8, 4] : [15, 13, 11, 9, 7, 5, 3, 14, 10, 6, 2, 1]);
+  const NV = columnWidth(cn, lanes.S);
+  const columnBlocks = Math.ceil(cn / (lanes.S * NV));
+  const rows = n * oh * ow;
+  const groupsOfOneSplit = kh * kw * (ck / MR) * columnBlocks * groups;
+  const wanted = Math.min(Math.ceil(WEIGHT_GRADIENT_GROUPS / groupsOfOneSplit), Math.ceil(rows / LEAST_SPLIT_ROWS));
+  const splitRows = Math.ceil(rows / wanted / lanes.S) * lanes.S;
+  const splits = Math.ceil(rows / splitRows);
+  const direct = splits === 1 && !slot.accumulate;
+  const partial = direct ? slot.tensor : scratch(`${name} weight partials`, [splits, kh, kw, ck, cout]);
+  const dispatch: Dispatch = {
+    label: `${name} weight gradient`,
+    source: weightGradientSource,
+    constants: {
+      ...lanes,
+      AV,
+      MR,
+      NV,
+      NR: 1,
+      CK: ck,
+      CKT: cin,
+      CN: cn,
+      CNT: cout,
+      COLUMN_BLOCKS: columnBlocks,
+      KH: kh,
+      KW: kw,
+      STRIDE: geometry.stride,
+      PAD: geometry.padding,
+      DILATION: geometry.dilation,
+      SOURCE_H: h,
+      SOURCE_W: w,
+      OUTPUT_H: oh,
+      OUTPUT_W: ow,
+      ROWS: rows,
+      SPLIT_ROWS: splitRows,
+    },
+    bindings: [input, dOutput, partial],
+    groups: [kh * kw * (ck / MR), splits, columnBlocks * groups],
+  };
+  return direct ? [dispatch] : [dispatch, reducePartials(`${name} weight reduction`, partial, splits, slot)];
+}
+
+function biasGradient(
+  name: string,
+  dOutput: Tensor,
+  bias: Tensor | undefined,
+  gradientOf: GradientOf,
+): readonly Dispatch[] {
+  const slot = bias && gradientOf(bias);
+  return slot ? columnSum(`${name} bias gradient`, dOutput, slot) : [];
+}

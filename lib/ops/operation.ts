@@ -1,0 +1,112 @@
+/**
+ * What an operation is: tensors in, one tensor out, and the kernels that compute it and its gradient. Operations are
+ * plain data; `lib/graph` differentiates, plans and compiles them.
+ *
+ * @module
+ */
+
+import type { Constants } from "../../kernels/template.ts";
+
+/**
+ * Where a tensor lives.
+ * - `scratch`: in the planned arena, from its first to its last use
+ * - `parameter`, `gradient`, `state`: in a flat vector that outlives the program
+ * - `external`: in a buffer of its own, which the host writes or reads
+ */
+export type Role = "scratch" | "parameter" | "gradient" | "state" | "external";
+
+/** A tensor on the device: a name and a shape; its memory is assigned when the graph is compiled. */
+export interface Tensor {
+  /** Where it comes from, for labels and errors. */
+  readonly name: string;
+  /** Sizes; activations are [N, H, W, C] or [N, C]. */
+  readonly shape: readonly number[];
+  readonly role: Role;
+}
+
+/** How a parameter's elements lie on the device, and how PyTorch orders the same elements. */
+export type ParameterLayout = "vector" | "convolution" | "linear";
+
+/** A trainable tensor or a running statistic: part of a flat vector, named as PyTorch names it. */
+export interface Parameter extends Tensor {
+  readonly role: "parameter" | "state";
+  /** Which flat vector holds it. */
+  readonly vector: "backbone" | "head" | "state";
+  /** Shape in PyTorch; `shape` is the device's. */
+  readonly torchShape: readonly number[];
+  readonly layout: ParameterLayout;
+}
+
+/** The gradient of a parameter: the same place in the gradient's flat vector. */
+export interface ParameterGradient extends Tensor {
+  readonly role: "gradient";
+  readonly parameter: Parameter;
+}
+
+/** One kernel launch. All bindings are storage buffers in group 0, in order. */
+export interface Dispatch {
+  readonly label: string;
+  /** Kernel text with directives, see `kernels/template.ts`. */
+  readonly source: string;
+  readonly constants: Constants;
+  readonly floats?: Constants;
+  readonly bindings: readonly Tensor[];
+  readonly groups: readonly [number, number, number];
+}
+
+/** What lowering may depend on besides shapes. */
+export interface Target {
+  /** Invocations per subgroup; 0 where subgroup operations cannot be used. */
+  readonly subgroupSize: number;
+  /** BatchNorm uses and updates batch statistics. */
+  readonly training: boolean;
+}
+
+/** Where to put the gradient of an input: a tensor, and whether another consumer has already written to it. */
+export interface GradientSlot {
+  readonly tensor: Tensor;
+  readonly accumulate: boolean;
+}
+
+/** Gives the slot of an input's gradient, or `undefined` where nobody needs it. Ask once per contribution. */
+export type GradientOf = (input: Tensor) => GradientSlot | undefined;
+
+/** One node of a graph. */
+export interface Operation {
+  /** The field's name of the operation, for instance `conv2d`. */
+  readonly kind: string;
+  readonly inputs: readonly Tensor[];
+  readonly output: Tensor;
+  /** Kernels that compute `output`. */
+  forward(target: Target): readonly Dispatch[];
+  /** Kernels that add to the gradients of the inputs, given that of the output. */
+  backward(target: Target, dOutput: Tensor, gradientOf: GradientOf): readonly Dispatch[];
+}
+
+/** A tensor in the arena. */
+export function scratch(name: string, shape: readonly number[]): Tensor {
+  return { name, shape, role: "scratch" };
+}
+
+/** Refuses a shape. */
+export function shapeError(operation: string, found: string, required: string): TypeError {
+  return new TypeError(`Cannot build ${operation}: found ${found}, but ${required}`);
+}
+
+/** Checks that a size is a positive integer. */
+export function requireSize(operation: string, name: string, value: number, least = 1): void {
+  if (!Number.isInteger(value) || value < least) {
+    throw new RangeError(
+      `Cannot build ${operation}: ${name} is ${value}, but an integer of at least ${least} is required`,
+    );
+  }
+}
+
+/** Sizes of an [N, H, W, C] tensor. */
+export function imageShape(operation: string, tensor: Tensor): { n: number; h: number; w: number; c: number } {
+  if (tensor.shape.length !== 4) {
+    throw shapeError(operation, `${tensor.name} of shape [${tensor.shape}]`, "an [N, H, W, C] tensor is required");
+  }
+  const [n, h, w, c] = tensor.shape;
+  return { n, h, w, c };
+}

@@ -1,0 +1,143 @@
+/**
+ * Max and average pooling over windows, as `torch.nn.functional.max_pool2d` and `avg_pool2d`.
+ *
+ * @module
+ */
+
+import averageSource from "../../kernels/average_pool.wgsl" with { type: "text" };
+import maxSource from "../../kernels/max_pool.wgsl" with { type: "text" };
+import { sizeOf } from "../tensor.ts";
+import { loop, widthOf } from "./elementwise.ts";
+import {
+  type Dispatch,
+  imageShape,
+  type Operation,
+  requireSize,
+  scratch,
+  shapeError,
+  type Tensor,
+} from "./operation.ts";
+
+/** Geometry of a pooling window; the same on both axes. */
+export interface PoolOptions {
+  readonly kernel: number;
+  /** Defaults to `kernel`. */
+  readonly stride?: number;
+  /** At most half of `kernel`. */
+  readonly padding?: number;
+}
+
+/** Geometry of average pooling. */
+export interface AveragePoolOptions extends PoolOptions {
+  /** Padded positions count in the divisor; true, as in PyTorch. */
+  readonly countIncludePad?: boolean;
+}
+
+function poolGeometry(kind: string, input: Tensor, options: PoolOptions & { kernelW?: number }) {
+  const { n, h, w, c } = imageShape(kind, input);
+  const { kernel, kernelW = kernel, stride = kernel, padding = 0 } = options;
+  requireSize(kind, "kernel", kernel);
+  requireSize(kind, "stride", stride);
+  requireSize(kind, "padding", padding, 0);
+  if (padding > Math.min(kernel, kernelW) / 2) {
+    throw shapeError(kind, `padding ${padding}`, `at most half of the kernel ${kernel} is required`);
+  }
+  const oh = Math.floor((h + 2 * padding - kernel) / stride) + 1;
+  const ow = Math.floor((w + 2 * padding - kernelW) / stride) + 1;
+  if (oh < 1 || ow < 1) {
+    throw shapeError(kind, `a window of ${kernel} on ${h}x${w} positions`, "at least one window is required");
+  }
+  const constants = {
+    C: c,
+    KH: kernel,
+    KW: kernelW,
+    STRIDE: stride,
+    PAD: padding,
+    INPUT_H: h,
+    INPUT_W: w,
+    OUTPUT_H: oh,
+    OUTPUT_W: ow,
+  };
+  return { shape: [n, oh, ow, c], width: widthOf(c), constants };
+}
+
+/** Maximum of each window of input [N, H, W, C], to [N, OH, OW, C]. */
+export function maxPool(name: string, input: Tensor, options: PoolOptions): Operation {
+  const { shape, width, constants } = poolGeometry("maxPool", input, options);
+  if (constants.KH * constants.KW > 256) {
+    throw shapeError("maxPool", `a window of ${options.kernel}`, "at most 16x16 is supported");
+  }
+  const output = scratch(name, shape);
+  const taps = scratch(`${name} taps`, [...shape.slice(0, 3), shape[3] / width]);
+  const launch = (label: string, side: Tensor, extra: Record<string, number>, bindings: Tensor[]): Dispatch =>
+    loop({
+      label: `${name} ${label}`,
+      source: maxSource,
+      count: sizeOf(side.shape) / width,
+      width,
+      constants: { ...constants, ...extra },
+      bindings,
+    });
+  return {
+    kind: "maxPool",
+    inputs: [input],
+    output,
+    forward: () => [launch("forward", output, { BACKWARD: 0 }, [input, output, taps])],
+    backward(_target, dOutput, gradientOf) {
+      const slot = gradientOf(input);
+      if (slot === undefined) return [];
+      return [
+        launch("gradient", input, { BACKWARD: 1, ACCUMULATE: slot.accumulate ? 1 : 0 }, [taps, dOutput, slot.tensor]),
+      ];
+    },
+  };
+}
+
+function average(
+  name: string,
+  input: Tensor,
+  geometry: ReturnType<typeof poolGeometry>,
+  shape: readonly number[],
+  includePad: boolean,
+): Operation {
+  const { width, constants } = geometry;
+  const output = scratch(name, shape);
+  const launch = (label: string, side: Tensor, extra: Record<string, number>, bindings: Tensor[]): Dispatch =>
+    loop({
+      label: `${name} ${label}`,
+      source: averageSource,
+      count: sizeOf(side.shape) / width,
+      width,
+      items: 1,
+      constants: { ...constants, INCLUDE_PAD: includePad ? 1 : 0, ...extra },
+      bindings,
+    });
+  return {
+    kind: "averagePool",
+    inputs: [input],
+    output,
+    forward: () => [launch("forward", output, { BACKWARD: 0, ACCUMULATE: 0 }, [input, output])],
+    backward(_target, dOutput, gradientOf) {
+      const slot = gradientOf(input);
+      if (slot === undefined) return [];
+      return [launch("gradient", input, { BACKWARD: 1, ACCUMULATE: slot.accumulate ? 1 : 0 }, [dOutput, slot.tensor])];
+    },
+  };
+}
+
+/** Mean of each window of input [N, H, W, C], to [N, OH, OW, C]. */
+export function averagePool(name: string, input: Tensor, options: AveragePoolOptions): Operation {
+  const geometry = poolGeometry("averagePool", input, options);
+  return average(name, input, geometry, geometry.shape, options.countIncludePad ?? true);
+}
+
+/** Mean over all positions of input [N, H, W, C], to [N, C]. */
+export function globalAveragePool(name: string, input: Tensor): Operation {
+  const { n, h, w, c } = imageShape("globalAveragePool", input);
+  const geometry = poolGeometry(
+    "globalAveragePool",
+    input,
+    { kernel: h, kernelW: w, stride: Math.max(h, w) } as PoolOptions,
+  );
+  return average(name, input, geometry, [n, c], true);
+}
