@@ -144,6 +144,15 @@ function checkUnfolded(nodes: readonly NodeProto[], names: ReadonlySet<string>):
   }
 }
 
+/** The exporter keeps equal tensors once and copies them to their other names by `Identity`: two fresh BatchNorms. */
+function addCopies(state: StateDict, nodes: readonly NodeProto[]): void {
+  for (const { opType, input, output } of nodes) {
+    const tensor = opType === "Identity" ? state.get(input?.[0] ?? "") : undefined;
+    const name = output?.[0] ?? "";
+    if (tensor !== undefined && name !== "" && !isMadeUp(name)) state.set(name, tensor);
+  }
+}
+
 function read(bytes: Uint8Array, budget: Budget): StateDict {
   const model = foreign("it is not an ONNX model, or it is cut short", () => onnxProto.onnx.ModelProto.decode(bytes));
   const graph = model.graph as GraphProto | null | undefined;
@@ -158,6 +167,7 @@ function read(bytes: Uint8Array, budget: Budget): StateDict {
     state.set(name, readTensor(tensor, budget));
   }
   if (state.size === 0) throw new FormatError("it is an ONNX model without named weights");
+  addCopies(state, graph.node ?? []);
   return state;
 }
 

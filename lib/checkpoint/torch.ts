@@ -13,7 +13,7 @@ import type { TorchValue } from "./torch_tensor.ts";
 import { readZippedTorch } from "./torch_zip.ts";
 import { isZip } from "./zip.ts";
 
-export type { TorchStorage, TorchValue } from "./torch_tensor.ts";
+export type { HostOrStorage, TorchStorage, TorchValue } from "./torch_tensor.ts";
 export { isHostTensor } from "./torch_tensor.ts";
 export { writeTorch } from "./torch_writer.ts";
 
