@@ -43,10 +43,8 @@ export function hashedPositions(stream: number, count: number, size: number): Ui
 
 /** Streams of a network fixture that are not parameters; parameter t of `named_parameters()` has stream t. */
 export const HashedStream = {
-  /** Input images, in NCHW order. */
-  images: 1_000_000,
-  /** Labels. */
-  labels: 1_000_001,
+  /** Labels. The images have the stream that the fixture's `config.imageStream` names, in NCHW order, scale 1. */
+  labels: 1_000_000,
   /** Sampled positions of parameter t: this plus t. */
   gradientPositions: 2_000_000,
   /** Sampled positions of BatchNorm buffer t: this plus t. */
@@ -54,19 +52,21 @@ export const HashedStream = {
 } as const;
 
 /** How {@linkcode hashedParameter} fills a parameter of this name and shape: offset + scale · unit. */
-function parameterRange(name: string, shape: readonly number[]): { scale: number; offset: number } {
+function parameterRange(name: string, shape: readonly number[], damped: string): { scale: number; offset: number } {
   if (shape.length > 1) {
     const fanIn = shape.slice(1).reduce((product, n) => product * n, 1);
     return { scale: Math.sqrt(6 / fanIn) * 0.5, offset: 0 };
   }
-  return name.endsWith("weight") ? { scale: 0.1, offset: 1 } : { scale: 0.1, offset: 0 };
+  if (!name.endsWith("weight")) return { scale: 0.1, offset: 0 };
+  return { scale: 0.1, offset: name.endsWith(damped) ? 0.3 : 1 };
 }
 
 /**
  * Parameter `index` of a network's `named_parameters()`, in PyTorch's layout: convolutions and linear weights uniform with
- * half of He's range √(6 / fanIn), BatchNorm weights 1 ± 0.1, biases 0 ± 0.1.
+ * half of He's range √(6 / fanIn), BatchNorm weights 1 ± 0.1, biases 0 ± 0.1. BatchNorm weights whose name ends in `damped`
+ * (the fixture's `config.damped`) are 0.3 ± 0.1.
  */
-export function hashedParameter(name: string, shape: readonly number[], index: number): Float32Array {
-  const { scale, offset } = parameterRange(name, shape);
+export function hashedParameter(name: string, shape: readonly number[], index: number, damped: string): Float32Array {
+  const { scale, offset } = parameterRange(name, shape, damped);
   return hashedValues(index, shape.reduce((product, n) => product * n, 1), scale, offset);
 }
