@@ -50,7 +50,8 @@ export function viewRaw(dtype: DType, bytes: Uint8Array, budget: Budget): RawDat
   let { buffer, byteOffset } = bytes;
   if (byteOffset % size !== 0) {
     spend(budget, bytes.length, `a tensor of ${bytes.length} bytes`);
-    ({ buffer, byteOffset } = bytes.slice());
+    // Not slice(), which is a view where the bytes are a Node.js Buffer.
+    ({ buffer, byteOffset } = new Uint8Array(bytes));
   }
   const View = RAW_ARRAYS[dtype] as new (buffer: ArrayBufferLike, byteOffset: number, length: number) => RawData;
   return new View(buffer, byteOffset, bytes.length / size);

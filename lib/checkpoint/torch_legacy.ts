@@ -92,7 +92,7 @@ function windowOf(storage: TorchStorage, id: StorageId): TorchStorage {
 function aligned(storage: TorchStorage, budget: Budget): TorchStorage {
   if (storage.bytes.byteOffset % ELEMENT_BYTES[storage.dtype] === 0) return storage;
   spend(budget, storage.bytes.length, `a storage of ${storage.bytes.length} bytes`);
-  return { ...storage, bytes: storage.bytes.slice() };
+  return { ...storage, bytes: new Uint8Array(storage.bytes) };
 }
 
 function readHeader(bytes: Uint8Array): number {

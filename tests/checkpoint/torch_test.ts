@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { Buffer } from "node:buffer";
 import { FormatError } from "../../lib/errors.ts";
 import { isRecord, type PickleRecord } from "../../lib/checkpoint/pickle.ts";
 import { findStateDict } from "../../lib/checkpoint/state_dict.ts";
@@ -61,6 +62,13 @@ for (
     assertRecorded(findStateDict(readTorch(shifted.subarray(1))), name);
   });
 }
+
+Deno.test("readTorch() reads a Node.js Buffer, whose slices are views", () => {
+  for (const name of ["dtypes.pth", "strided.pt"]) {
+    const odd = Buffer.concat([Buffer.from("x"), fixture(name)]).subarray(1);
+    assertRecorded(findStateDict(readTorch(odd)), name);
+  }
+});
 
 Deno.test("readTorch() reads a bare tensor", () => {
   const found = asTensor(readTorch(fixture("tensor.pt")));
