@@ -44,7 +44,9 @@ const CROP_ATTEMPTS = 10;
 
 /** Rows and columns of an image. */
 export interface ImageSize {
+  /** Rows. */
   readonly height: number;
+  /** Columns. */
   readonly width: number;
 }
 
@@ -98,7 +100,8 @@ export function augmentImage(
 
 /** Copies a window that may reach beyond the image; pixels outside are black. */
 function copyWindow(image: Uint8Array, { left, top, width, height }: Box, out: Uint8Array, offset: number): void {
-  const firstColumn = Math.max(0, -left), endColumn = Math.max(firstColumn, Math.min(width, width - left));
+  const firstColumn = Math.min(width, Math.max(0, -left)),
+    endColumn = Math.max(firstColumn, Math.min(width, width - left));
   out.fill(0, offset, offset + height * width * 3);
   for (let row = Math.max(0, -top); row < Math.min(height, height - top); row++) {
     const start = ((row + top) * width + left) * 3;

@@ -60,7 +60,11 @@ export class BatchSequence {
   readonly #buffers: BufferPair;
   #orderEpoch = -1;
 
-  /** @throws {RangeError} if the set is empty or the batch size is not a positive whole number */
+  /**
+   * Prepares the two buffers; makes no batch yet.
+   *
+   * @throws {RangeError} if the set is empty or the batch size is not a positive whole number
+   */
   constructor(set: ImageSet, { batchSize, seed, augmentation = AUGMENTATIONS.none }: BatchOptions) {
     checkBatchSize(set, batchSize);
     this.batchSize = Math.min(batchSize, set.labels.length);

@@ -10,7 +10,9 @@ import { createJpegCodec, type JpegCodec, jpegModule, type RgbaImage } from "./c
 
 /** What the frame header says. */
 export interface JpegHeader {
+  /** Columns. */
   readonly width: number;
+  /** Rows. */
   readonly height: number;
   /** 1 grayscale, 3 colour, 4 CMYK. */
   readonly components: number;

@@ -15,7 +15,9 @@ export type ChannelValues = readonly [number, number, number];
 
 /** Mean and standard deviation of a channel, in units of the full range (0 to 1). */
 export interface Normalisation {
+  /** Subtracted. */
   readonly mean: ChannelValues;
+  /** Divided by. */
   readonly std: ChannelValues;
 }
 

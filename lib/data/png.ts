@@ -10,7 +10,9 @@ import { decodePng as decodeBytes, initPng, pngModule, type RgbaImage } from "./
 
 /** What the IHDR chunk says. */
 export interface PngHeader {
+  /** Columns. */
   readonly width: number;
+  /** Rows. */
   readonly height: number;
 }
 

@@ -11,9 +11,9 @@ const SIDE = 32;
 const PIXELS = SIDE * SIDE * 3;
 
 /** Least distance of two colours that must be told apart, in sum over the channels of 0 to 255. */
-const CONTRAST = 130;
-/** Half-width of the noise on a byte: the sum of two uniform numbers. */
-const NOISE = 22;
+const CONTRAST = 110;
+/** Half-width of the triangular noise on a byte. */
+const NOISE = 28;
 
 type Colour = readonly [number, number, number];
 
@@ -72,7 +72,7 @@ function paintBackground(random: ImageRandom): void {
 }
 
 function drawObject(shape: number, texture: number, random: ImageRandom): Figure {
-  const radius = random.between(8, 12.5);
+  const radius = random.between(7, 12);
   const squeeze = random.between(0.8, 1);
   return {
     shape,
@@ -132,7 +132,8 @@ function paintFigure(figure: Figure): void {
 function develop(random: ImageRandom, out: Uint8Array): void {
   const gain = random.between(0.7, 1.15), bias = random.between(-25, 25) + 127.5 * (1 - gain);
   for (let at = 0; at < PIXELS; at++) {
-    const noise = (random.uniform() + random.uniform() - 1) * NOISE;
+    const word = random.word();
+    const noise = (((word >>> 16) + (word & 0xffff)) / 0x10000 - 1) * NOISE;
     out[at] = Math.min(255, Math.max(0, Math.floor(canvas[at] * gain + bias + noise + 0.5)));
   }
 }

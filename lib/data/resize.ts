@@ -10,15 +10,21 @@
 
 /** A rectangle of pixels. */
 export interface Box {
+  /** Column of its first pixel. */
   readonly left: number;
+  /** Row of its first pixel. */
   readonly top: number;
+  /** Columns. */
   readonly width: number;
+  /** Rows. */
   readonly height: number;
 }
 
 /** 8-bit RGB pixels, row-major, interleaved. */
 export interface RgbImage {
+  /** Columns. */
   readonly width: number;
+  /** Rows. */
   readonly height: number;
   /** `[height, width, 3]` */
   readonly rgb: Uint8Array;

@@ -12,7 +12,9 @@ const SUBSET = 0, SPLIT = 1, SUBSET_TIES = 2, SPLIT_TIES = 3;
 
 /** Indices of the two parts of a set, ascending. */
 export interface Split {
+  /** Examples to train on. */
   readonly train: Uint32Array;
+  /** Examples to validate on. */
   readonly val: Uint32Array;
 }
 

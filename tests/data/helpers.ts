@@ -1,10 +1,11 @@
 /** What the tests of lib/data share. */
 
+import { fromFileUrl } from "@std/path";
 import { createImageSet, type ImageSet } from "../../lib/data/dataset.ts";
 
 /** A file or folder of `tests/fixtures/data_images`. */
 export function fixture(name: string): string {
-  return new URL(`../fixtures/data_images/${name}`, import.meta.url).pathname;
+  return fromFileUrl(new URL(`../fixtures/data_images/${name}`, import.meta.url));
 }
 
 /** Bytes of a fixture. */
@@ -14,7 +15,7 @@ export function readFixture(name: string): Uint8Array<ArrayBuffer> {
 
 /** Path of a folder of the real data beside the project, and whether it is there. */
 export function sharedData(name: string): { path: string; present: boolean } {
-  const path = new URL(`../../../shared/data/${name}`, import.meta.url).pathname;
+  const path = fromFileUrl(new URL(`../../../shared/data/${name}`, import.meta.url));
   try {
     return { path, present: Deno.statSync(path).isDirectory };
   } catch {
