@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { FormatError } from "../../lib/errors.ts";
-import { matchStateDict, readCheckpoint, stripPrefixes } from "../../lib/checkpoint/state_dict.ts";
+import { findStateDict, matchStateDict, readCheckpoint, stripPrefixes } from "../../lib/checkpoint/state_dict.ts";
 import { writeSafetensors } from "../../lib/checkpoint/safetensors.ts";
-import { writeTorch } from "../../lib/checkpoint/torch.ts";
+import { type TorchValue, writeTorch } from "../../lib/checkpoint/torch.ts";
 import type { StateDict } from "../../lib/tensor.ts";
 import { assertRecorded, everyDType, fixture, tensor } from "./fixtures.ts";
 
@@ -55,6 +55,31 @@ Deno.test("readCheckpoint() says what a file is that holds no weights", async ()
   assertStringIncludes(await message(text("version https://git-lfs.github.com/spec/v1\n")), "git lfs pull");
   assertStringIncludes(await message(fixture("tensor.pt")), "one tensor of shape [2,3]");
   assertStringIncludes(await message(fixture("evil_only.pt")), "posix.system");
+});
+
+/** An inert module with these submodules. */
+function moduleOf(children: Map<TorchValue, TorchValue>): TorchValue {
+  const state = new Map<TorchValue, TorchValue>([["_parameters", new Map()], ["_buffers", new Map()], [
+    "_modules",
+    children,
+  ]]);
+  return { kind: "record", global: "m.Net", args: [], state, items: null, entries: null };
+}
+
+Deno.test("findStateDict() refuses values that contain themselves or branch without end", () => {
+  for (const key of ["resnet", "model", "state_dict"]) {
+    const cycle = new Map<TorchValue, TorchValue>();
+    cycle.set(key, cycle);
+    if (key === "resnet") cycle.set("head", cycle);
+    assertThrows(() => findStateDict(cycle), FormatError);
+  }
+  const children = new Map<TorchValue, TorchValue>();
+  const cycle = moduleOf(children);
+  children.set("self", cycle);
+  assertThrows(() => findStateDict(cycle), FormatError, "nested");
+  let dag = moduleOf(new Map());
+  for (let level = 0; level < 40; level++) dag = moduleOf(new Map([["a", dag], ["b", dag]]));
+  assertThrows(() => findStateDict(dag), FormatError, "nested");
 });
 
 Deno.test("stripPrefixes() strips repeatedly, in part, and never merges two tensors", () => {

@@ -105,7 +105,7 @@ for (const name of ["evil.pt", "evil.pth"]) {
 Deno.test("readTorch() refuses bombs before it inflates them", () => {
   const before = Deno.memoryUsage().rss;
   const start = performance.now();
-  for (const name of ["bomb.pt", "bomb_stated.pt", "bomb_disagrees.pt"]) {
+  for (const name of ["bomb.pt", "bomb_stated.pt", "bomb_disagrees.pt", "bomb_expanded.pt"]) {
     assertThrows(() => readTorch(fixture(name)), FormatError);
   }
   assert(performance.now() - start < 2000, "refusing took long");
