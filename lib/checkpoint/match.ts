@@ -11,7 +11,9 @@ const COUNTER = "num_batches_tracked";
 
 /** A tensor that a model needs. */
 export interface RequiredTensor {
+  /** The model's name of it. */
   readonly name: string;
+  /** Sizes, outermost first, which must be equal. */
   readonly shape: readonly number[];
 }
 

@@ -9,7 +9,7 @@ import type { DType, HostTensor, StateDict } from "../tensor.ts";
 import { type Budget, budgetFor } from "./budget.ts";
 import { during } from "./context.ts";
 import { checkedSize, decodeTensor, ELEMENT_BYTES, encodeElements, viewRaw } from "./elements.ts";
-import { gatherTensor } from "./torch_tensor.ts";
+import { gatherTensor } from "./strided.ts";
 import { readEntry, readZip } from "./zip.ts";
 import { writeZip } from "./zip_writer.ts";
 

@@ -22,6 +22,7 @@ const MAX_NESTED_MARKS = 1 << 12;
 
 /** A value and where its pickle ended. */
 export interface PickleResult<X> {
+  /** What the pickle holds. */
   readonly value: PickleValue<X>;
   /** The byte after the pickle's last. */
   readonly end: number;

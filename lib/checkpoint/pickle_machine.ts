@@ -12,19 +12,27 @@ import type { PickleHooks } from "./pickle_value.ts";
 const MAX_LINE = 1 << 16;
 /** Digits of an honest integer: storages' keys, sizes and PyTorch's magic number all fit in 64 bytes. */
 const MAX_INTEGER_BYTES = 64;
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** A pickle being read. Values are `unknown` here; the types of the public door are in `pickle_value.ts`. */
 export interface Machine {
+  /** Everything that was given, before and behind the pickle too. */
   readonly bytes: Uint8Array;
+  /** The same bytes, for integers. */
   readonly view: DataView;
+  /** What the format around the pickle adds. */
   readonly hooks: PickleHooks<unknown>;
+  /** Values that were kept for later use. */
   readonly memo: Map<number, unknown>;
   /** Pays for containers that are built from others, which a few bytes could otherwise repeat without end. */
   readonly budget: Budget;
   /** Stacks below the marks, outermost first. */
   readonly marked: unknown[][];
+  /** Values above the last mark. */
   stack: unknown[];
+  /** The next byte. */
   position: number;
+  /** Whether the last opcode has been read. */
   stopped: boolean;
 }
 
@@ -99,7 +107,7 @@ export function takeLine(machine: Machine): string {
 /** UTF-8 as text; `FormatError` where it is none. */
 export function decodeUtf8(bytes: Uint8Array): string {
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return UTF8.decode(bytes);
   } catch {
     throw new FormatError(`the pickle holds ${bytes.length} bytes of text that are not UTF-8`);
   }

@@ -32,7 +32,8 @@ import { describeValue, isGlobal, type PickleGlobal, type PickleValue } from "./
 const NEWEST_PROTOCOL = 5;
 const MAX_NAME = 1024;
 
-type Opcode = (machine: Machine) => void;
+/** What an opcode does to the machine. */
+export type Opcode = (machine: Machine) => void;
 
 function global(module: unknown, name: unknown): PickleGlobal {
   if (typeof module !== "string" || typeof name !== "string") {

@@ -6,6 +6,7 @@
 
 /** A class or function that the pickle names. It is a name and nothing more: nothing is imported or called. */
 export interface PickleGlobal {
+  /** Tells a name from a record. */
   readonly kind: "global";
   /** Module and qualified name, joined by a dot: `os.system`. */
   readonly name: string;
@@ -13,6 +14,7 @@ export interface PickleGlobal {
 
 /** What calling a global would have made: the name and everything that the pickle gave it. */
 export interface PickleRecord<X = never> {
+  /** Tells a record from a name. */
   readonly kind: "record";
   /** Module and qualified name of the class or function, joined by a dot. */
   readonly global: string;

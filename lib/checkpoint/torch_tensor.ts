@@ -6,13 +6,16 @@
 
 import { FormatError } from "../errors.ts";
 import type { DType, HostTensor } from "../tensor.ts";
-import { type Budget, spend } from "./budget.ts";
-import { allocateRaw, checkedSize, decodeTensor, ELEMENT_BYTES, type RawData, viewRaw, widen } from "./elements.ts";
+import type { Budget } from "./budget.ts";
+import { checkedSize, decodeTensor, ELEMENT_BYTES, viewRaw } from "./elements.ts";
 import { describeValue, isGlobal, isRecord, type PickleValue } from "./pickle_value.ts";
+import { gatherTensor, isContiguous } from "./strided.ts";
 
 /** A storage: the memory that one or more tensors are views of. */
 export interface TorchStorage {
+  /** Tells a storage from everything else that a file holds. */
   readonly kind: "storage";
+  /** Type of its elements. */
   readonly dtype: DType;
   /** Its elements, little-endian. */
   readonly bytes: Uint8Array;
@@ -26,7 +29,9 @@ export type TorchValue = PickleValue<HostOrStorage>;
 
 /** A storage as a persistent id names it. */
 export interface StorageId {
+  /** Type of its elements. */
   readonly dtype: DType;
+  /** Its name in the file. */
   readonly key: string;
   /** Elements. */
   readonly length: number;
@@ -82,47 +87,6 @@ export function readStorageId(id: TorchValue): StorageId {
     throw new FormatError(`the storage ${id[2]} states ${id[4]} elements, more than any storage has`);
   }
   return { dtype, key: id[2], length: id[4], window: readWindow(id[5]) };
-}
-
-function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
-  let expected = 1;
-  for (let axis = shape.length - 1; axis >= 0; axis--) {
-    if (shape[axis] !== 1 && strides[axis] !== expected) return false;
-    expected *= shape[axis];
-  }
-  return true;
-}
-
-/** Copy the elements that `shape` and `strides` pick, in row-major order. */
-function gather(source: RawData, target: RawData, shape: readonly number[], strides: readonly number[]): void {
-  // One cast stands for the same loop over each array type: elements are only copied.
-  const from = source as Float32Array, to = target as Float32Array;
-  const inner = shape.length - 1;
-  const index = new Array<number>(shape.length).fill(0);
-  for (let next = 0, at = 0; next < to.length;) {
-    for (let i = 0, k = at; i < shape[inner]; i++, k += strides[inner]) to[next++] = from[k];
-    for (let axis = inner - 1; axis >= 0; axis--) {
-      at += strides[axis];
-      if (++index[axis] < shape[axis]) break;
-      at -= strides[axis] * shape[axis];
-      index[axis] = 0;
-    }
-  }
-}
-
-/** A dense tensor with the given strides over `source`, as NumPy's Fortran order needs them too. */
-export function gatherTensor(
-  dtype: DType,
-  source: RawData,
-  shape: readonly number[],
-  strides: readonly number[],
-  budget: Budget,
-): HostTensor {
-  const size = shape.reduce((product, n) => product * n, 1);
-  spend(budget, size * ELEMENT_BYTES[dtype], `a tensor of shape [${shape}]`);
-  const target = allocateRaw(dtype, size);
-  gather(source, target, shape, strides);
-  return { dtype, shape, data: widen(dtype, target, budget) };
 }
 
 function isStorage(value: unknown): value is TorchStorage {

@@ -25,9 +25,11 @@ export interface ZipEntry {
   readonly name: string;
   /** Bytes once inflated, as the directory states it. */
   readonly size: number;
+  /** Bytes in the archive. */
   readonly compressedSize: number;
   /** 0 stored, 8 deflated. */
   readonly method: number;
+  /** CRC-32 of the contents once inflated. */
   readonly crc: number;
   /** Where the entry's local header starts. */
   readonly headerOffset: number;
@@ -35,7 +37,9 @@ export interface ZipEntry {
 
 /** An archive's directory over its bytes. */
 export interface ZipArchive {
+  /** The whole archive. */
   readonly bytes: Uint8Array;
+  /** The same bytes, for integers. */
   readonly view: DataView;
   /** By name, in the directory's order. */
   readonly entries: ReadonlyMap<string, ZipEntry>;

@@ -20,7 +20,9 @@ const PADDING_BYTE = 0x5a;
 
 /** One file to be written. */
 export interface ZipContent {
+  /** Its path in the archive, with `/` between folders. */
   readonly name: string;
+  /** Its contents. */
   readonly data: Uint8Array;
 }
 

@@ -147,6 +147,13 @@ Deno.test("writeTorch() starts every storage at a multiple of 64 bytes", () => {
   for (const { data } of found.values()) assertEquals(data.byteOffset % 64, 0);
 });
 
+Deno.test("readTorch() makes views of contiguous tensors, not copies", () => {
+  const bytes = writeTorch(new Map([["weight", tensor("float32", [1000], new Float32Array(1000))]]));
+  assertEquals(findStateDict(readTorch(bytes)).get("weight")!.data.buffer, bytes.buffer);
+  const shared = findStateDict(readTorch(fixture("strided.pth")));
+  assertEquals(shared.get("tail")!.data.buffer, shared.get("base")!.data.buffer);
+});
+
 Deno.test("writeTorch() refuses an array of another type or length with TypeError", () => {
   assertThrows(() => writeTorch(tensor("float32", [2], new Float64Array(2))), TypeError, "Float32Array is required");
   assertThrows(() => writeTorch(tensor("float32", [3], new Float32Array(2))), TypeError, "[3]");
