@@ -6,6 +6,9 @@
  * Its classes are therefore unseen combinations of familiar factors: features learned on the source help, but no source
  * class is the answer. Neighbouring downstream classes differ in the shape only or in the texture only.
  *
+ * The tasks leave room above: a ResNet of 77,000 parameters that gets 73 % of the source's test images right (a few minutes
+ * of training) gets 76 % downstream, fine-tuned on 10 labels a class.
+ *
  * An image is painted in this order: a background of two colours in a gradient, half of the time with a texture of
  * its own; three to five small distractors of any shape and texture; the object, of random position, size, rotation and
  * squeeze, in two random colours at a random angle of the texture; a change of brightness and contrast; noise on every byte.

@@ -75,10 +75,13 @@ function triangleWeights(from: number, to: number): Weights {
       triangle[tap] = Math.max(0, 1 - Math.abs((start + tap - centre + 0.5) / support));
       sum += triangle[tap];
     }
-    first[index] = start;
-    count[index] = end - start;
-    for (let tap = 0; tap < end - start; tap++) {
-      values[index * taps + tap] = Math.floor(triangle[tap] / sum * (1 << PRECISION) + 0.5);
+    let skipped = 0, last = end - start;
+    while (triangle[skipped] === 0) skipped++;
+    while (triangle[last - 1] === 0) last--;
+    first[index] = start + skipped;
+    count[index] = last - skipped;
+    for (let tap = skipped; tap < last; tap++) {
+      values[index * taps + tap - skipped] = Math.floor(triangle[tap] / sum * (1 << PRECISION) + 0.5);
     }
   }
   return { taps, first, count, values };
@@ -104,17 +107,17 @@ function resizeRows({ width, rgb }: RgbImage, box: Box, weights: Weights, out: U
   }
 }
 
+/** Sums whole rows tap by tap: memory is read in order, and most rows have but two taps when an image grows. */
 function resizeColumns(columns: Uint8Array, stride: number, weights: Weights, out: Uint8Array, offset: number): void {
   const { taps, first, count, values } = weights;
-  for (let index = 0, target = offset; index < first.length; index++) {
-    const start = first[index] * stride;
-    for (let column = 0; column < stride; column++) {
-      let sum = HALF, from = start + column;
-      for (let tap = index * taps, end = tap + count[index]; tap < end; tap++, from += stride) {
-        sum += columns[from] * values[tap];
-      }
-      out[target++] = clip(sum);
+  const sums = new Int32Array(stride);
+  for (let index = 0, target = offset; index < first.length; index++, target += stride) {
+    sums.fill(HALF);
+    for (let tap = 0; tap < count[index]; tap++) {
+      const weight = values[index * taps + tap], start = (first[index] + tap) * stride;
+      for (let column = 0; column < stride; column++) sums[column] += columns[start + column] * weight;
     }
+    for (let column = 0; column < stride; column++) out[target + column] = clip(sums[column]);
   }
 }
 
