@@ -115,12 +115,12 @@ function permute(entry: VectorEntry, from: Float32Array, to: Float32Array, toDev
   }
 }
 
-/** Converts a vector from PyTorch's order to the shards' (padding is zero), or back. */
-export function toShards(layout: VectorLayout, values: Float32Array): Float32Array<ArrayBuffer>[] {
+/** Converts a vector from PyTorch's order to the shards', filling what lies between tensors with `padding`. */
+export function toShards(layout: VectorLayout, values: Float32Array, padding = 0): Float32Array<ArrayBuffer>[] {
   if (values.length !== layout.count) {
     throw new RangeError(`Cannot write ${values.length} values to ${layout.label}: ${layout.count} are required`);
   }
-  const shards = layout.shards.map((length) => new Float32Array(length));
+  const shards = layout.shards.map((length) => new Float32Array(length).fill(padding));
   for (const entry of layout.entries) {
     const from = values.subarray(entry.torchOffset, entry.torchOffset + entry.size);
     permute(entry, from, shards[entry.shard].subarray(entry.offset, entry.offset + entry.size), true);
@@ -153,9 +153,9 @@ export class FlatVector {
     );
   }
 
-  /** Writes all elements, in PyTorch's order and layout. */
-  write(values: Float32Array): void {
-    toShards(this.layout, values).forEach((shard, index) =>
+  /** Writes all elements, in PyTorch's order and layout; `padding` goes between tensors. */
+  write(values: Float32Array, padding = 0): void {
+    toShards(this.layout, values, padding).forEach((shard, index) =>
       this.#gpu.device.queue.writeBuffer(this.#shards[index], 0, shard)
     );
   }

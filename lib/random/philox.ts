@@ -31,6 +31,16 @@ export const Stream = {
   prior: 6,
   /** The procedural image task. */
   procedural: 7,
+  /** Sampler noise of the head. */
+  headNoise: 8,
+  /** Draws from the prior inside an implicit step, diagonal and low rank. */
+  anchor: 9,
+  anchorWeights: 10,
+  /** The same for the head. */
+  headAnchor: 11,
+  headAnchorWeights: 12,
+  /** Initial velocities of the head. */
+  headVelocity: 13,
 } as const;
 
 /** High 32 bits of the product of two unsigned 32-bit integers. */

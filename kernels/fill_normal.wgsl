@@ -1,0 +1,17 @@
+// output = noise * xi: initial velocities. Joined behind control.wgsl, philox.wgsl and elementwise.wgsl.
+
+@group(0) @binding(0) var<storage, read_write> control: Control;
+@group(0) @binding(1) var<storage, read_write> output: array<vec4<f32>>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let first = first_item(group, lane);
+#for j in 0..ITEMS
+  {
+    let i = first + $(j * 64)u;
+    if (i < COUNT) {
+      output[i] = control.noise * normal4(vec4<u32>(BASE + i, control.step, control.chain, STREAM), control.key);
+    }
+  }
+#end
+}

@@ -1,0 +1,165 @@
+// One update of a segment of the flat vector: likelihood gradient, Gaussian prior and noise in one pass over memory.
+//
+// The prior is N(mean, Psi + W W^T) with Psi diagonal and W^T the ROWS_K rows. Joined behind control.wgsl, philox.wgsl,
+// workgroup_sum.wgsl and one sampler_*.wgsl. COUNT vec4 items of the segment; BASE is the index of its first item in
+// the whole vector; rows [ROWS_K, COUNT].
+//
+// PHASE 0, explicit: theta moves along the whole gradient g + (Psi^-1 (d - W c)) / N, with c = C^-1 W^T Psi^-1 d.
+// PHASE 1, stage: u = proposal is left in `gradient`; partial sums of W^T (Psi + k)^-1 u. Without rows: all of 1 and 2.
+// PHASE 2, finish: solved = (I + k S^-1)^-1 u = (Psi u + k W c) / (Psi + k), with c = C_k^-1 W^T (Psi + k)^-1 u.
+// PHASE 3, project: partial sums of W^T Psi^-1 d and, last, of d Psi^-1 d.
+// PHASE 4, gram: partial sums of W^T (Psi + k)^-1 W, its lower triangle by rows; k = 0 where EXACT.
+
+@group(0) @binding(0) var<storage, read_write> control: Control;
+@group(0) @binding(1) var<storage, read_write> theta: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> gradient: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> state: array<vec4<f32>>;
+#if PRIOR
+@group(0) @binding(4) var<storage, read_write> mean: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> psi: array<vec4<f32>>;
+#end
+#if ROWS_K > 0 || PHASE == 3
+@group(0) @binding(6) var<storage, read_write> rows: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> coefficients: array<f32>;
+@group(0) @binding(8) var<storage, read_write> partial: array<f32>;
+@group(0) @binding(9) var<storage, read_write> weights: array<f32>;
+#end
+
+fn noise4(i: u32) -> vec4<f32> {
+#if NOISE
+  if (control.noise == 0.0) { return vec4<f32>(0.0); }
+  return normal4(vec4<u32>(BASE + i, control.step, control.chain, STREAM), control.key);
+#else
+  return vec4<f32>(0.0);
+#end
+}
+
+#if ROWS_K > 0
+fn low_rank(i: u32) -> vec4<f32> {
+  return rows[i] * coefficients[0]
+#for k in 1..ROWS_K
+    + rows[$(k)u * COUNT + i] * coefficients[$k]
+#end
+  ;
+}
+#end
+
+#if PRIOR && NOISE
+/// A draw from the prior at the run's temperature, relative to its mean; the same in both phases of a step.
+fn anchor(i: u32) -> vec4<f32> {
+  if (control.prior_noise == 0.0) { return vec4<f32>(0.0); }
+  // Padding has an infinite variance in effect; min() keeps it finite.
+  return control.prior_noise * (
+    sqrt(min(psi[i], vec4<f32>(LARGEST_PSI))) * normal4(vec4<u32>(BASE + i, control.step, control.chain, ANCHOR_STREAM), control.key)
+#for k in 0..ROWS_K
+    + rows[$(k)u * COUNT + i] * weights[$k]
+#end
+  );
+}
+#else
+fn anchor(i: u32) -> vec4<f32> { return vec4<f32>(0.0); }
+#end
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let block = group.y * GRID_X + group.x;
+#if PHASE == 1 || PHASE == 3
+#for k in 0..(ROWS_K + 1)
+  var sum$k = vec4<f32>(0.0);
+#end
+#end
+#if PHASE == 4
+#for a in 0..ROWS_K
+#for b in 0..(a + 1)
+  var sum$(a * (a + 1) / 2 + b) = vec4<f32>(0.0);
+#end
+#end
+#end
+  for (var item = 0u; item < ITEMS; item++) {
+    let i = block * (64u * ITEMS) + item * 64u + lane;
+    if (i < COUNT) {
+#if PHASE == 0
+#if PRIOR
+      let delta = theta[i] - mean[i];
+#if ROWS_K > 0
+      let force = (delta - low_rank(i)) / psi[i];
+#else
+      let force = delta / psi[i];
+#end
+      theta[i] += displacement(i, gradient[i] + control.inverse_count * force);
+#else
+      theta[i] += displacement(i, gradient[i]);
+#end
+#end
+#if PHASE == 1
+      let delta = theta[i] - mean[i];
+      let u = proposal(i, delta, gradient[i]);
+#if ROWS_K > 0
+      gradient[i] = u;
+      let weighted = u / (psi[i] + prior_step(i));
+#for k in 0..ROWS_K
+      sum$k += rows[$(k)u * COUNT + i] * weighted;
+#end
+#else
+      theta[i] = mean[i] + settle(i, delta, psi[i] / (psi[i] + prior_step(i)) * u);
+#end
+#end
+#if PHASE == 2
+      let k = prior_step(i);
+      let scale = 1.0 / (psi[i] + k);
+      let solved = psi[i] * scale * gradient[i] + k * scale * low_rank(i);
+      theta[i] = mean[i] + settle(i, theta[i] - mean[i], solved);
+#end
+#if PHASE == 3
+      let delta = theta[i] - mean[i];
+      let weighted = delta / psi[i];
+#for k in 0..ROWS_K
+      sum$k += rows[$(k)u * COUNT + i] * weighted;
+#end
+      sum$ROWS_K += delta * weighted;
+#end
+#if PHASE == 4
+#if EXACT
+      let weight = 1.0 / psi[i];
+#else
+      let weight = 1.0 / (psi[i] + prior_step(i));
+#end
+#for a in 0..ROWS_K
+      let row$a = rows[$(a)u * COUNT + i];
+      let weighted$a = row$a * weight;
+#for b in 0..(a + 1)
+      sum$(a * (a + 1) / 2 + b) += weighted$a * row$b;
+#end
+#end
+#end
+    }
+  }
+#if ROWS_K > 0 && PHASE == 1
+#for k in 0..ROWS_K
+  {
+    let total = workgroup_sum(dot(sum$k, vec4<f32>(1.0)), lane);
+    if (lane == 0u && block < BLOCKS) { partial[(FIRST_BLOCK + block) * ROWS_K + $k] = total; }
+  }
+#end
+#end
+#if PHASE == 3
+#for k in 0..(ROWS_K + 1)
+  {
+    let total = workgroup_sum(dot(sum$k, vec4<f32>(1.0)), lane);
+    if (lane == 0u && block < BLOCKS) { partial[(FIRST_BLOCK + block) * (ROWS_K + 1u) + $k] = total; }
+  }
+#end
+#end
+#if PHASE == 4
+#for a in 0..ROWS_K
+#for b in 0..(a + 1)
+  {
+    let total = workgroup_sum(dot(sum$(a * (a + 1) / 2 + b), vec4<f32>(1.0)), lane);
+    if (lane == 0u && block < BLOCKS) {
+      partial[(FIRST_BLOCK + block) * $(ROWS_K * (ROWS_K + 1) / 2)u + $(a * (a + 1) / 2 + b)] = total;
+    }
+  }
+#end
+#end
+#end
+}

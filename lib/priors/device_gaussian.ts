@@ -1,0 +1,44 @@
+/**
+ * A Gaussian prior on the device.
+ *
+ * @module
+ */
+
+import { type Gpu } from "../gpu/device.ts";
+import { RowMatrix } from "../graph/rows.ts";
+import { FlatVector, type VectorLayout } from "../graph/vector.ts";
+import type { Gaussian } from "./gaussian.ts";
+
+/** Variance of the padding between tensors: so large that it never counts. */
+export const PADDING_PSI = 1e30;
+
+/** Mean, Psi and rows of a {@linkcode Gaussian} over a flat vector. */
+export class DeviceGaussian {
+  readonly mean: FlatVector;
+  readonly psi: FlatVector;
+  readonly rows: RowMatrix;
+  /** The host's copy. */
+  readonly host: Gaussian;
+
+  constructor(gpu: Gpu, layout: VectorLayout, host: Gaussian) {
+    if (host.mean.length !== layout.count) {
+      throw new TypeError(
+        `Cannot use a prior over ${host.mean.length} parameters: the network has ${layout.count} in its ${layout.label}`,
+      );
+    }
+    this.host = host;
+    this.mean = new FlatVector(gpu, "prior mean", layout);
+    this.mean.write(host.mean);
+    this.psi = new FlatVector(gpu, "prior psi", layout);
+    this.psi.write(host.psi, PADDING_PSI);
+    this.rows = new RowMatrix(gpu, "prior", layout, host.rows.length);
+    host.rows.forEach((row, k) => this.rows.write(k, row));
+  }
+
+  /** Frees the device memory. */
+  destroy(): void {
+    this.mean.destroy();
+    this.psi.destroy();
+    this.rows.destroy();
+  }
+}

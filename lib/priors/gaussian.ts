@@ -1,0 +1,175 @@
+/**
+ * Gaussian priors over a flat vector: N(mean, Psi + W W^T), Psi diagonal, W^T of K rows. Host side, in PyTorch's order.
+ *
+ * @module
+ */
+
+import type { Swag } from "./swag.ts";
+
+/** The prior types of the command line. */
+export type PriorType = "shifted_gaussian" | "isotropic" | "normal" | "none";
+
+/** A Gaussian N(mean, Psi + W W^T). */
+export interface Gaussian {
+  /** [P] */
+  readonly mean: Float32Array;
+  /** Diagonal Psi, [P]; positive. */
+  readonly psi: Float32Array;
+  /** Rows of W^T, K of [P], rotated so that W^T Psi^-1 W is diagonal: see {@linkcode diagonalise}. */
+  readonly rows: readonly Float32Array[];
+  /** The diagonal of W^T Psi^-1 W, [K]. */
+  readonly gram: Float64Array;
+}
+
+/** How a learned prior is rescaled. */
+export interface PriorScaling {
+  /** lambda: the covariance becomes lambda * Sigma + eps * I. */
+  readonly scale: number;
+  /** eps: added to the diagonal, not scaled. */
+  readonly eps: number;
+  /** Rows of the factor to use, the newest; default all. */
+  readonly rank?: number;
+  /** Reproduce the original: W = lambda Q of the oldest rows, no factor 1/2 (defects D2 and D3). */
+  readonly compat?: boolean;
+}
+
+function requirePositive(what: string, value: number, least = 0): void {
+  if (!(value >= least && Number.isFinite(value)) || (least === 0 && value === 0)) {
+    throw new RangeError(`Cannot build a prior: ${what} is ${value}, but a positive number is required`);
+  }
+}
+
+/**
+ * The learned prior: N(mean, lambda * (diag(variance) + Q^T Q) / 2 + eps * I), DESIGN section 3. With fewer rows than
+ * collected, the newest are taken and renormalised by sqrt((K - 1) / (k - 1)).
+ */
+export function shiftedGaussian(swag: Swag, { scale, eps, rank, compat = false }: PriorScaling): Gaussian {
+  requirePositive("the scale", scale);
+  if (!(eps >= 0)) throw new RangeError(`Cannot build a prior: eps is ${eps}, but a number of at least 0 is required`);
+  const total = swag.covFactor.length;
+  const wanted = rank ?? total;
+  if (!Number.isInteger(wanted) || wanted < 0 || wanted > total) {
+    throw new RangeError(`Cannot build a prior of rank ${wanted}: the file holds ${total} rows`);
+  }
+  const half = compat ? 1 : 0.5;
+  const psi = swag.variance.map((variance) => half * scale * variance + eps);
+  const smallest = psi.reduce((least, value) => Math.min(least, value), Infinity);
+  if (!(smallest > 0)) {
+    throw new RangeError(
+      `Cannot build a prior: its smallest variance is ${smallest}, but a positive one is required; raise eps`,
+    );
+  }
+  const chosen = compat ? swag.covFactor.slice(0, wanted) : swag.covFactor.slice(total - wanted);
+  // covFactor holds deviations over sqrt(K - 1): k of them are normalised by sqrt(k - 1). A single row has no k - 1.
+  const renormalise = compat || wanted < 2 ? 1 : Math.sqrt((total - 1) / (wanted - 1));
+  const factor = (compat ? scale : Math.sqrt(half * scale)) * renormalise;
+  return diagonalise(swag.mean, psi, chosen.map((row) => row.map((value) => value * factor)));
+}
+
+/** N(mean, variance * I): with the pre-trained mean this is L2-SP, the fair rival of a learned covariance. */
+export function isotropic(mean: Float32Array, variance: number): Gaussian {
+  requirePositive("the variance", variance);
+  return { mean, psi: new Float32Array(mean.length).fill(variance), rows: [], gram: new Float64Array(0) };
+}
+
+/** Eigenvectors (columns of the result) of a symmetric matrix, by Jacobi rotations. */
+function eigenvectors(matrix: Float64Array[]): Float64Array[] {
+  const n = matrix.length;
+  const a = matrix.map((row) => row.slice());
+  const vectors = a.map((_, i) => Float64Array.from({ length: n }, (_, j) => (i === j ? 1 : 0)));
+  for (let sweep = 0; sweep < 50; sweep++) {
+    let off = 0;
+    for (let p = 0; p < n; p++) {
+      for (let q = 0; q < p; q++) off = Math.max(off, a[p][q] ** 2 / (a[p][p] * a[q][q] || Infinity));
+    }
+    if (off < 1e-30) break;
+    for (let p = 1; p < n; p++) for (let q = 0; q < p; q++) rotate(a, vectors, p, q);
+  }
+  return vectors;
+}
+
+/** One Jacobi rotation that annihilates a[p][q]. */
+function rotate(a: Float64Array[], vectors: Float64Array[], p: number, q: number): void {
+  if (a[p][q] === 0) return;
+  const theta = (a[q][q] - a[p][p]) / (2 * a[p][q]);
+  const t = Math.sign(theta || 1) / (Math.abs(theta) + Math.sqrt(theta * theta + 1));
+  const c = 1 / Math.sqrt(t * t + 1), s = t * c;
+  for (let k = 0; k < a.length; k++) {
+    const kp = a[k][p], kq = a[k][q];
+    a[k][p] = c * kp - s * kq;
+    a[k][q] = s * kp + c * kq;
+  }
+  for (let k = 0; k < a.length; k++) {
+    const pk = a[p][k], qk = a[q][k];
+    a[p][k] = c * pk - s * qk;
+    a[q][k] = s * pk + c * qk;
+    const vp = vectors[k][p], vq = vectors[k][q];
+    vectors[k][p] = c * vp - s * vq;
+    vectors[k][q] = s * vp + c * vq;
+  }
+}
+
+/** W^T Psi^-1 W in float64. */
+function gramOf(psi: Float32Array, rows: readonly Float32Array[]): Float64Array[] {
+  return rows.map((a, i) =>
+    Float64Array.from(rows, (b, j) => {
+      if (j > i) return 0;
+      let sum = 0;
+      for (let p = 0; p < psi.length; p++) sum += a[p] * b[p] / psi[p];
+      return sum;
+    })
+  );
+}
+
+/**
+ * Rotates the rows so that W^T Psi^-1 W is diagonal. W W^T does not change, but the small system C = I + W^T Psi^-1 W
+ * becomes diagonal: snapshots are strongly correlated, and in float32 the solution of an ill-conditioned C would lose
+ * the directions of small variance.
+ */
+export function diagonalise(mean: Float32Array, psi: Float32Array, rows: readonly Float32Array[]): Gaussian {
+  const lower = gramOf(psi, rows);
+  const full = lower.map((_, i) => Float64Array.from(lower, (_, j) => (j <= i ? lower[i][j] : lower[j][i])));
+  const vectors = eigenvectors(full);
+  const rotated = rows.map((_, k) => {
+    const sum = new Float64Array(psi.length);
+    rows.forEach((row, j) => {
+      const weight = vectors[j][k];
+      for (let p = 0; p < sum.length; p++) sum[p] += weight * row[p];
+    });
+    return Float32Array.from(sum);
+  });
+  const gram = Float64Array.from(rotated, (row) => {
+    let sum = 0;
+    for (let p = 0; p < psi.length; p++) sum += row[p] * row[p] / psi[p];
+    return sum;
+  });
+  return { mean, psi, rows: rotated, gram };
+}
+
+/** The part of log N(theta; mean, Psi + W W^T) that does not depend on theta: -(P ln 2 pi + sum ln Psi + ln det C) / 2. */
+export function logNormaliser({ psi, gram }: Gaussian): number {
+  let sum = psi.length * Math.log(2 * Math.PI);
+  for (const value of psi) sum += Math.log(value);
+  for (const value of gram) sum += Math.log1p(value);
+  return -0.5 * sum;
+}
+
+/** log N(theta; ...) by Woodbury in float64 on the host. */
+export function logDensity(gaussian: Gaussian, theta: Float32Array): number {
+  const { mean, psi, rows, gram } = gaussian;
+  let quadratic = 0;
+  const projection = new Float64Array(rows.length);
+  for (let p = 0; p < theta.length; p++) {
+    const delta = theta[p] - mean[p];
+    quadratic += delta * delta / psi[p];
+    rows.forEach((row, k) => projection[k] += row[p] * delta / psi[p]);
+  }
+  // C is diagonal but for the rounding of the rotated rows; the remainder is far below float32's resolution.
+  projection.forEach((value, k) => quadratic -= value * value / (1 + gram[k]));
+  return logNormaliser(gaussian) - 0.5 * quadratic;
+}
+
+/** Largest eigenvalue of the precision, bounded by max 1 / Psi: what an explicit step must resolve. */
+export function stiffness({ psi }: Gaussian): number {
+  return 1 / psi.reduce((least, value) => Math.min(least, value), Infinity);
+}

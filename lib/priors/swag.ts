@@ -1,0 +1,122 @@
+/**
+ * SWAG (Maddox et al., arXiv 1902.02476): a Gaussian from snapshots of SGD.
+ *
+ * @module
+ */
+
+import swagCollectSource from "../../kernels/swag_collect.wgsl" with { type: "text" };
+import elementwise from "../../kernels/elementwise.wgsl" with { type: "text" };
+import { type Gpu } from "../gpu/device.ts";
+import { type Launch, prepareLaunch, submitLaunches } from "../gpu/launch.ts";
+import { RowMatrix } from "../graph/rows.ts";
+import { FlatVector } from "../graph/vector.ts";
+import { foldGroups, GRID_X } from "../ops/elementwise.ts";
+
+/** What SWAG learned, in PyTorch's order. The posterior is N(mean, (diag(variance) + Q^T Q) / 2). */
+export interface Swag {
+  /** [P] */
+  readonly mean: Float32Array;
+  /** [P]: E[theta^2] - mean^2, at least the clamp. */
+  readonly variance: Float32Array;
+  /** Q: rows of [P] in time order, deviations over sqrt(K - 1). */
+  readonly covFactor: readonly Float32Array[];
+}
+
+/** Settings of the collection. */
+export interface SwagOptions {
+  /** Most deviations kept, the newest; default 20. */
+  readonly maxRank?: number;
+  /** Least variance; default 1e-6, as the original. */
+  readonly varianceClamp?: number;
+}
+
+/** Collects snapshots of a flat vector on the device: nothing is read back until the end. */
+export class SwagCollector {
+  readonly #gpu: Gpu;
+  readonly #maxRank: number;
+  readonly #varianceClamp: number;
+  readonly #snapshot: GPUBuffer;
+  readonly #mean: FlatVector;
+  readonly #squares: FlatVector;
+  readonly #rows: RowMatrix;
+  #launches: readonly Launch[] = [];
+  #count = 0;
+
+  private constructor(gpu: Gpu, theta: FlatVector, options: SwagOptions) {
+    this.#gpu = gpu;
+    this.#maxRank = options.maxRank ?? 20;
+    this.#varianceClamp = options.varianceClamp ?? 1e-6;
+    if (!Number.isInteger(this.#maxRank) || this.#maxRank < 0) {
+      throw new RangeError(
+        `Cannot collect SWAG: the rank is ${this.#maxRank}, but an integer of at least 0 is required`,
+      );
+    }
+    this.#snapshot = gpu.createBuffer("swag snapshot", 8);
+    this.#mean = new FlatVector(gpu, "swag mean", theta.layout);
+    this.#squares = new FlatVector(gpu, "swag squares", theta.layout);
+    this.#rows = new RowMatrix(gpu, "swag", theta.layout, this.#maxRank);
+  }
+
+  /** A collector of snapshots of `theta`. */
+  static async create(gpu: Gpu, theta: FlatVector, options: SwagOptions = {}): Promise<SwagCollector> {
+    const collector = new SwagCollector(gpu, theta, options);
+    collector.#launches = await Promise.all(
+      collector.#rows.segments.map((segment, index) => {
+        const count = segment.length / 4;
+        const kernel = {
+          label: `swag collect ${index}`,
+          source: elementwise + swagCollectSource,
+          constants: { COUNT: count, W: 4, ITEMS: 4, GRID_X, ROWS_K: collector.#maxRank },
+          groups: foldGroups(Math.ceil(count / 256)),
+        };
+        return prepareLaunch(gpu, kernel, [
+          { buffer: collector.#snapshot, offset: 0, size: 8 },
+          theta.segment(segment),
+          collector.#mean.segment(segment),
+          collector.#squares.segment(segment),
+          collector.#rows.rangeOf(index),
+        ]);
+      }),
+    );
+    return collector;
+  }
+
+  /** Number of snapshots so far. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Takes a snapshot of theta as it is after all that was submitted. */
+  collect(): void {
+    // The first deviation is zero by construction and would count as rank that is not there.
+    const row = this.#count === 0 || this.#maxRank === 0 ? 0xffffffff : (this.#count - 1) % this.#maxRank;
+    this.#gpu.device.queue.writeBuffer(this.#snapshot, 0, new Uint32Array([this.#count, row]));
+    submitLaunches(this.#gpu, "swag collect", this.#launches);
+    this.#count++;
+  }
+
+  /** Reads what was learned. At least two snapshots are required. */
+  async read(): Promise<Swag> {
+    if (this.#count < 2) {
+      throw new RangeError(`Cannot estimate a covariance from ${this.#count} snapshots: at least 2 are required`);
+    }
+    const mean = await this.#mean.read();
+    const variance = (await this.#squares.read()).map((sum) => Math.max(sum / this.#count, this.#varianceClamp));
+    const rank = Math.min(this.#count - 1, this.#maxRank);
+    const first = rank < this.#maxRank ? 0 : (this.#count - 1) % this.#maxRank;
+    const scale = 1 / Math.sqrt(Math.max(1, rank - 1));
+    const covFactor: Float32Array[] = [];
+    for (let age = 0; age < rank; age++) {
+      covFactor.push((await this.#rows.read((first + age) % this.#maxRank)).map((value) => value * scale));
+    }
+    return { mean, variance, covFactor };
+  }
+
+  /** Frees the device memory. */
+  destroy(): void {
+    this.#gpu.destroyBuffer(this.#snapshot);
+    this.#mean.destroy();
+    this.#squares.destroy();
+    this.#rows.destroy();
+  }
+}
