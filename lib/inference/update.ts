@@ -192,7 +192,7 @@ export class FlatUpdate {
         FIRST_BLOCK: this.#blocks(index),
         GRID_X,
       };
-      const floats = { LARGEST_PSI: PADDING_PSI / 1e6 };
+      const floats = { PADDING_PSI };
       const bindings = [
         whole(this.#control.buffer),
         theta.segment(segment),
@@ -209,6 +209,7 @@ export class FlatUpdate {
         label: `${label} ${name} ${index}`,
         source,
         constants,
+        floats,
         groups: foldGroups(blocks),
       }, bindings);
     }));
