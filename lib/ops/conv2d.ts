@@ -75,6 +75,9 @@ function geometryOf(input: Tensor, weight: Tensor, options: Conv2dOptions): Geom
       "[KH, KW, CIN / groups, COUT] with COUT a multiple of groups is required",
     );
   }
+  if (options.bias !== undefined && sizeOf(options.bias.shape) !== cout) {
+    throw shapeError("conv2d", `bias ${options.bias.name} of shape [${options.bias.shape}]`, `[${cout}] is required`);
+  }
   const oh = Math.floor((h + 2 * padding - dilation * (kh - 1) - 1) / stride) + 1;
   const ow = Math.floor((w + 2 * padding - dilation * (kw - 1) - 1) / stride) + 1;
   if (oh < 1 || ow < 1) {
