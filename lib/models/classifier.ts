@@ -4,6 +4,7 @@
  * @module
  */
 
+import { type Normalisation, scaleAndShift } from "../data/normalisation.ts";
 import { UsageError } from "../errors.ts";
 import { Graph } from "../graph/graph.ts";
 import { normaliseImages } from "../ops/images.ts";
@@ -11,12 +12,6 @@ import { linear } from "../ops/linear.ts";
 import type { Tensor } from "../ops/operation.ts";
 import { type CrossEntropyOptions, softmaxCrossEntropy } from "../ops/softmax_cross_entropy.ts";
 import { resnet, type ResnetConfig, RESNETS } from "./resnet.ts";
-
-/** Mean and standard deviation per colour, of values in [0, 1]. */
-export interface Normalisation {
-  readonly mean: readonly [number, number, number];
-  readonly std: readonly [number, number, number];
-}
 
 /** What a classifier is, whatever the batch. */
 export interface ClassifierConfig {
@@ -57,27 +52,36 @@ export function encoderConfig(name: string, smallStem = false): ResnetConfig {
   return smallStem ? { ...config, stem: "small" } : config;
 }
 
+/** Settings of the graph that are not the network's. */
+export interface ClassifierOptions extends CrossEntropyOptions {
+  /** Weight of a batch in BatchNorm's running statistics; 0.1. */
+  readonly batchNormMomentum?: number;
+}
+
 /** Builds the graph of a classifier for one batch size. */
 export function buildClassifier(
   config: ClassifierConfig,
   batchSize: number,
-  loss: CrossEntropyOptions = {},
+  options: ClassifierOptions = {},
 ): Classifier {
   const encoder = encoderConfig(config.encoder, config.smallStem);
   const graph = new Graph();
   const images = graph.external("images", [batchSize, config.height, config.width, 3]);
   const colours = graph.external("colours", [6]);
   const labels = graph.external("labels", [batchSize]);
-  const features = resnet(graph, encoder, graph.apply(normaliseImages("input", images, colours)));
+  const features = resnet(graph, encoder, graph.apply(normaliseImages("input", images, colours)), {
+    momentum: options.batchNormMomentum,
+  });
   const shape = [config.numClasses, features.shape[1]];
   const weight = graph.parameter("head", `${encoder.headName}.weight`, "linear", shape);
   const bias = graph.parameter("head", `${encoder.headName}.bias`, "vector", [config.numClasses]);
   const logits = graph.apply(linear(encoder.headName, features, weight, bias));
-  const totals = graph.apply(softmaxCrossEntropy("loss", logits, labels, loss));
+  const totals = graph.apply(softmaxCrossEntropy("loss", logits, labels, options));
   return { config, batchSize, graph, images, colours, labels, features, logits, totals };
 }
 
 /** The scale and shift that normalise bytes: [scale r, g, b, shift r, g, b]. */
-export function colourTable({ mean, std }: Normalisation): Float32Array<ArrayBuffer> {
-  return Float32Array.from([...std.map((s) => 1 / (255 * s)), ...mean.map((m, c) => -m / std[c])]);
+export function colourTable(normalisation: Normalisation): Float32Array<ArrayBuffer> {
+  const { scale, shift } = scaleAndShift(normalisation);
+  return Float32Array.from([...scale, ...shift]);
 }

@@ -7,7 +7,7 @@
 
 import type { Graph } from "../graph/graph.ts";
 import { add } from "../ops/add.ts";
-import { batchNorm } from "../ops/batch_norm.ts";
+import { batchNorm, type BatchNormOptions } from "../ops/batch_norm.ts";
 import { padChannels } from "../ops/channels.ts";
 import { conv2d } from "../ops/conv2d.ts";
 import type { Tensor } from "../ops/operation.ts";
@@ -51,7 +51,7 @@ export const RESNETS: Readonly<Record<string, ResnetConfig>> = {
   resnext50_32x4d: { ...IMAGENET, block: "bottleneck", blocks: [3, 4, 6, 3], groups: 32, widthPerGroup: 4 },
   resnext101_32x8d: { ...IMAGENET, block: "bottleneck", blocks: [3, 4, 23, 3], groups: 32, widthPerGroup: 8 },
   ...Object.fromEntries(
-    [20, 32, 44, 56, 110].flatMap((depth): [string, ResnetConfig][] => {
+    [8, 20, 32, 44, 56, 110].flatMap((depth): [string, ResnetConfig][] => {
       const blocks = [1, 1, 1].map(() => (depth - 2) / 6);
       return [
         [`resnet${depth}`, { ...CIFAR, blocks }],
@@ -65,8 +65,11 @@ export const RESNETS: Readonly<Record<string, ResnetConfig>> = {
 class Layers {
   readonly #graph: Graph;
 
-  constructor(graph: Graph) {
+  readonly #norm: BatchNormOptions;
+
+  constructor(graph: Graph, norm: BatchNormOptions) {
     this.#graph = graph;
+    this.#norm = norm;
   }
 
   conv(name: string, input: Tensor, out: number, kernel: number, stride: number, groups = 1): Tensor {
@@ -85,7 +88,7 @@ class Layers {
       runningMean: vector("state", "running_mean"),
       runningVariance: vector("state", "running_var"),
     };
-    return this.#graph.apply(batchNorm(name, input, tensors));
+    return this.#graph.apply(batchNorm(name, input, tensors, this.#norm));
   }
 
   relu(name: string, input: Tensor): Tensor {
@@ -135,8 +138,8 @@ class Layers {
  * @param images [N, H, W, 3], normalised
  * @returns features [N, F]
  */
-export function resnet(graph: Graph, config: ResnetConfig, images: Tensor): Tensor {
-  const layers = new Layers(graph);
+export function resnet(graph: Graph, config: ResnetConfig, images: Tensor, norm: BatchNormOptions = {}): Tensor {
+  const layers = new Layers(graph, norm);
   const small = config.stem === "small";
   let x = layers.conv("conv1", images, config.planes[0], small ? 3 : 7, small ? 1 : 2);
   x = layers.relu("relu", layers.norm("bn1", x));

@@ -1,0 +1,48 @@
+/**
+ * The training loop: submits steps by a schedule, reads metrics rarely, hands samples out.
+ *
+ * @module
+ */
+
+import type { Schedule } from "./schedules.ts";
+import type { Batch, StepMetrics, TrainingSession } from "./training.ts";
+
+/** Waiting for the device costs about 11 ms in Deno: metrics are read this often at most. */
+const READ_INTERVAL_MS = 500;
+
+/** Where batches come from: a pure function of the step, so that a run can resume. */
+export interface BatchSource {
+  batchAt(step: number): Batch;
+}
+
+/** What the caller does along the way. */
+export interface LoopHooks {
+  /** Metrics of the steps since the last call. */
+  onMetrics?(metrics: readonly StepMetrics[]): void;
+  /** After a step that the schedule collects. */
+  onCollect?(step: number): void | Promise<void>;
+  /** After every step; for checkpoints. */
+  afterStep?(step: number): void | Promise<void>;
+}
+
+/** Runs the steps `from`..`schedule.steps` - 1 (or up to `until`). */
+export async function trainSteps(
+  session: TrainingSession,
+  batches: BatchSource,
+  schedule: Schedule,
+  hooks: LoopHooks = {},
+  range: { readonly from?: number; readonly until?: number } = {},
+): Promise<void> {
+  const until = Math.min(range.until ?? schedule.steps, schedule.steps);
+  let lastRead = performance.now();
+  for (let step = range.from ?? 0; step < until; step++) {
+    session.submit(step, batches.batchAt(step), schedule.learningRate(step), schedule.noise(step));
+    if (session.pending === 64 || performance.now() - lastRead > READ_INTERVAL_MS) {
+      hooks.onMetrics?.(await session.metrics());
+      lastRead = performance.now();
+    }
+    if (schedule.collect(step)) await hooks.onCollect?.(step);
+    await hooks.afterStep?.(step);
+  }
+  hooks.onMetrics?.(await session.metrics());
+}

@@ -1,0 +1,128 @@
+/**
+ * Evaluation on the device: logits of a whole set, and BatchNorm statistics for weights that never trained.
+ *
+ * @module
+ */
+
+import { evaluationBatches } from "../data/batches.ts";
+import type { ImageSet } from "../data/dataset.ts";
+import type { Normalisation } from "../data/normalisation.ts";
+import { type Gpu } from "../gpu/device.ts";
+import { encodeLaunches, submitLaunches } from "../gpu/launch.ts";
+import { lowerForward } from "../graph/graph.ts";
+import { compile, type Program } from "../graph/program.ts";
+import { buildClassifier, type Classifier, colourTable } from "../models/classifier.ts";
+import type { DeviceModel } from "../models/device_model.ts";
+import type { Tensor } from "../ops/operation.ts";
+
+/** How sets are evaluated. */
+export interface PredictionOptions {
+  readonly batchSize: number;
+  readonly normalisation: Normalisation;
+}
+
+/** A model's forward pass. */
+export class PredictionSession {
+  readonly #model: DeviceModel;
+  readonly #gpu: Gpu;
+  readonly #classifier: Classifier;
+  readonly #externals: ReadonlyMap<Tensor, GPUBuffer>;
+  readonly #program: Program;
+
+  private constructor(
+    model: DeviceModel,
+    classifier: Classifier,
+    externals: ReadonlyMap<Tensor, GPUBuffer>,
+    program: Program,
+  ) {
+    this.#model = model;
+    this.#gpu = model.gpu;
+    this.#classifier = classifier;
+    this.#externals = externals;
+    this.#program = program;
+  }
+
+  /** Compiles the evaluation-mode forward pass. */
+  static create(model: DeviceModel, options: PredictionOptions): Promise<PredictionSession> {
+    return PredictionSession.#compile(model, options, false);
+  }
+
+  static async #compile(model: DeviceModel, options: PredictionOptions, training: boolean): Promise<PredictionSession> {
+    const { gpu, config } = model;
+    // With momentum 1 the running statistics of a training-mode pass are the batch's own.
+    const classifier = buildClassifier(config, options.batchSize, training ? { batchNormMomentum: 1 } : {});
+    const { images, labels, colours, logits } = classifier;
+    const externals = new Map<Tensor, GPUBuffer>([
+      [images, gpu.createBuffer("evaluation images", options.batchSize * config.height * config.width * 3)],
+      [labels, gpu.createBuffer("evaluation labels", options.batchSize * 4)],
+      [colours, gpu.createBuffer("evaluation colours", 24)],
+    ]);
+    gpu.device.queue.writeBuffer(externals.get(colours)!, 0, colourTable(options.normalisation));
+    const target = { subgroupSize: gpu.subgroupSize, training };
+    const program = await compile(gpu, lowerForward(classifier.graph, target), {
+      label: training ? "statistics" : "evaluation",
+      vectors: model.vectors,
+      externals,
+      keep: [logits],
+    });
+    return new PredictionSession(model, classifier, externals, program);
+  }
+
+  /** Logits of every example, [n, classes], in the set's order. Waits for the device once. */
+  async logits(set: ImageSet): Promise<Float32Array> {
+    const { numClasses, height, width } = this.#model.config;
+    if (set.height !== height || set.width !== width) {
+      throw new TypeError(
+        `Cannot evaluate ${set.name}: images are ${set.height}x${set.width}, but ${height}x${width} is required`,
+      );
+    }
+    const { device } = this.#gpu;
+    const results = this.#gpu.createBuffer("logits of a set", set.labels.length * numClasses * 4);
+    const { buffer, offset } = this.#program.rangeOf(this.#classifier.logits);
+    try {
+      for (const batch of evaluationBatches(set, this.#classifier.batchSize)) {
+        device.queue.writeBuffer(this.#externals.get(this.#classifier.images)!, 0, batch.images);
+        device.queue.writeBuffer(this.#externals.get(this.#classifier.labels)!, 0, batch.labels);
+        const encoder = device.createCommandEncoder({ label: "evaluation" });
+        const pass = encoder.beginComputePass({ label: "evaluation" });
+        encodeLaunches(pass, this.#program.launches);
+        pass.end();
+        encoder.copyBufferToBuffer(buffer, offset, results, batch.start * numClasses * 4, batch.valid * numClasses * 4);
+        device.queue.submit([encoder.finish()]);
+      }
+      return new Float32Array(await this.#gpu.read(results));
+    } finally {
+      this.#gpu.destroyBuffer(results);
+    }
+  }
+
+  /**
+   * Sets the model's running statistics to their mean over batches of `set`, for weights that never ran in training
+   * (SWAG draws, averages). A last batch that is not full does not count, unless it is the only one.
+   */
+  static async updateBatchNorm(model: DeviceModel, set: ImageSet, options: PredictionOptions): Promise<void> {
+    const batchSize = Math.min(options.batchSize, set.labels.length);
+    const session = await PredictionSession.#compile(model, { ...options, batchSize }, true);
+    try {
+      const { state } = model.vectors;
+      const sum = new Float64Array(state.layout.count);
+      let batches = 0;
+      for (const batch of evaluationBatches(set, batchSize)) {
+        if (batch.valid < batchSize) continue;
+        model.gpu.device.queue.writeBuffer(session.#externals.get(session.#classifier.images)!, 0, batch.images);
+        submitLaunches(model.gpu, "statistics", session.#program.launches);
+        (await state.read()).forEach((value, i) => sum[i] += value);
+        batches++;
+      }
+      state.write(Float32Array.from(sum, (value) => value / batches));
+    } finally {
+      session.destroy();
+    }
+  }
+
+  /** Frees all that the session made; the model stays. */
+  destroy(): void {
+    this.#program.destroy();
+    this.#externals.forEach((buffer) => this.#gpu.destroyBuffer(buffer));
+  }
+}

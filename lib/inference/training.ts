@@ -1,0 +1,268 @@
+/**
+ * Training on the device: forward, backward and update of one step are one submission; nothing is allocated or awaited.
+ *
+ * @module
+ */
+
+import type { Normalisation } from "../data/normalisation.ts";
+import { DivergedError } from "../errors.ts";
+import { type Gpu } from "../gpu/device.ts";
+import { encodeLaunches } from "../gpu/launch.ts";
+import { lowerBackward, lowerForward } from "../graph/graph.ts";
+import { compile, planProgram, type Program } from "../graph/program.ts";
+import { FlatVector } from "../graph/vector.ts";
+import { buildClassifier, type Classifier, type ClassifierConfig, colourTable } from "../models/classifier.ts";
+import { type DeviceModel, layoutModel } from "../models/device_model.ts";
+import { DeviceGaussian } from "../priors/device_gaussian.ts";
+import { type Gaussian, isotropic } from "../priors/gaussian.ts";
+import { Stream } from "../random/philox.ts";
+import { Control } from "./control.ts";
+import { controlOf, SAMPLERS, type SamplerSettings } from "./samplers.ts";
+import { FlatUpdate } from "./update.ts";
+
+/** Steps whose metrics wait on the device at most. */
+const RING_SLOTS = 64;
+const SLOT_BYTES = 12;
+
+/** What a training run is. */
+export interface TrainingOptions {
+  readonly batchSize: number;
+  readonly normalisation: Normalisation;
+  readonly labelSmoothing?: number;
+  readonly settings: SamplerSettings;
+  /** Seed of the noise. */
+  readonly seed: number;
+  readonly chain?: number;
+  /** Prior of the backbone; absent: none. */
+  readonly prior?: Gaussian;
+  /** Variance of the head's zero-mean Gaussian prior; absent: none. */
+  readonly headVariance?: number;
+}
+
+/** A batch as `lib/data` makes it. */
+export interface Batch {
+  /** uint8 [B, H, W, 3] */
+  readonly images: Uint8Array<ArrayBuffer>;
+  /** [B] */
+  readonly labels: Uint32Array<ArrayBuffer>;
+}
+
+/** What a step reported. */
+export interface StepMetrics {
+  readonly step: number;
+  /** Mean cross-entropy over the batch, in nats, before the step's update. */
+  readonly loss: number;
+  readonly accuracy: number;
+}
+
+/** Optimiser or sampler state, in PyTorch's order: with it and the weights a run resumes exactly. */
+export interface SamplerState {
+  readonly backbone?: Float32Array;
+  readonly head?: Float32Array;
+}
+
+/** Device memory that a run needs, in bytes. */
+export interface MemoryEstimate {
+  readonly parameters: number;
+  readonly gradients: number;
+  readonly samplerState: number;
+  readonly prior: number;
+  readonly activations: number;
+  /** Least that any plan of the activations needs. */
+  readonly activationsLowerBound: number;
+  readonly total: number;
+}
+
+function lowerStep(gpu: Gpu, classifier: Classifier) {
+  const target = { subgroupSize: gpu.subgroupSize, training: true };
+  return [...lowerForward(classifier.graph, target), ...lowerBackward(classifier.graph, target)];
+}
+
+/** What a run would allocate; allocates nothing. */
+export function estimateMemory(gpu: Gpu, config: ClassifierConfig, options: TrainingOptions): MemoryEstimate {
+  const layouts = layoutModel(config, gpu.maxBindingBytes);
+  const classifier = buildClassifier(config, options.batchSize, options);
+  const plan = planProgram(gpu, lowerStep(gpu, classifier), [classifier.totals]);
+  const trainable = 4 * (layouts.backbone.paddedCount + layouts.head.paddedCount);
+  const rows = options.prior ? 2 + options.prior.rows.length : 0;
+  const parts = {
+    parameters: trainable + 4 * layouts.state.paddedCount,
+    gradients: trainable,
+    samplerState: SAMPLERS[options.settings.sampler].stateful ? trainable : 0,
+    prior: 4 * layouts.backbone.paddedCount * rows +
+      (options.headVariance === undefined ? 0 : 8 * layouts.head.paddedCount),
+    activations: plan.slabs.reduce((sum, bytes) => sum + bytes, 0),
+  };
+  const total = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
+  return { ...parts, activationsLowerBound: plan.lowerBound, total };
+}
+
+/** A model in training. */
+export class TrainingSession {
+  readonly model: DeviceModel;
+  readonly options: TrainingOptions;
+  readonly #gpu: Gpu;
+  readonly #classifier: Classifier;
+  readonly #externals: ReadonlyMap<unknown, GPUBuffer>;
+  readonly #gradients: { readonly backbone: FlatVector; readonly head: FlatVector };
+  readonly #priors: { readonly backbone?: DeviceGaussian; readonly head?: DeviceGaussian };
+  readonly #control: Control;
+  readonly #ring: GPUBuffer;
+  #program!: Program;
+  #updates!: { readonly backbone: FlatUpdate; readonly head: FlatUpdate };
+  #pending: number[] = [];
+
+  private constructor(model: DeviceModel, options: TrainingOptions) {
+    const { gpu, layouts } = model;
+    this.model = model;
+    this.options = options;
+    this.#gpu = gpu;
+    this.#classifier = buildClassifier(model.config, options.batchSize, options);
+    const { images, labels, colours } = this.#classifier;
+    const { height, width } = model.config;
+    this.#externals = new Map([
+      [images, gpu.createBuffer("training images", options.batchSize * height * width * 3)],
+      [labels, gpu.createBuffer("training labels", options.batchSize * 4)],
+      [colours, gpu.createBuffer("training colours", 24)],
+    ]);
+    gpu.device.queue.writeBuffer(this.#externals.get(colours)!, 0, colourTable(options.normalisation));
+    this.#gradients = {
+      backbone: new FlatVector(gpu, "gradient", layouts.backbone),
+      head: new FlatVector(gpu, "gradient", layouts.head),
+    };
+    this.#priors = {
+      backbone: options.prior && new DeviceGaussian(gpu, layouts.backbone, options.prior),
+      head: options.headVariance === undefined
+        ? undefined
+        : new DeviceGaussian(gpu, layouts.head, isotropic(new Float32Array(layouts.head.count), options.headVariance)),
+    };
+    this.#control = new Control(gpu, "training");
+    this.#ring = gpu.createBuffer("metrics ring", RING_SLOTS * SLOT_BYTES);
+  }
+
+  /** Compiles the step of a model. */
+  static async create(model: DeviceModel, options: TrainingOptions): Promise<TrainingSession> {
+    const session = new TrainingSession(model, options);
+    const { settings } = options;
+    const totals = session.#classifier.totals;
+    session.#program = await compile(model.gpu, lowerStep(model.gpu, session.#classifier), {
+      label: "training",
+      vectors: model.vectors,
+      gradients: session.#gradients,
+      externals: session.#externals as ReadonlyMap<typeof totals, GPUBuffer>,
+      keep: [totals],
+    });
+    const update = (part: "backbone" | "head", stream: number, anchorStream: number) =>
+      FlatUpdate.create(model.gpu, session.#control, {
+        label: part,
+        sampler: settings.sampler,
+        nesterov: settings.nesterov,
+        theta: model.vectors[part],
+        gradient: session.#gradients[part],
+        prior: session.#priors[part],
+        priorStep: settings.priorStep,
+        stream,
+        anchorStream,
+      });
+    session.#updates = {
+      backbone: await update("backbone", Stream.noise, Stream.anchor),
+      head: await update("head", Stream.headNoise, Stream.headAnchor),
+    };
+    return session;
+  }
+
+  /** Draws the velocities that a SGHMC chain starts with: v ~ N(0, lr T / N). Other samplers start at zero. */
+  initialise(learningRate: number): void {
+    const { settings, seed, chain } = this.options;
+    if (settings.sampler !== "sghmc") return;
+    const noise = Math.sqrt(learningRate * settings.temperature / settings.numData);
+    this.#control.write({ seed, step: 0xffffffff, chain, noise });
+    this.#updates.backbone.initialiseState();
+    this.#updates.head.initialiseState();
+  }
+
+  /**
+   * Submits one step: gradient at the batch, then the update. Returns at once.
+   *
+   * @param noisy whether the sampler adds noise in this step
+   */
+  submit(step: number, batch: Batch, learningRate: number, noisy: boolean): void {
+    if (this.#pending.length === RING_SLOTS) {
+      throw new RangeError("Cannot submit a step: the metrics of 64 steps wait to be read");
+    }
+    const { settings, seed, chain = 0 } = this.options;
+    const { queue } = this.#gpu.device;
+    const { images, labels, totals } = this.#classifier;
+    const values = controlOf(settings, { seed, chain, step, learningRate, noisy });
+    queue.writeBuffer(this.#externals.get(images)!, 0, batch.images);
+    queue.writeBuffer(this.#externals.get(labels)!, 0, batch.labels);
+    this.#control.write(values);
+    const encoder = this.#gpu.device.createCommandEncoder({ label: "training step" });
+    const pass = encoder.beginComputePass({ label: "training step" });
+    this.#program.encode(pass);
+    encodeLaunches(pass, this.#updates.backbone.launches(values.priorStep!));
+    encodeLaunches(pass, this.#updates.head.launches(values.priorStep!));
+    pass.end();
+    const { buffer, offset, size } = this.#program.rangeOf(totals);
+    encoder.copyBufferToBuffer(buffer, offset, this.#ring, this.#pending.length * SLOT_BYTES, size);
+    queue.submit([encoder.finish()]);
+    this.#pending.push(step);
+  }
+
+  /** Steps whose metrics wait to be read; at 64 they must be. */
+  get pending(): number {
+    return this.#pending.length;
+  }
+
+  /**
+   * Reads the metrics of the steps since the last call. Waits for the device.
+   *
+   * @throws DivergedError at the first loss that is not finite
+   */
+  async metrics(): Promise<StepMetrics[]> {
+    if (this.#pending.length === 0) return [];
+    const totals = new Float32Array(await this.#gpu.read(this.#ring, 0, this.#pending.length * SLOT_BYTES));
+    const metrics = this.#pending.map((step, slot) => {
+      const [loss, right, count] = totals.subarray(3 * slot, 3 * slot + 3);
+      return { step, loss: loss / count, accuracy: right / count };
+    });
+    this.#pending = [];
+    const diverged = metrics.find(({ loss }) => !Number.isFinite(loss));
+    if (diverged !== undefined) {
+      throw new DivergedError(
+        `Cannot go on training: the loss at step ${diverged.step} is ${diverged.loss}, but a finite one is required; use a smaller learning rate`,
+      );
+    }
+    return metrics;
+  }
+
+  /** log prior of backbone and head, in nats. Waits for the device. */
+  async logPrior(): Promise<number> {
+    return await this.#updates.backbone.logPrior() + await this.#updates.head.logPrior();
+  }
+
+  /** Reads the sampler's state. Waits for the device. */
+  async readState(): Promise<SamplerState> {
+    const { backbone, head } = this.#updates;
+    return { backbone: await backbone.state?.read(), head: await head.state?.read() };
+  }
+
+  /** Writes the sampler's state. */
+  writeState(state: SamplerState): void {
+    if (state.backbone) this.#updates.backbone.state?.write(state.backbone);
+    if (state.head) this.#updates.head.state?.write(state.head);
+  }
+
+  /** Frees all that the session made; the model stays. */
+  destroy(): void {
+    this.#program.destroy();
+    this.#externals.forEach((buffer) => this.#gpu.destroyBuffer(buffer));
+    this.#gpu.destroyBuffer(this.#ring);
+    this.#control.destroy();
+    for (const part of ["backbone", "head"] as const) {
+      this.#gradients[part].destroy();
+      this.#priors[part]?.destroy();
+      this.#updates[part].destroy();
+    }
+  }
+}

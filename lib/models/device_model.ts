@@ -1,0 +1,64 @@
+/**
+ * A classifier's weights on the device, shared by every program that trains or evaluates it.
+ *
+ * @module
+ */
+
+import { type Gpu } from "../gpu/device.ts";
+import type { ModelVectors } from "../graph/program.ts";
+import { FlatVector, layoutVector, type VectorLayout } from "../graph/vector.ts";
+import type { Parameter } from "../ops/operation.ts";
+import { buildClassifier, type ClassifierConfig } from "./classifier.ts";
+import type { Weights } from "./weights.ts";
+
+/** Layouts of a classifier's flat vectors. */
+export interface ModelLayouts {
+  readonly backbone: VectorLayout;
+  readonly head: VectorLayout;
+  /** Running statistics. */
+  readonly state: VectorLayout;
+  /** All parameters and running statistics in the order of PyTorch's state dict. */
+  readonly parameters: readonly Parameter[];
+}
+
+/** Lays a classifier's vectors out; allocates nothing. */
+export function layoutModel(config: ClassifierConfig, maxBindingBytes = 2 ** 27): ModelLayouts {
+  const { graph } = buildClassifier(config, 1);
+  const layout = (vector: Parameter["vector"]) => layoutVector(vector, graph.parametersOf(vector), maxBindingBytes);
+  return { backbone: layout("backbone"), head: layout("head"), state: layout("state"), parameters: graph.parameters };
+}
+
+/** Weights and running statistics on the device. */
+export class DeviceModel {
+  readonly gpu: Gpu;
+  readonly config: ClassifierConfig;
+  readonly layouts: ModelLayouts;
+  readonly vectors: ModelVectors;
+
+  /** Zero weights. */
+  constructor(gpu: Gpu, config: ClassifierConfig) {
+    this.gpu = gpu;
+    this.config = config;
+    this.layouts = layoutModel(config, gpu.maxBindingBytes);
+    const vector = (name: keyof ModelVectors) => new FlatVector(gpu, "weights", this.layouts[name]);
+    this.vectors = { backbone: vector("backbone"), head: vector("head"), state: vector("state") };
+  }
+
+  /** Writes all weights and statistics. */
+  write(weights: Weights): void {
+    this.vectors.backbone.write(weights.backbone);
+    this.vectors.head.write(weights.head);
+    this.vectors.state.write(weights.state);
+  }
+
+  /** Reads all weights and statistics. Waits for the device. */
+  async read(): Promise<Weights> {
+    const { backbone, head, state } = this.vectors;
+    return { backbone: await backbone.read(), head: await head.read(), state: await state.read() };
+  }
+
+  /** Frees the device memory. */
+  destroy(): void {
+    Object.values(this.vectors).forEach((vector: FlatVector) => vector.destroy());
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * A classifier's weights on the host, and their way from and to checkpoints.
+ *
+ * @module
+ */
+
+import { matchStateDict } from "../checkpoint/state_dict.ts";
+import type { VectorLayout } from "../graph/vector.ts";
+import { PhiloxSequence, Stream } from "../random/philox.ts";
+import { float32Tensor, type HostTensor, sizeOf, type StateDict } from "../tensor.ts";
+import type { ModelLayouts } from "./device_model.ts";
+
+/** Flat vectors in PyTorch's order and layout. */
+export interface Weights {
+  /** [P] */
+  readonly backbone: Float32Array;
+  readonly head: Float32Array;
+  /** Running means and variances of BatchNorm. */
+  readonly state: Float32Array;
+}
+
+/** Fresh weights, as torchvision initialises: He et al. (fan out) for convolutions, uniform for the head, BatchNorm at identity. */
+export function initialWeights(layouts: ModelLayouts, seed: number): Weights {
+  return {
+    backbone: initialVector(layouts.backbone, seed, 0),
+    head: initialVector(layouts.head, seed, 1),
+    state: initialVector(layouts.state, seed, 2),
+  };
+}
+
+function initialVector(layout: VectorLayout, seed: number, part: number): Float32Array {
+  const values = new Float32Array(layout.count);
+  layout.entries.forEach(({ name, torchShape, layout: kind, torchOffset, size }, index) => {
+    const random = new PhiloxSequence(seed, Stream.init, part, index);
+    const target = values.subarray(torchOffset, torchOffset + size);
+    if (kind === "convolution") {
+      const fanOut = torchShape[0] * torchShape[2] * torchShape[3];
+      const std = Math.sqrt(2 / fanOut);
+      for (let i = 0; i < size; i++) target[i] = std * random.normal();
+    } else if (part === 1) {
+      const bound = 1 / Math.sqrt(layout.entries[0].torchShape[1]);
+      for (let i = 0; i < size; i++) target[i] = bound * (2 * random.uniform() - 1);
+    } else if (name.endsWith(".weight") || name.endsWith(".running_var")) {
+      target.fill(1);
+    }
+  });
+  return values;
+}
+
+/** How a checkpoint's head is used. */
+export interface LoadOptions {
+  /** `require` the head, or take a `fresh` one where the checkpoint has none or one of another shape. */
+  readonly head: "require" | "fresh";
+  /** Seed of a fresh head. */
+  readonly seed: number;
+}
+
+/** Names under which checkpoints hold the classifier's last layer. */
+const HEAD_KEYS = /^(fc|linear|classifier|head)\./;
+
+/**
+ * Weights from a checkpoint, by name.
+ *
+ * @throws TypeError listing what is missing, extra or of another shape
+ */
+export function weightsFromStateDict(layouts: ModelLayouts, found: StateDict, options: LoadOptions): Weights {
+  const headFits = layouts.head.entries.every(({ name, torchShape }) =>
+    found.get(name)?.shape.join() === torchShape.join()
+  );
+  const useHead = options.head === "require" || headFits;
+  const wanted = [layouts.backbone, layouts.state, ...(useHead ? [layouts.head] : [])];
+  const required = wanted.flatMap(({ entries }) =>
+    entries.map(({ name, torchShape }) => ({ name, shape: torchShape }))
+  );
+  const matched = matchStateDict(required, found, { ignoreExtra: (name) => !useHead && HEAD_KEYS.test(name) });
+  const flatten = (layout: VectorLayout) => {
+    const values = new Float32Array(layout.count);
+    for (const { name, torchOffset } of layout.entries) {
+      const { data } = matched.get(name)!;
+      if (data instanceof BigInt64Array) {
+        throw new TypeError(`Cannot load ${name}: found int64 values, but floats are required`);
+      }
+      values.set(data, torchOffset);
+    }
+    return values;
+  };
+  return {
+    backbone: flatten(layouts.backbone),
+    state: flatten(layouts.state),
+    head: useHead ? flatten(layouts.head) : initialVector(layouts.head, options.seed, 1),
+  };
+}
+
+/** Named tensors in the order of PyTorch's state dict. They share memory with the weights. */
+export function stateDictFromWeights(
+  layouts: ModelLayouts,
+  weights: Weights,
+  parts: readonly (keyof Weights)[] = ["backbone", "head", "state"],
+): StateDict {
+  const dict: StateDict = new Map<string, HostTensor>();
+  for (const { name, vector, torchShape } of layouts.parameters) {
+    if (!parts.includes(vector)) continue;
+    const { torchOffset } = layouts[vector].entries.find((entry) => entry.name === name)!;
+    dict.set(name, float32Tensor(torchShape, weights[vector].subarray(torchOffset, torchOffset + sizeOf(torchShape))));
+  }
+  return dict;
+}
