@@ -66,8 +66,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
           let w = left + i32(kw);
           if (u32(h) < INPUT_H && u32(w) < INPUT_W) {
             let value = input[((image * INPUT_H + u32(h)) * INPUT_W + u32(w)) * (C / W) + channel];
-            // A NaN wins and stays, as in PyTorch.
-            let wins = (value > best) | (value != value);
+            // A NaN wins and stays, as in PyTorch. By its bits: compilers may take x != x for false.
+            let wins = (value > best) | ((bitcast<Taps>(value) & Taps(0x7fffffffu)) > Taps(0x7f800000u));
             best = select(best, value, wins);
             winner = select(winner, Taps(kh * KW + kw), wins);
             if (!seen) {

@@ -1,4 +1,4 @@
-// Rectified linear unit: output = max(input, 0); d_input = d_output where output > 0, else 0.
+// Rectified linear unit: output = max(input, 0); d_input = 0 where output <= 0, else d_output.
 
 #if BACKWARD
 @group(0) @binding(0) var<storage, read_write> output: array<Item>;
@@ -17,7 +17,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let i = first + $(j * 64)u;
     if (i < COUNT) {
 #if BACKWARD
-      let value = select(Item(0.0), d_output[i], output[i] > Item(0.0));
+      let value = select(d_output[i], Item(0.0), output[i] <= Item(0.0));
 #if ACCUMULATE
       d_input[i] += value;
 #else

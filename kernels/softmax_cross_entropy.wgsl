@@ -25,8 +25,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var winner = 0u;
   for (var c = 1u; c < CLASSES; c++) {
     let value = logits[row * CLASSES + c];
-    // A NaN wins, so that it reaches the loss.
-    if (value > largest || value != value) {
+    // A NaN wins, so that it reaches the loss. By its bits: compilers may take x != x for false.
+    if (value > largest || (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u) {
       largest = value;
       winner = c;
     }
