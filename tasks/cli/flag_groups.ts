@@ -1,0 +1,255 @@
+/**
+ * The flags that several commands share. Names are the original system's where it has one; a command spreads a group into its table and
+ * overrides a default as `lr: { ...TRAINING_FLAGS.lr, default: 0.01 }`.
+ *
+ * @module
+ */
+
+import type { FlagTable } from "./flags.ts";
+
+/** Which network, from which weights. */
+export const MODEL_FLAGS = {
+  encoder: {
+    type: "string",
+    default: "resnet50",
+    value: "NAME",
+    group: "Model",
+    help: "architecture of the backbone, as resnet20, resnet18, resnet50, resnet101, wide_resnet50_2",
+  },
+  weightsPath: {
+    type: "string",
+    value: "FILE",
+    group: "Model",
+    help: "pre-trained weights: .pth .pt .th .ckpt .safetensors",
+  },
+  onnx: {
+    type: "string",
+    value: "FILE",
+    group: "Model",
+    help: "network and weights from an ONNX file, instead of --encoder and --weights-path",
+  },
+  smallStem: {
+    type: "boolean",
+    group: "Model",
+    help: "3x3 stride-1 stem without max pooling, for small images",
+  },
+  seed: { type: "integer", default: 1, min: 0, max: 0xffffffff, group: "Model", help: "seed of every random draw" },
+} as const satisfies FlagTable;
+
+/** Which images, how they are prepared. */
+export const DATA_FLAGS = {
+  trainDataset: {
+    type: "string",
+    default: "cifar10",
+    value: "NAME",
+    group: "Data",
+    help: "training set: cifar10, cifar100, imagefolder, procedural-source, procedural-downstream",
+  },
+  valDataset: {
+    type: "string",
+    value: "NAME",
+    group: "Data",
+    help: "set that metrics are computed on; the training set's name unless given",
+  },
+  dataDir: { type: "string", value: "DIR", group: "Data", help: "folder of the data; procedural sets need none" },
+  trainDir: { type: "string", value: "DIR", group: "Data", help: "training images' folder inside --data-dir" },
+  valDir: { type: "string", value: "DIR", group: "Data", help: "validation images' folder inside --data-dir" },
+  numOfTrainExamples: {
+    type: "integer",
+    min: 1,
+    group: "Data",
+    help: "train on that many images, drawn by --seed, as many of each class; all unless given",
+  },
+  numOfLabels: {
+    type: "integer",
+    min: 2,
+    group: "Data",
+    help: "number of classes; the data set's own unless given",
+  },
+  valSplit: {
+    type: "number",
+    default: 0,
+    min: 0,
+    max: 0.9,
+    group: "Data",
+    help: "fraction of the training images held out for validation",
+  },
+  imageSize: {
+    type: "integer",
+    min: 8,
+    group: "Data",
+    help: "side of the images in pixels; the data set's own or 224",
+  },
+  augmentation: {
+    type: "choice",
+    choices: ["none", "crop-flip"],
+    default: "crop-flip",
+    group: "Data",
+    help: "random changes of the training images",
+  },
+  normalisation: {
+    type: "string",
+    default: "imagenet",
+    value: "NAME",
+    group: "Data",
+    help: "imagenet, cifar10, cifar100 or six numbers mean,mean,mean,std,std,std: those of the pre-trained weights",
+  },
+  batchSize: { type: "integer", default: 64, min: 1, group: "Data", help: "images of a step" },
+} as const satisfies FlagTable;
+
+/** How the weights move. */
+export const TRAINING_FLAGS = {
+  lr: { type: "number", default: 0.01, min: 0, group: "Training", help: "learning rate of the first step" },
+  momentum: {
+    type: "number",
+    default: 0.9,
+    min: 0,
+    max: 1,
+    group: "Training",
+    help: "momentum of sgd; 1 - friction of sghmc; decay of psgld's mean square",
+  },
+  epochs: { type: "integer", default: 10, min: 1, group: "Training", help: "passes over the training images" },
+  maxSteps: { type: "integer", min: 1, group: "Training", help: "stop after that many steps" },
+  schedule: {
+    type: "choice",
+    choices: ["constant", "cosine", "cyclical"],
+    default: "cosine",
+    group: "Training",
+    help: "learning rate over the run",
+  },
+  nCycles: { type: "integer", default: 4, min: 1, group: "Training", help: "restarts of the cyclical schedule" },
+  nSamples: { type: "integer", default: 12, min: 1, group: "Training", help: "weights to keep over the whole run" },
+  temperature: {
+    type: "number",
+    default: 1,
+    min: 0,
+    group: "Training",
+    help: "temperature of the posterior: 1 is Bayes' rule, 0 is optimisation",
+  },
+  weightDecay: {
+    type: "number",
+    default: 0,
+    min: 0,
+    group: "Training",
+    help: "L2 penalty; of the head alone where the backbone has a prior",
+  },
+  labelSmoothing: { type: "number", default: 0, min: 0, max: 0.999, group: "Training", help: "label smoothing" },
+  chains: { type: "integer", default: 1, min: 1, group: "Training", help: "independent chains, one after another" },
+  precision: {
+    type: "choice",
+    choices: ["f32"],
+    default: "f32",
+    group: "Training",
+    help: "element type of the network",
+  },
+} as const satisfies FlagTable;
+
+/** How a posterior is explored. */
+export const SAMPLER_FLAGS = {
+  sampler: {
+    type: "choice",
+    choices: ["sgd", "sgld", "sghmc", "psgld"],
+    default: "sghmc",
+    group: "Training",
+    help: "what draws the weights; sgd optimises",
+  },
+} as const satisfies FlagTable;
+
+/** How a prior is learned: stochastic weight averaging, Gaussian. */
+export const SWAG_FLAGS = {
+  swaLrs: { type: "number", default: 0.02, min: 0, group: "SWAG", help: "learning rate while snapshots are taken" },
+  swagScheduler: {
+    type: "choice",
+    choices: ["constant", "cyclic"],
+    default: "cyclic",
+    group: "SWAG",
+    help: "learning rate while snapshots are taken: one, or a restart after each snapshot",
+  },
+  startSwag: { type: "integer", default: 1, min: 0, group: "SWAG", help: "steps before the first snapshot" },
+  intervalSteps: {
+    type: "integer",
+    default: 1,
+    min: 1,
+    group: "SWAG",
+    help: "steps between snapshots under the constant schedule",
+  },
+  nSamples: { type: "integer", default: 20, min: 2, group: "SWAG", help: "snapshots to take over the whole run" },
+  maxRank: {
+    type: "integer",
+    default: 20,
+    min: 0,
+    group: "SWAG",
+    help: "rank of the learned covariance: how many of the last deviations are kept",
+  },
+  varClamp: { type: "number", default: 1e-6, min: 0, group: "SWAG", help: "smallest variance of a weight" },
+} as const satisfies FlagTable;
+
+/** Which prior, how strong. */
+export const PRIOR_FLAGS = {
+  priorType: {
+    type: "choice",
+    choices: ["shifted_gaussian", "normal", "isotropic", "none"],
+    default: "shifted_gaussian",
+    group: "Prior",
+    help: "shifted_gaussian: learned; normal: zero mean; isotropic: about the pre-trained weights",
+  },
+  priorPath: {
+    type: "string",
+    value: "FILE",
+    group: "Prior",
+    help: "learned prior: a .safetensors file or the prefix of the original's four .pt files",
+  },
+  priorScale: {
+    type: "number",
+    default: 1,
+    min: 0,
+    group: "Prior",
+    help: "lambda: the prior's covariance times this (normal, isotropic: its variance)",
+  },
+  priorEps: {
+    type: "number",
+    default: 1e-5,
+    min: 0,
+    group: "Prior",
+    help: "epsilon: added to the variance of each weight",
+  },
+  numberOfSamplesPrior: {
+    type: "integer",
+    min: 0,
+    group: "Prior",
+    help: "rank to use of the learned covariance, newest first; all unless given",
+  },
+  priorStep: {
+    type: "choice",
+    choices: ["implicit", "explicit"],
+    default: "implicit",
+    group: "Prior",
+    help: "how the prior's part of a step is taken: implicit is stable at any strength",
+  },
+  priorNormalisation: {
+    type: "choice",
+    choices: ["auto", "normalised", "raw"],
+    default: "auto",
+    group: "Prior",
+    help: "whether the rows of an original covmat file are divided by the root of K - 1",
+  },
+  compat: {
+    type: "boolean",
+    group: "Prior",
+    help: "reproduce the original system's numbers, defects included",
+  },
+} as const satisfies FlagTable;
+
+/** Flags of commands that print and no more. */
+export const REPORT_FLAGS = {
+  json: { type: "boolean", group: "Output", help: "print one JSON object as the last line of stdout" },
+  quiet: { type: "boolean", group: "Output", help: "print no progress" },
+} as const satisfies FlagTable;
+
+/** Where results go. */
+export const OUTPUT_FLAGS = {
+  out: { type: "string", value: "PATH", group: "Output", help: "file or folder to write" },
+  dryRun: { type: "boolean", group: "Output", help: "print the memory plan, run nothing" },
+  resume: { type: "boolean", group: "Output", help: "go on with the run in --out where it stopped" },
+  ...REPORT_FLAGS,
+} as const satisfies FlagTable;

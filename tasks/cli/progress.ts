@@ -1,0 +1,100 @@
+/**
+ * How far a long command has come: a bar on a terminal, a line every ten seconds elsewhere.
+ *
+ * @module
+ */
+
+import type { Sink } from "./output.ts";
+
+/** What is known at a step. */
+export interface ProgressUpdate {
+  /** Steps done. */
+  readonly step: number;
+  /** Loss of a recent step. */
+  readonly loss?: number;
+  /** Images per second; worked out by the caller, who knows what to leave out. */
+  readonly imagesPerSecond?: number;
+}
+
+/** Progress that is being shown. */
+export interface Progress {
+  /** Takes note of a step; draws only when it is time, so that it may be called at every step. */
+  update(state: ProgressUpdate): void;
+  /** Draws the last state and ends the line. Further calls do nothing. */
+  finish(): void;
+}
+
+/** What is shown, and when. */
+export interface ProgressOptions {
+  readonly label: string;
+  /** Steps of the whole. */
+  readonly total: number;
+  /** Show nothing. */
+  readonly quiet: boolean;
+  /** Milliseconds since any fixed moment. */
+  readonly now?: () => number;
+}
+
+const REDRAW_MS = 100;
+const LINE_MS = 10_000;
+const BAR_CELLS = 24;
+
+/** Shows progress on a stream; the time left is that of the remaining steps at the mean pace so far. */
+export function createProgress(sink: Sink, options: ProgressOptions): Progress {
+  const { quiet, now = () => performance.now() } = options;
+  if (quiet) return { update: () => {}, finish: () => {} };
+  const terminal = sink.columns() !== undefined;
+  const start = now();
+  let first: number | undefined;
+  let drawnAt = start;
+  let drawn: ProgressUpdate | undefined;
+  let latest: ProgressUpdate | undefined;
+  let open = true;
+
+  function draw(state: ProgressUpdate): void {
+    const seconds = (now() - start) / 1000;
+    const text = describe(options, state, state.step - (first ?? 0), seconds);
+    const columns = sink.columns() ?? 80;
+    sink.write(terminal ? `\r${bar(state.step, options.total, text).slice(0, columns - 1)}\x1b[K` : `${text}\n`);
+    drawnAt = now();
+    drawn = state;
+  }
+
+  return {
+    update(state) {
+      if (!open) return;
+      first ??= state.step - 1;
+      latest = state;
+      if (now() - drawnAt >= (terminal ? REDRAW_MS : LINE_MS)) draw(state);
+    },
+    finish() {
+      if (!open) return;
+      open = false;
+      if (latest !== undefined && latest !== drawn) draw(latest);
+      if (terminal && drawn !== undefined) sink.write("\n");
+    },
+  };
+}
+
+function describe({ label, total }: ProgressOptions, state: ProgressUpdate, done: number, seconds: number): string {
+  const parts = [`${label} ${state.step}/${total}`];
+  if (state.loss !== undefined) parts.push(`loss ${state.loss.toFixed(4)}`);
+  if (state.imagesPerSecond !== undefined) parts.push(`${state.imagesPerSecond.toPrecision(3)} images/s`);
+  const left = total - state.step;
+  parts.push(left > 0 && done > 0 ? `${duration(left * seconds / done)} left` : `${duration(seconds)}`);
+  return parts.join("  ");
+}
+
+function bar(step: number, total: number, text: string): string {
+  const cells = Math.max(0, Math.min(BAR_CELLS, Math.floor(BAR_CELLS * step / Math.max(1, total))));
+  return `[${"#".repeat(cells)}${".".repeat(BAR_CELLS - cells)}] ${text}`;
+}
+
+/** Seconds as people say them: `7 s`, `3 min 05 s`, `2 h 04 min`. */
+export function duration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const padded = (value: number) => String(Math.floor(value)).padStart(2, "0");
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${padded(whole % 60)} s`;
+  return `${Math.floor(whole / 3600)} h ${padded((whole % 3600) / 60)} min`;
+}
