@@ -41,6 +41,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   let rows = f32(last - first);
   partial[chunk * (2u * C / W) + channel] = shift + sum / rows;
-  partial[chunk * (2u * C / W) + C / W + channel] = max(second - sum * sum / rows, Item(0.0));
+  let squares = second - sum * sum / rows;
+  // Not max(): NaN must stay visible.
+  partial[chunk * (2u * C / W) + C / W + channel] = select(squares, Item(0.0), squares < Item(0.0));
 #end
 }

@@ -123,9 +123,11 @@ export function batchNorm(
       const dWeight = gradientOf(weight), dBias = gradientOf(bias), dInput = gradientOf(input);
       const sums = scratch(`${name} gradient sums`, [2, c]);
       const dispatches: Dispatch[] = [];
-      if (dWeight !== undefined && dBias !== undefined) {
+      // Batch statistics depend on the input, so its gradient needs the sums even where the parameters are frozen.
+      if (dWeight !== undefined || dBias !== undefined || (target.training && dInput !== undefined)) {
         const partial = scratch(`${name} gradient partials`, [chunks, 2, c]);
-        const accumulate = dWeight.accumulate ? 1 : 0;
+        const accumulate = dWeight?.accumulate || dBias?.accumulate ? 1 : 0;
+        const unwanted = (tensor: Tensor) => scratch(`${name} unwanted gradient of ${tensor.name}`, [c]);
         dispatches.push(
           launch("gradient sums", statisticsSource, chunks * c / width, 1, { BACKWARD: 1 }, [
             input,
@@ -137,8 +139,8 @@ export function batchNorm(
           launch("gradient finalize", finalizeSource, c / width, 1, { BACKWARD: 1, ACCUMULATE: accumulate }, [
             partial,
             sums,
-            dWeight.tensor,
-            dBias.tensor,
+            dWeight?.tensor ?? unwanted(weight),
+            dBias?.tensor ?? unwanted(bias),
           ]),
         );
       }
