@@ -107,56 +107,75 @@ function upload(gpu: Gpu, name: string, { value, layout }: Operand): Uploaded {
   return { tensor: { name, shape, role: "external" }, buffer };
 }
 
+/** Buffers of one run. */
+interface Buffers {
+  readonly operands: Map<string, Uploaded>;
+  /** Gradients, by operand. */
+  readonly slots: Map<string, Uploaded>;
+  dOutput?: Uploaded;
+}
+
+/** Launches of both passes; uploads the gradient of the output and the slots that the operation asks for. */
+function lower(gpu: Gpu, test: OperationCase, operation: Operation, buffers: Buffers): Dispatch[] {
+  const target: Target = { subgroupSize: test.subgroupSize ?? gpu.subgroupSize, training: test.training ?? true };
+  const dispatches = [...operation.forward(target)];
+  if (test.dOutput === undefined) return dispatches;
+  buffers.dOutput = upload(gpu, "dOutput", { value: test.dOutput });
+  const backward = operation.backward(target, buffers.dOutput.tensor, (input) => {
+    const { layout, value } = test.operands[input.name];
+    if (layout === "labels" || (test.wanted && !test.wanted.includes(input.name))) return undefined;
+    const known = buffers.slots.get(input.name);
+    if (known !== undefined) return { tensor: known.tensor, accumulate: true };
+    const before = test.accumulate ? earlierGradient(value.shape) : tensor(value.shape, value.data.map(() => NaN));
+    const slot = upload(gpu, `d ${input.name}`, { value: before, layout });
+    buffers.slots.set(input.name, slot);
+    return { tensor: slot.tensor, accumulate: test.accumulate ?? false };
+  });
+  return [...dispatches, ...backward];
+}
+
+/** Reads buffers of operands or of their gradients. */
+async function readAll(
+  gpu: Gpu,
+  test: OperationCase,
+  from: ReadonlyMap<string, Uploaded>,
+): Promise<Record<string, Tensor>> {
+  const results: Record<string, Tensor> = {};
+  for (const [name, { buffer }] of from) {
+    const { value, layout } = test.operands[name];
+    results[name] = fromDevice(await gpu.read(buffer), value.shape, layout);
+  }
+  return results;
+}
+
 /** Lowers, compiles and runs one operation, forwards and backwards, and reads everything back. */
 export async function runOperation(gpu: Gpu, test: OperationCase): Promise<OperationResult> {
-  const uploads = new Map(
-    Object.entries(test.operands).map(([name, operand]) => [name, upload(gpu, name, operand)]),
-  );
-  const operation = test.build(Object.fromEntries([...uploads].map(([name, { tensor }]) => [name, tensor])));
-  const target: Target = { subgroupSize: test.subgroupSize ?? gpu.subgroupSize, training: test.training ?? true };
-  const dispatches: Dispatch[] = [...operation.forward(target)];
-  const slots = new Map<string, Uploaded>();
-  const extra: Uploaded[] = [];
-  if (test.dOutput !== undefined) {
-    const dOutput = upload(gpu, "dOutput", { value: test.dOutput });
-    extra.push(dOutput);
-    dispatches.push(...operation.backward(target, dOutput.tensor, (input) => {
-      const { layout, value } = test.operands[input.name];
-      if (layout === "labels" || (test.wanted && !test.wanted.includes(input.name))) return undefined;
-      const before = test.accumulate ? earlierGradient(value.shape) : tensor(value.shape, value.data.map(() => NaN));
-      const slot = upload(gpu, `d ${input.name}`, { value: before, layout });
-      slots.set(input.name, slot);
-      return { tensor: slot.tensor, accumulate: test.accumulate ?? false };
-    }));
-  }
-  const all = [...uploads.values(), ...slots.values(), ...extra];
-  const program = await compile(gpu, dispatches, {
-    label: operation.kind,
-    vectors: NO_VECTORS,
-    externals: new Map(all.map(({ tensor, buffer }) => [tensor, buffer])),
-    keep: [operation.output],
-  });
+  const buffers: Buffers = { operands: new Map(), slots: new Map() };
+  const all =
+    () => [...buffers.operands.values(), ...buffers.slots.values(), ...(buffers.dOutput ? [buffers.dOutput] : [])];
+  let program: Program | undefined;
   try {
+    for (const [name, operand] of Object.entries(test.operands)) {
+      buffers.operands.set(name, upload(gpu, name, operand));
+    }
+    const operation = test.build(Object.fromEntries([...buffers.operands].map(([name, { tensor }]) => [name, tensor])));
+    program = await compile(gpu, lower(gpu, test, operation, buffers), {
+      label: operation.kind,
+      vectors: NO_VECTORS,
+      externals: new Map(all().map(({ tensor, buffer }) => [tensor, buffer])),
+      keep: [operation.output],
+    });
     poison(gpu, program, [operation.output]);
     submitLaunches(gpu, operation.kind, program.launches);
     const { buffer, offset, size } = program.rangeOf(operation.output);
-    const readBack = async (name: string, { buffer }: Uploaded) => {
-      const { value, layout } = test.operands[name];
-      return fromDevice(await gpu.read(buffer), value.shape, layout);
-    };
-    const readAll = async (from: ReadonlyMap<string, Uploaded>) => {
-      const results: Record<string, Tensor> = {};
-      for (const [name, uploaded] of from) results[name] = await readBack(name, uploaded);
-      return results;
-    };
     return {
       output: tensor(operation.output.shape, new Float32Array(await gpu.read(buffer, offset, size))),
-      gradients: await readAll(slots),
-      operands: await readAll(uploads),
+      gradients: await readAll(gpu, test, buffers.slots),
+      operands: await readAll(gpu, test, buffers.operands),
     };
   } finally {
-    program.destroy();
-    all.forEach(({ buffer }) => gpu.destroyBuffer(buffer));
+    program?.destroy();
+    all().forEach(({ buffer }) => gpu.destroyBuffer(buffer));
   }
 }
 
