@@ -1,0 +1,68 @@
+/**
+ * Which elements of a flat mean are which parameter: the original's files do not say, but the model beside them does.
+ *
+ * @module
+ */
+
+import { FormatError } from "../errors.ts";
+import { type HostTensor, sizeOf, type StateDict } from "../tensor.ts";
+
+/** Name and PyTorch's shape of one parameter. */
+export interface ParameterShape {
+  readonly name: string;
+  readonly shape: readonly number[];
+}
+
+/** What BatchNorm keeps beside its parameters. */
+const BUFFER = /(^|\.)(running_mean|running_var|num_batches_tracked)$/;
+/** Squared distance over the sum of the squared norms above which two tensors are unrelated: 0 if equal, 1 if orthogonal. */
+const UNRELATED = 0.5;
+
+/** The trainable tensors of a state dictionary in its order, which is that of PyTorch's `parameters()`. */
+export function parametersOf(model: StateDict): ParameterShape[] {
+  return [...model].filter(([name]) => !BUFFER.test(name)).map(([name, { shape }]) => ({ name, shape }));
+}
+
+/** How far apart two tensors are, 0 to 2; 0 where both are zero. */
+function distance(a: HostTensor, b: Float32Array): number {
+  let apart = 0, norms = 0;
+  b.forEach((value, i) => {
+    const other = Number(a.data[i]);
+    apart += (other - value) ** 2;
+    norms += other ** 2 + value ** 2;
+  });
+  return norms === 0 ? 0 : apart / norms;
+}
+
+/**
+ * Refuses a mean that is not the model's parameters in their order. SWAG's mean lies near the weights that it began with or
+ * ended at; elements of another layer do not. Vectors are not compared: BatchNorm's are alike or near zero.
+ */
+export function requireSameOrder(parameters: readonly ParameterShape[], model: StateDict, mean: Float32Array): void {
+  const count = parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  if (count !== mean.length) {
+    throw new FormatError(
+      `_model.pt has ${count} parameters in ${parameters.length} tensors (${parameters[0]?.name ?? "none"} to ` +
+        `${
+          parameters.at(-1)?.name ?? "none"
+        }), but _mean.pt has ${mean.length} elements; the same network without its ` +
+        "head is required",
+    );
+  }
+  const unlike: string[] = [];
+  let offset = 0;
+  for (const { name, shape } of parameters) {
+    const size = sizeOf(shape);
+    if (shape.length > 1 && distance(model.get(name)!, mean.subarray(offset, offset + size)) > UNRELATED) {
+      unlike.push(name);
+    }
+    offset += size;
+  }
+  if (unlike.length > 0) {
+    throw new FormatError(
+      `_mean.pt does not follow the order of _model.pt: it disagrees in ${unlike.length} tensors (${
+        unlike.slice(0, 4).join(", ")
+      }${unlike.length > 4 ? ", ..." : ""}); a mean flattened in the order of the network's parameters() is required`,
+    );
+  }
+}
