@@ -82,10 +82,10 @@ export const DATA_FLAGS = {
   },
   augmentation: {
     type: "choice",
-    choices: ["none", "crop-flip"],
-    default: "crop-flip",
+    choices: ["none", "flip", "crop", "resized-crop"],
+    default: "crop",
     group: "Data",
-    help: "random changes of the training images",
+    help: "random changes of the training images: crop is the CIFAR one, resized-crop that of ImageNet",
   },
   normalisation: {
     type: "string",

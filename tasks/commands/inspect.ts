@@ -1,0 +1,109 @@
+/**
+ * `swagpu inspect`: what a checkpoint, a learned prior or a run holds.
+ *
+ * @module
+ */
+
+import { isFolder } from "../../lib/data/files.ts";
+import { sizeOf, type StateDict } from "../../lib/tensor.ts";
+import { readInput } from "../cli/files.ts";
+import { REPORT_FLAGS } from "../cli/flag_groups.ts";
+import { type Command, defineCommand, type FlagsOf } from "../cli/flags.ts";
+import type { Io } from "../cli/output.ts";
+import { countParameters, readContents } from "./contents.ts";
+import { readRun } from "./run_folder.ts";
+
+/** One file or folder: the object for programs, the lines for people. */
+interface Description {
+  readonly object: Readonly<Record<string, unknown>>;
+  readonly lines: readonly string[];
+}
+
+const FLAGS = {
+  keepPrefixes: {
+    type: "boolean",
+    group: "Names",
+    help: "leave module., backbone., encoder. and base_model. on the tensors' names",
+  },
+  ...REPORT_FLAGS,
+} as const;
+
+/** The table of `inspect`. */
+export const command: Command<typeof FLAGS> = defineCommand({
+  name: "inspect",
+  summary: "what a checkpoint, a learned prior or a run holds",
+  permissions: "--allow-read",
+  flags: FLAGS,
+  operands: {
+    name: "FILE",
+    min: 1,
+    help:
+      "a checkpoint (.pth .pt .th .ckpt .onnx .safetensors), arrays (.npz .npy), a prior's .safetensors file or the " +
+      "prefix of its four .pt files, or a run's folder",
+  },
+  examples: ["inspect resnet50.pth", "inspect runs/flowers --json"],
+});
+
+/** Describes each operand in turn; the object holds all of them under `files`. */
+export async function run({ operands, keepPrefixes }: FlagsOf<typeof command>, io: Io): Promise<number> {
+  const descriptions: Description[] = [];
+  for (const path of operands) {
+    for (const part of await partsOf(path)) descriptions.push(await describe(part, keepPrefixes));
+  }
+  io.result({ files: descriptions.map(({ object }) => object) }, descriptions.flatMap(({ lines }) => lines));
+  return 0;
+}
+
+/** A path, or the four files that an original prior's prefix stands for. */
+async function partsOf(path: string): Promise<string[]> {
+  if (await exists(path) || !await exists(`${path}_mean.pt`)) return [path];
+  const parts = ["model", "mean", "variance", "covmat"].map((part) => `${path}_${part}.pt`);
+  const present = await Promise.all(parts.map(exists));
+  return parts.filter((_, i) => present[i]);
+}
+
+async function describe(path: string, keepPrefixes: boolean): Promise<Description> {
+  if (await isFolder(path)) return describeRun(path);
+  const bytes = await readInput(path, "a checkpoint");
+  const { format, tensors, metadata } = await readContents(bytes, path, keepPrefixes);
+  const counts = countParameters(tensors);
+  const summary =
+    `${path}: ${format}, ${bytes.length} bytes, ${tensors.size} tensors, ${counts.parameters} parameters` +
+    (counts.statistics > 0 ? ` and ${counts.statistics} running statistics` : "");
+  const facts = Object.entries(metadata).map(([key, value]) => `  ${key}: ${shortened(value)}`);
+  const listed = [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
+  return {
+    object: { path, format, bytes: bytes.length, ...counts, metadata, tensors: listed },
+    lines: [summary, ...facts, ...tableOf(tensors)],
+  };
+}
+
+async function describeRun(path: string): Promise<Description> {
+  const found = await readRun(path);
+  const facts = Object.entries(found.config).map(([key, value]) => `  ${key}: ${shortened(JSON.stringify(value))}`);
+  const last = found.lastMetrics === undefined ? [] : [`  last metrics: ${JSON.stringify(found.lastMetrics)}`];
+  const files = found.files.map(({ name, bytes }) => `  ${name}  ${bytes} bytes`);
+  return {
+    object: { path, format: "run", ...found },
+    lines: [
+      `${path}: run, ${found.metricRows} rows of metrics, ${found.files.length} files`,
+      ...facts,
+      ...last,
+      ...files,
+    ],
+  };
+}
+
+function tableOf(tensors: StateDict): string[] {
+  const rows = [...tensors].map(([name, { dtype, shape }]) => [name, dtype, `[${shape.join(", ")}]`, sizeOf(shape)]);
+  const widths = [0, 1, 2].map((column) => Math.max(0, ...rows.map((row) => String(row[column]).length)));
+  return rows.map((row) => "  " + row.map((cell, column) => String(cell).padEnd(widths[column] ?? 0)).join("  "));
+}
+
+function shortened(text: string): string {
+  return text.length > 120 ? `${text.slice(0, 117)}...` : text;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
