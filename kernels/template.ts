@@ -36,13 +36,13 @@ const PRECEDENCE: readonly Readonly<Record<string, (a: number, b: number) => num
 
 /** Value of an integer expression. */
 function evaluate(expression: string, names: Constants): number {
+  const malformed = () =>
+    new SyntaxError(`Cannot evaluate "${expression}" in a kernel: an integer expression is required`);
   const tokens: string[] = [];
   TOKEN.lastIndex = 0;
   while (TOKEN.lastIndex < expression.trimEnd().length) {
     const match = TOKEN.exec(expression);
-    if (match === null) {
-      throw new SyntaxError(`Cannot evaluate "${expression}" in a kernel: an integer expression is required`);
-    }
+    if (match === null) throw malformed();
     tokens.push(match[1] ?? match[2] ?? match[3]);
   }
   let at = 0;
@@ -52,11 +52,12 @@ function evaluate(expression: string, names: Constants): number {
     if (token === "!") return unary() ? 0 : 1;
     if (token === "(") {
       const value = binary(0);
-      at++;
+      if (tokens[at++] !== ")") throw malformed();
       return value;
     }
+    if (token === undefined || !/^\w/.test(token)) throw malformed();
     if (/^\d/.test(token)) return Number(token);
-    if (!(token in names)) {
+    if (!Object.hasOwn(names, token)) {
       throw new ReferenceError(`Cannot evaluate "${expression}" in a kernel: ${token} has no value`);
     }
     return Number(names[token]);
@@ -67,7 +68,9 @@ function evaluate(expression: string, names: Constants): number {
     while (tokens[at] in PRECEDENCE[level]) value = PRECEDENCE[level][tokens[at++]](value, binary(level + 1));
     return value;
   };
-  return binary(0);
+  const value = binary(0);
+  if (at < tokens.length) throw malformed();
+  return value;
 }
 
 /** Index of the `#end` (or `#else`, where `orElse`) that closes the block opened before `from`. */
@@ -110,7 +113,11 @@ function expandLines(lines: readonly string[], names: Constants, out: string[]):
     const line = lines[index];
     const directive = line.trimStart();
     if (directive.startsWith("#for")) {
-      const [, name, first, bound] = /^#for\s+(\w+)\s+in\s+(.+?)\.\.(.+)$/.exec(directive)!;
+      const match = /^#for\s+(\w+)\s+in\s+(.+?)\.\.(.+)$/.exec(directive);
+      if (match === null) {
+        throw new SyntaxError(`Cannot expand "${line.trim()}" in a kernel: "#for name in first..bound" is required`);
+      }
+      const [, name, first, bound] = match;
       const end = closing(lines, index + 1, false);
       const body = lines.slice(index + 1, end);
       for (let i = evaluate(first, names); i < evaluate(bound, names); i++) {
@@ -124,6 +131,8 @@ function expandLines(lines: readonly string[], names: Constants, out: string[]):
       const body = taken ? lines.slice(index + 1, middle) : lines.slice(Math.min(middle + 1, end), end);
       expandLines(body, names, out);
       index = end;
+    } else if (directive.startsWith("#")) {
+      throw new SyntaxError(`Cannot expand "${line.trim()}" in a kernel: no block is open there`);
     } else {
       out.push(line.includes("$") ? substitute(line, names) : line);
     }
