@@ -60,7 +60,6 @@ export function relativeError(found: Tensor, expected: Tensor): number {
 export function assertClose(what: string, found: Tensor, expected: Tensor, tolerance: number): void {
   assertEquals(found.shape, expected.shape, what);
   const error = relativeError(found, expected);
-  if (Deno.env.get("SWAGPU_TEST_ERRORS")) console.log(`${error.toExponential(1)} ${what}`);
   assert(error <= tolerance, `${what}: relative error ${error}, at most ${tolerance} is allowed`);
 }
 

@@ -1,0 +1,121 @@
+import { assert, assertEquals } from "@std/assert";
+import { expand } from "../../kernels/template.ts";
+import type { Gpu } from "../../lib/gpu/device.ts";
+import { gpuTests } from "../gpu/harness.ts";
+
+const FOLDER = new URL("../../kernels/", import.meta.url);
+const files = [...Deno.readDirSync(FOLDER)].map(({ name }) => name).filter((name) => name.endsWith(".wgsl")).sort();
+const texts = new Map(files.map((file) => [file, Deno.readTextFileSync(new URL(file, FOLDER))]));
+
+const gpuTest = gpuTests();
+
+const withoutComments = (text: string) => text.replace(/\/\/.*$/gm, "");
+
+/** Names that a file without an entry point declares for others. */
+function declared(text: string): string[] {
+  return [...text.matchAll(/\b(?:fn|struct|alias) (\w+)/g)].map((match) => match[1]);
+}
+
+/** The text with each shared file whose functions or types it uses, directly or through another. */
+function joined(text: string): string {
+  const parts = [text];
+  const shared = [...texts.values()].filter((text) => !text.includes("@compute"));
+  for (;;) {
+    const code = withoutComments(parts.join("\n")), known = new Set(declared(code));
+    const missing = (symbol: string) =>
+      !known.has(symbol) && new RegExp(`\\b${symbol}\\s*\\(|[:<]\\s*${symbol}\\b`).test(code);
+    const used = shared.find((text) => declared(text).some(missing));
+    if (used === undefined) return parts.join("\n");
+    parts.unshift(used);
+  }
+}
+
+/** What to compile, by name: each file with an entry point; one that needs a sampler, with each of them. */
+const kernels = new Map<string, string>();
+for (const [file, text] of texts) {
+  if (!text.includes("@compute")) continue;
+  if (!/\bproposal\(/.test(text)) kernels.set(file, joined(text));
+  else {
+    for (const sampler of files.filter((name) => name.startsWith("sampler_"))) {
+      kernels.set(`${file} with ${sampler}`, joined(`${texts.get(sampler)}\n${text}`));
+    }
+  }
+}
+
+/** Constants that are numbers with a fraction. */
+const FLOATS = new Set(["EPS", "MOMENTUM", "SMOOTHING", "CLAMP", "PADDING_PSI"]);
+/** Sizes where 1 would not be a kernel that anyone builds; all others are 1 but for the flags. */
+const SIZES: Record<string, number> = {
+  S: 8,
+  KL: 2,
+  MR: 16,
+  CK: 16,
+  CN: 64,
+  CKT: 16,
+  CNT: 64,
+  ITEMS: 2,
+  COUNT: 999,
+  GRID_X: 9,
+};
+/** Most combinations of flags that are tried. */
+const MOST = 64;
+
+/** Values of the names that the kernel's conditions compare, in all combinations. */
+function* variants(text: string): Generator<Record<string, number>> {
+  const options = new Map<string, number[]>();
+  for (const [, condition] of text.matchAll(/^\s*#if (.*)$/gm)) {
+    for (const [, name, wanted] of condition.matchAll(/\b([A-Z][A-Z0-9_]*)\b(?: == (\d+))?/g)) {
+      const values = options.get(name) ?? [wanted === undefined ? 0 : 1];
+      const value = wanted === undefined ? 1 : Number(wanted);
+      if (!values.includes(value)) values.push(value);
+      options.set(name, values);
+    }
+  }
+  for (const size of ["CK", "KL"]) options.delete(size);
+  const names = [...options.keys()];
+  const total = names.reduce((product, name) => product * options.get(name)!.length, 1);
+  for (let combination = 0; combination < Math.min(total, MOST); combination++) {
+    let rest = combination;
+    yield Object.fromEntries(names.map((name) => {
+      const values = options.get(name)!, value = values[rest % values.length];
+      rest = Math.floor(rest / values.length);
+      return [name, value];
+    }));
+  }
+}
+
+/** Of `prior_step.wgsl`: every phase but the explicit step is one of a prior, and some are of its rows. */
+function isBuilt({ PHASE = 0, PRIOR = 1, ROWS_K = 1 }: Readonly<Record<string, number>>): boolean {
+  return (PRIOR === 1 || (PHASE === 0 && ROWS_K === 0)) && (ROWS_K > 0 || PHASE < 2 || PHASE === 3);
+}
+
+async function refusal(gpu: Gpu, code: string): Promise<string | undefined> {
+  gpu.device.pushErrorScope("validation");
+  gpu.device.createShaderModule({ code });
+  return (await gpu.device.popErrorScope())?.message;
+}
+
+for (const [file, text] of kernels) {
+  gpuTest(`kernels/${file} compiles with each setting of its flags`, async (gpu) => {
+    const names = new Set(withoutComments(text).match(/\b[A-Z][A-Z0-9_]*\b/g) ?? []);
+    for (const [, name] of text.matchAll(/\bconst (\w+)/g)) names.delete(name);
+    const floats = Object.fromEntries([...names].filter((name) => FLOATS.has(name)).map((name) => [name, 0.5]));
+    const sizes = Object.fromEntries(
+      [...names].filter((name) => !FLOATS.has(name)).map((name) => [name, SIZES[name] ?? 1]),
+    );
+    let tried = 0;
+    for (const flags of variants(text)) {
+      if (!isBuilt(flags)) continue;
+      const message = await refusal(gpu, expand(text, { ...sizes, ...flags }, floats));
+      assertEquals(message, undefined, `${file} with ${JSON.stringify(flags)}`);
+      tried++;
+    }
+    assert(tried > 0);
+  });
+}
+
+gpuTest("the compiler refuses a broken kernel, so that the tests above can fail", async (gpu) => {
+  const text = expand(kernels.get("relu.wgsl")!, { COUNT: 1, W: 1, ITEMS: 1, GRID_X: 1, BACKWARD: 0, ACCUMULATE: 0 });
+  assertEquals(await refusal(gpu, text), undefined);
+  assert((await refusal(gpu, text.replace("first_item(group, lane)", "first_item(group)"))) !== undefined);
+});
