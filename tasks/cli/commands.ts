@@ -23,6 +23,9 @@ function loader<F extends FlagTable>(load: () => Promise<CommandModule<F>>): Loa
 }
 
 const COMMANDS: Readonly<Record<string, Load>> = {
+  prior: loader(() => import("../commands/prior.ts")),
+  infer: loader(() => import("../commands/infer.ts")),
+  evaluate: loader(() => import("../commands/evaluate.ts")),
   convert: loader(() => import("../commands/convert.ts")),
   inspect: loader(() => import("../commands/inspect.ts")),
   doctor: loader(() => import("../commands/doctor.ts")),

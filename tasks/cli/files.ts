@@ -22,30 +22,54 @@ export async function readInput(path: string, as: string): Promise<Uint8Array> {
 const unfinished = new Set<string>();
 
 /**
- * Writes a file whole or not at all: to a temporary file beside it, which is flushed to the disk and then takes its name.
+ * Writes one file whole or not at all; see {@linkcode writeAllWhole}.
  *
- * @throws Error with one line that names the path if it cannot be written, or exists and `replace` is false
+ * @throws Error with one line that names the path if it cannot be written, or exists although `replace` is false
  */
 export async function writeWhole(path: string, bytes: Uint8Array, replace: boolean): Promise<void> {
-  if (!replace) await requireAbsent(path);
-  const temporary = `${path}.${crypto.randomUUID().slice(0, 8)}.partial`;
-  unfinished.add(temporary);
+  await writeAllWhole(new Map([[path, bytes]]), replace);
+}
+
+/**
+ * Writes files whole or not at all: each to a temporary file beside it, which is flushed to the disk; once all are there they take
+ * their names.
+ *
+ * @param files bytes by path
+ * @param replace whether existing files may be replaced
+ * @throws Error with one line that names the path that cannot be written, or exists although `replace` is false
+ */
+export async function writeAllWhole(files: ReadonlyMap<string, Uint8Array>, replace: boolean): Promise<void> {
+  if (!replace) { for (const path of files.keys()) await requireAbsent(path); }
+  const temporaries = new Map<string, string>();
   try {
-    using file = await Deno.open(temporary, { write: true, createNew: true });
-    for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await file.write(rest));
-    await file.sync();
-  } catch (cause) {
-    await Deno.remove(temporary).catch(() => {});
-    unfinished.delete(temporary);
-    throw new Error(`Cannot write ${path}: ${reason(cause, "an existing folder is required")}`, { cause });
-  }
-  try {
-    await Deno.rename(temporary, path);
-  } catch (cause) {
-    await Deno.remove(temporary).catch(() => {});
-    throw new Error(`Cannot write ${path}: ${reason(cause, "a file's path is required")}`, { cause });
+    for (const [path, bytes] of files) {
+      const temporary = `${path}.${crypto.randomUUID().slice(0, 8)}.partial`;
+      temporaries.set(path, temporary);
+      unfinished.add(temporary);
+      await explained(path, "an existing folder is required", () => writeFlushed(temporary, bytes));
+    }
+    for (const [path, temporary] of temporaries) {
+      await explained(path, "a file's path is required", () => Deno.rename(temporary, path));
+    }
   } finally {
-    unfinished.delete(temporary);
+    for (const temporary of temporaries.values()) {
+      await Deno.remove(temporary).catch(() => {});
+      unfinished.delete(temporary);
+    }
+  }
+}
+
+async function writeFlushed(path: string, bytes: Uint8Array): Promise<void> {
+  using file = await Deno.open(path, { write: true, createNew: true });
+  for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await file.write(rest));
+  await file.sync();
+}
+
+async function explained(path: string, required: string, write: () => Promise<void>): Promise<void> {
+  try {
+    await write();
+  } catch (cause) {
+    throw new Error(`Cannot write ${path}: ${reason(cause, required)}`, { cause });
   }
 }
 
@@ -58,7 +82,12 @@ export async function requireAbsent(path: string): Promise<void> {
   if (found) throw new Error(`Cannot write ${path}: it exists, and a new path is required; --force replaces it`);
 }
 
-/** Deletes what {@linkcode writeWhole} has not finished. */
+/** Whether a path exists. */
+export async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
+
+/** Deletes what {@linkcode writeAllWhole} has not finished. */
 export function removeUnfinished(): void {
   for (const path of unfinished) {
     try {

@@ -24,6 +24,9 @@ export interface Contents {
 /** Name given to the tensor of a file that holds one without a name. */
 export const UNNAMED = "tensor";
 
+/** What a learned prior's own file calls its format. */
+export const PRIOR_FORMAT = "swagpu-prior";
+
 const RUNNING_STATISTIC = /(^|\.)(running_mean|running_var|num_batches_tracked)$/;
 
 /**
@@ -80,12 +83,26 @@ function plainValues(value: TorchValue): Record<string, string> {
   );
 }
 
+/** How many values a file holds, by what becomes of them. */
+export interface ParameterCounts {
+  /** Values that train; of a learned prior the number of weights that it is over. */
+  readonly parameters: number;
+  /** Values that BatchNorm only keeps. */
+  readonly statistics: number;
+  /** Rank of a learned prior's covariance; absent from everything else. */
+  readonly rank?: number;
+}
+
 /** How many values train and how many BatchNorm only keeps. */
-export function countParameters(tensors: StateDict): { parameters: number; statistics: number } {
+export function countParameters({ tensors, metadata }: Contents): ParameterCounts {
   let parameters = 0, statistics = 0;
   for (const [name, { shape }] of tensors) {
     if (RUNNING_STATISTIC.test(name)) statistics += sizeOf(shape);
     else parameters += sizeOf(shape);
+  }
+  const mean = tensors.get("mean"), factor = tensors.get("cov_factor");
+  if (metadata.format === PRIOR_FORMAT && mean !== undefined && factor !== undefined) {
+    return { parameters: sizeOf(mean.shape), statistics, rank: factor.shape[0] };
   }
   return { parameters, statistics };
 }

@@ -1,5 +1,5 @@
 /**
- * `swagpu convert`: between checkpoint formats.
+ * `swagpu convert`: between the formats of checkpoints, and between those of learned priors.
  *
  * @module
  */
@@ -8,11 +8,12 @@ import { writeNpz } from "../../lib/checkpoint/npy.ts";
 import { writeSafetensors } from "../../lib/checkpoint/safetensors.ts";
 import { writeTorch } from "../../lib/checkpoint/torch.ts";
 import { UsageError } from "../../lib/errors.ts";
-import { readInput, requireAbsent, writeWhole } from "../cli/files.ts";
-import { REPORT_FLAGS } from "../cli/flag_groups.ts";
+import { readInput, requireAbsent, writeAllWhole } from "../cli/files.ts";
+import { PRIOR_FLAGS, REPORT_FLAGS } from "../cli/flag_groups.ts";
 import { type Command, defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
-import { type Contents, countParameters, readContents, UNNAMED } from "./contents.ts";
+import { type Contents, countParameters, PRIOR_FORMAT, readContents, UNNAMED } from "./contents.ts";
+import { encodePrior, isPriorPrefix, readPriorAt } from "./prior_files.ts";
 
 type Encode = (contents: Contents, facts: Readonly<Record<string, string>>) => Uint8Array;
 
@@ -33,68 +34,105 @@ const FLAGS = {
     required: true,
     value: "FILE",
     group: "Files",
-    help: "what to read: .pth .pt .th .ckpt .onnx .safetensors .npz .npy; its content decides, not its name",
+    help:
+      "what to read: .pth .pt .th .ckpt .onnx .safetensors .npz .npy (the content decides, not the name), a learned " +
+      "prior, or the prefix of its four .pt files",
   },
   out: {
     type: "string",
     required: true,
     value: "FILE",
     group: "Files",
-    help: "what to write: .safetensors, .pt, .pth or .npz",
+    help:
+      "what to write: .safetensors, .pt, .pth or .npz; of a learned prior .safetensors, or a prefix for four .pt files",
   },
   force: { type: "boolean", group: "Files", help: "replace --out where it exists" },
   keepPrefixes: {
     type: "boolean",
-    group: "Files",
+    group: "Checkpoints",
     help: "leave module., backbone., encoder. and base_model. on the tensors' names",
   },
+  encoder: {
+    type: "string",
+    value: "NAME",
+    group: "Priors",
+    help: "architecture to note down, which the four .pt files do not state",
+  },
+  priorNormalisation: { ...PRIOR_FLAGS.priorNormalisation, group: "Priors" },
   ...REPORT_FLAGS,
 } as const;
 
 /** The table of `convert`. */
 export const command: Command<typeof FLAGS> = defineCommand({
   name: "convert",
-  summary: "a checkpoint into another format",
+  summary: "a checkpoint or a learned prior into another format",
   permissions: "--allow-read --allow-write",
   flags: FLAGS,
-  examples: ["convert --in resnet50.pth --out resnet50.safetensors"],
+  examples: [
+    "convert --in resnet50.pth --out resnet50.safetensors",
+    "convert --in resnet50_ssl_prior --out prior.safetensors --encoder resnet50",
+  ],
 });
 
+type Flags = FlagsOf<typeof command>;
+
+/** What a conversion yields: bytes by path, and facts about them. */
+interface Converted {
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  readonly facts: Readonly<Record<string, string | number>>;
+}
+
 /**
- * Converts one file; writes all of it or nothing.
+ * Converts one file, or one prior; writes all of it or nothing.
  *
  * @throws {UsageError} if the extension of `--out` names no format that can be written
  */
-export async function run(flags: FlagsOf<typeof command>, io: Io): Promise<number> {
-  const encode = encoderOf(flags.out);
-  if (!flags.force) await requireAbsent(flags.out);
-  const bytes = await readInput(flags.in, "a checkpoint");
-  const contents = await readContents(bytes, flags.in, flags.keepPrefixes);
-  const encoded = encode(contents, { format: "pt", source_sha256: await sha256(bytes) });
-  await writeWhole(flags.out, encoded, flags.force);
-  const { parameters, statistics } = countParameters(contents.tensors);
+export async function run(flags: Flags, io: Io): Promise<number> {
+  const extension = extensionOf(flags.out);
+  if (extension in ENCODERS && !flags.force) await requireAbsent(flags.out);
+  const { files, facts } = await convert(flags, extension);
+  await writeAllWhole(files, flags.force);
+  const bytes = [...files.values()].reduce((sum, { length }) => sum + length, 0);
   io.result(
-    {
-      out: flags.out,
-      bytes: encoded.length,
-      format: contents.format,
-      tensors: contents.tensors.size,
-      parameters,
-      statistics,
-    },
-    [`${flags.out}: ${contents.tensors.size} tensors, ${encoded.length} bytes, from ${contents.format}`],
+    { out: flags.out, files: [...files.keys()], bytes, ...facts },
+    [...files].map(([path, { length }]) => `${path}: ${length} bytes, from ${facts.format}`),
   );
   return 0;
 }
 
-function encoderOf(path: string): Encode {
-  const extension = /\.([^./\\]+)$/.exec(path)?.[1].toLowerCase() ?? "";
+async function convert(flags: Flags, extension: string): Promise<Converted> {
+  if (await isPriorPrefix(flags.in)) return await convertPrior(flags);
+  const bytes = await readInput(flags.in, "a checkpoint");
+  const contents = await readContents(bytes, flags.in, flags.keepPrefixes);
+  if (contents.metadata.format === PRIOR_FORMAT) return await convertPrior(flags);
   if (!Object.hasOwn(ENCODERS, extension)) {
     throw new UsageError(
-      `Cannot write ${path}: "${extension}" names no format; one of .${Object.keys(ENCODERS).join(", .")} is required`,
+      `Cannot write ${flags.out}: "${extension}" names no format; one of .${
+        Object.keys(ENCODERS).join(", .")
+      } is required`,
     );
   }
-  return ENCODERS[extension];
+  const encoded = ENCODERS[extension](contents, { format: "pt", source_sha256: await sha256(bytes) });
+  return {
+    files: new Map([[flags.out, encoded]]),
+    facts: { format: contents.format, tensors: contents.tensors.size, ...countParameters(contents) },
+  };
+}
+
+async function convertPrior({ in: path, out, encoder, priorNormalisation }: Flags): Promise<Converted> {
+  const prior = await readPriorAt(path, {
+    architecture: encoder,
+    normalised: priorNormalisation === "auto" ? undefined : priorNormalisation === "normalised",
+  });
+  const { mean, covFactor } = prior.swag;
+  return {
+    files: encodePrior(prior, out),
+    facts: { format: "learned prior", parameters: mean.length, rank: covFactor.length },
+  };
+}
+
+function extensionOf(path: string): string {
+  return /\.([^./\\]+)$/.exec(path)?.[1].toLowerCase() ?? "";
 }
 
 async function sha256(bytes: Uint8Array): Promise<string> {

@@ -6,11 +6,12 @@
 
 import { isFolder } from "../../lib/data/files.ts";
 import { sizeOf, type StateDict } from "../../lib/tensor.ts";
-import { readInput } from "../cli/files.ts";
+import { exists, readInput } from "../cli/files.ts";
 import { REPORT_FLAGS } from "../cli/flag_groups.ts";
 import { type Command, defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
 import { countParameters, readContents } from "./contents.ts";
+import { isPriorPrefix, priorPaths } from "./prior_files.ts";
 import { readRun } from "./run_folder.ts";
 
 /** One file or folder: the object for programs, the lines for people. */
@@ -56,20 +57,22 @@ export async function run({ operands, keepPrefixes }: FlagsOf<typeof command>, i
 
 /** A path, or the four files that an original prior's prefix stands for. */
 async function partsOf(path: string): Promise<string[]> {
-  if (await exists(path) || !await exists(`${path}_mean.pt`)) return [path];
-  const parts = ["model", "mean", "variance", "covmat"].map((part) => `${path}_${part}.pt`);
-  const present = await Promise.all(parts.map(exists));
-  return parts.filter((_, i) => present[i]);
+  if (!await isPriorPrefix(path)) return [path];
+  const paths = Object.values(priorPaths(path));
+  const present = await Promise.all(paths.map(exists));
+  return paths.filter((_, i) => present[i]);
 }
 
 async function describe(path: string, keepPrefixes: boolean): Promise<Description> {
   if (await isFolder(path)) return describeRun(path);
   const bytes = await readInput(path, "a checkpoint");
-  const { format, tensors, metadata } = await readContents(bytes, path, keepPrefixes);
-  const counts = countParameters(tensors);
+  const contents = await readContents(bytes, path, keepPrefixes);
+  const { format, tensors, metadata } = contents;
+  const counts = countParameters(contents);
   const summary =
     `${path}: ${format}, ${bytes.length} bytes, ${tensors.size} tensors, ${counts.parameters} parameters` +
-    (counts.statistics > 0 ? ` and ${counts.statistics} running statistics` : "");
+    (counts.statistics > 0 ? ` and ${counts.statistics} running statistics` : "") +
+    (counts.rank !== undefined ? `, a learned prior of rank ${counts.rank}` : "");
   const facts = Object.entries(metadata).map(([key, value]) => `  ${key}: ${shortened(value)}`);
   const listed = [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
   return {
@@ -102,8 +105,4 @@ function tableOf(tensors: StateDict): string[] {
 
 function shortened(text: string): string {
   return text.length > 120 ? `${text.slice(0, 117)}...` : text;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
 }

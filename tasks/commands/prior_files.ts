@@ -1,0 +1,63 @@
+/**
+ * Learned priors between their two forms: one safetensors file, and the original's four files under one prefix.
+ *
+ * @module
+ */
+
+import { UsageError } from "../../lib/errors.ts";
+import {
+  type PriorFile,
+  type PriorParts,
+  type PriorPartsOptions,
+  readPrior,
+  readPriorParts,
+  writePrior,
+  writePriorParts,
+} from "../../lib/priors/files.ts";
+import { exists, readInput } from "../cli/files.ts";
+
+/** The paths of the original's four files. */
+export function priorPaths(prefix: string): Record<keyof PriorParts, string> {
+  const path = (part: string) => `${prefix}_${part}.pt`;
+  return { model: path("model"), mean: path("mean"), variance: path("variance"), covmat: path("covmat") };
+}
+
+/** Whether a path is the prefix of the original's files rather than a file. */
+export async function isPriorPrefix(path: string): Promise<boolean> {
+  return !await exists(path) && await exists(priorPaths(path).mean);
+}
+
+/**
+ * Reads a learned prior in either form.
+ *
+ * @param path a `.safetensors` file, or the prefix of four `.pt` files
+ * @throws FormatError on damaged files, or four files whose conventions cannot be told
+ */
+export async function readPriorAt(path: string, options: PriorPartsOptions): Promise<PriorFile> {
+  if (!await isPriorPrefix(path)) return readPrior(await readInput(path, "a learned prior"), path);
+  const { model, mean, variance, covmat } = priorPaths(path);
+  const read = (file: string) => readInput(file, "a part of a learned prior");
+  return readPriorParts({
+    model: await read(model),
+    mean: await read(mean),
+    variance: await read(variance),
+    covmat: await read(covmat),
+  }, options);
+}
+
+/**
+ * A learned prior as files: one where the path ends in `.safetensors`, else the original's four under it as a prefix.
+ *
+ * @returns bytes by path
+ * @throws {UsageError} if the path ends in another format's extension
+ */
+export function encodePrior(prior: PriorFile, path: string): Map<string, Uint8Array> {
+  if (/\.safetensors$/i.test(path)) return new Map([[path, writePrior(prior)]]);
+  if (/\.(pt|pth|npz|npy)$/i.test(path)) {
+    throw new UsageError(
+      `Cannot write a learned prior to ${path}: a name ending in .safetensors, or a prefix for four .pt files, is required`,
+    );
+  }
+  const parts = writePriorParts(prior), paths = priorPaths(path);
+  return new Map((Object.keys(paths) as (keyof PriorParts)[]).map((part) => [paths[part], parts[part]]));
+}
