@@ -11,6 +11,7 @@ export interface ControlValues {
   readonly seed: number;
   readonly step: number;
   readonly chain?: number;
+  /** Step along the gradient of the loss. */
   readonly learningRate?: number;
   /** Standard deviation of the step's noise. */
   readonly noise?: number;

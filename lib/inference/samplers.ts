@@ -74,6 +74,14 @@ function priorStepOf({ sampler, momentum }: SamplerSettings, h: number, noisy: b
   return h;
 }
 
+/**
+ * Step along the likelihood's gradient. The implicit SGHMC step is symmetric: half a kick before the friction, which damps
+ * it by m, and half behind it, (1 + m) / 2 in all. A whole kick would count the likelihood 2 / (1 + m) times.
+ */
+function kickOf({ sampler, priorStep, momentum }: SamplerSettings, learningRate: number, noisy: boolean): number {
+  return sampler === "sghmc" && priorStep === "implicit" && noisy ? learningRate * (1 + momentum) / 2 : learningRate;
+}
+
 /** The control values of one step. */
 export function controlOf(
   settings: SamplerSettings,
@@ -91,7 +99,7 @@ export function controlOf(
     seed: at.seed,
     step: at.step,
     chain: at.chain,
-    learningRate,
+    learningRate: kickOf(settings, learningRate, noise > 0),
     noise,
     momentum: settings.momentum,
     weightDecay: settings.weightDecay ?? 0,

@@ -50,6 +50,7 @@ export const RESNETS: Readonly<Record<string, ResnetConfig>> = {
   wide_resnet101_2: { ...IMAGENET, block: "bottleneck", blocks: [3, 4, 23, 3], widthPerGroup: 128 },
   resnext50_32x4d: { ...IMAGENET, block: "bottleneck", blocks: [3, 4, 6, 3], groups: 32, widthPerGroup: 4 },
   resnext101_32x8d: { ...IMAGENET, block: "bottleneck", blocks: [3, 4, 23, 3], groups: 32, widthPerGroup: 8 },
+  resnet8_narrow: { ...CIFAR, planes: [8, 16, 32], blocks: [1, 1, 1] },
   ...Object.fromEntries(
     [8, 20, 32, 44, 56, 110].flatMap((depth): [string, ResnetConfig][] => {
       const blocks = [1, 1, 1].map(() => (depth - 2) / 6);

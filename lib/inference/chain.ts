@@ -1,0 +1,116 @@
+/**
+ * One chain of posterior samples of a downstream task; it can stop anywhere and resume exactly.
+ *
+ * @module
+ */
+
+import type { Augmentation } from "../data/augment.ts";
+import { BatchSequence } from "../data/batches.ts";
+import type { ImageSet } from "../data/dataset.ts";
+import { type Gpu } from "../gpu/device.ts";
+import type { ClassifierConfig } from "../models/classifier.ts";
+import { DeviceModel } from "../models/device_model.ts";
+import type { Weights } from "../models/weights.ts";
+import { type LoopHooks, trainSteps } from "./loop.ts";
+import { requireStable } from "./samplers.ts";
+import type { Schedule } from "./schedules.ts";
+import { type SamplerState, type TrainingOptions, TrainingSession } from "./training.ts";
+
+/** What a chain samples, and how. */
+export interface ChainOptions extends TrainingOptions {
+  readonly model: ClassifierConfig;
+  /** Where the chain starts. */
+  readonly weights: Weights;
+  readonly train: ImageSet;
+  readonly augmentation?: Augmentation;
+  readonly schedule: Schedule;
+  /** eps of the prior, for the message that refuses an unstable explicit step. */
+  readonly priorEps?: number;
+}
+
+/** A sample of the posterior. */
+export interface Sample {
+  readonly chain: number;
+  /** The sample is the weights after this step. */
+  readonly step: number;
+  readonly weights: Weights;
+  /** log prior of backbone and head, in nats. */
+  readonly logPrior: number;
+}
+
+/** All that a chain needs to go on: taken after `step` - 1, before `step`. */
+export interface ChainCheckpoint {
+  readonly step: number;
+  readonly weights: Weights;
+  readonly state: SamplerState;
+}
+
+/** What the caller does along the way. */
+export interface ChainHooks extends Pick<LoopHooks, "onMetrics"> {
+  onSample(sample: Sample): void | Promise<void>;
+  /** Every `checkpointSteps` steps. */
+  onCheckpoint?(checkpoint: ChainCheckpoint): void | Promise<void>;
+  readonly checkpointSteps?: number;
+}
+
+/** Least of a prior's variances: its precision bounds an explicit step. */
+function stiffnessOf({ prior, headVariance }: ChainOptions): number {
+  let least = headVariance ?? Infinity;
+  for (const value of prior?.psi ?? []) least = Math.min(least, value);
+  return 1 / least;
+}
+
+/**
+ * Runs a chain, from its start or from a checkpoint; the samples do not depend on where it stopped.
+ *
+ * @throws RangeError before the first step where an explicit prior step would diverge
+ */
+export async function runChain(
+  gpu: Gpu,
+  options: ChainOptions,
+  hooks: ChainHooks,
+  from?: ChainCheckpoint,
+): Promise<void> {
+  const { train, schedule, seed, chain = 0, settings } = options;
+  let largest = 0;
+  for (let step = 0; step < schedule.steps; step++) largest = Math.max(largest, schedule.learningRate(step));
+  requireStable(settings, largest, stiffnessOf(options), options.priorEps ?? 0);
+  // Chains differ in their noise and in the order of their examples.
+  const batches = new BatchSequence(train, {
+    batchSize: options.batchSize,
+    seed: seed + chain * 0x100000000,
+    augmentation: options.augmentation,
+  });
+  const model = new DeviceModel(gpu, options.model);
+  model.write(from?.weights ?? options.weights);
+  const session = await TrainingSession.create(model, { ...options, batchSize: batches.batchSize });
+  try {
+    if (from) session.writeState(from.state);
+    else session.initialise(schedule.learningRate(0));
+    await trainSteps(session, batches, schedule, {
+      onMetrics: hooks.onMetrics,
+      async onCollect(step) {
+        const logPrior = await session.logPrior();
+        await hooks.onSample({ chain, step, weights: await model.read(), logPrior });
+      },
+      async afterStep(step) {
+        if (hooks.onCheckpoint === undefined || (step + 1) % (hooks.checkpointSteps ?? 100) !== 0) return;
+        await hooks.onCheckpoint({ step: step + 1, weights: await model.read(), state: await session.readState() });
+      },
+    }, { from: from?.step });
+  } finally {
+    session.destroy();
+    model.destroy();
+  }
+}
+
+/** Runs a chain and returns its samples. */
+export async function samplePosterior(
+  gpu: Gpu,
+  options: ChainOptions,
+  hooks: Pick<LoopHooks, "onMetrics"> = {},
+): Promise<Sample[]> {
+  const samples: Sample[] = [];
+  await runChain(gpu, options, { ...hooks, onSample: (sample) => void samples.push(sample) });
+  return samples;
+}

@@ -1,0 +1,81 @@
+/**
+ * Learning a prior: SGD from a checkpoint on the source task, with SWAG snapshots of the backbone.
+ *
+ * @module
+ */
+
+import type { Augmentation } from "../data/augment.ts";
+import { BatchSequence } from "../data/batches.ts";
+import type { ImageSet } from "../data/dataset.ts";
+import type { Normalisation } from "../data/normalisation.ts";
+import { type Gpu } from "../gpu/device.ts";
+import type { ClassifierConfig } from "../models/classifier.ts";
+import { DeviceModel } from "../models/device_model.ts";
+import type { Weights } from "../models/weights.ts";
+import { type Swag, SwagCollector, type SwagOptions } from "../priors/swag.ts";
+import { type LoopHooks, trainSteps } from "./loop.ts";
+import { PredictionSession } from "./prediction.ts";
+import type { Schedule } from "./schedules.ts";
+import { TrainingSession } from "./training.ts";
+
+/** What to learn a prior from, and how. */
+export interface LearnPriorOptions extends SwagOptions {
+  readonly model: ClassifierConfig;
+  /** Where SGD starts: a pre-trained network. */
+  readonly weights: Weights;
+  /** The source task. */
+  readonly train: ImageSet;
+  readonly batchSize: number;
+  readonly normalisation: Normalisation;
+  readonly augmentation?: Augmentation;
+  /** Learning rates, and after which steps to take snapshots. */
+  readonly schedule: Schedule;
+  readonly momentum?: number;
+  readonly weightDecay?: number;
+  readonly labelSmoothing?: number;
+  readonly seed: number;
+  readonly hooks?: Pick<LoopHooks, "onMetrics">;
+}
+
+/** A learned prior over the backbone. */
+export interface LearnedPrior {
+  readonly swag: Swag;
+  /** The mean's network: its running statistics are recomputed on the source task; the head is the last one. */
+  readonly weights: Weights;
+  readonly snapshots: number;
+}
+
+/** Learns a prior over a backbone's weights. */
+export async function learnPrior(gpu: Gpu, options: LearnPriorOptions): Promise<LearnedPrior> {
+  const { train, schedule, normalisation, augmentation, seed } = options;
+  const batches = new BatchSequence(train, { batchSize: options.batchSize, seed, augmentation });
+  const model = new DeviceModel(gpu, options.model);
+  model.write(options.weights);
+  const session = await TrainingSession.create(model, {
+    batchSize: batches.batchSize,
+    normalisation,
+    labelSmoothing: options.labelSmoothing,
+    seed,
+    settings: {
+      sampler: "sgd",
+      momentum: options.momentum ?? 0.9,
+      weightDecay: options.weightDecay ?? 0,
+      temperature: 0,
+      numData: train.labels.length,
+      priorStep: "explicit",
+    },
+  });
+  const collector = await SwagCollector.create(gpu, model.vectors.backbone, options);
+  try {
+    await trainSteps(session, batches, schedule, { ...options.hooks, onCollect: () => collector.collect() });
+    const swag = await collector.read();
+    const { head, state } = await model.read();
+    model.write({ backbone: swag.mean, head, state });
+    await PredictionSession.updateBatchNorm(model, train, { batchSize: batches.batchSize, normalisation });
+    return { swag, weights: await model.read(), snapshots: collector.count };
+  } finally {
+    collector.destroy();
+    session.destroy();
+    model.destroy();
+  }
+}

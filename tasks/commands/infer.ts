@@ -1,0 +1,269 @@
+/**
+ * `swagpu infer`: samples the posterior of a downstream task and averages the samples' predictions.
+ *
+ * @module
+ */
+
+import denoConfig from "../../deno.json" with { type: "json" };
+import { writeNpz } from "../../lib/checkpoint/npy.ts";
+import { BatchSequence } from "../../lib/data/batches.ts";
+import type { ImageSet } from "../../lib/data/dataset.ts";
+import { UsageError } from "../../lib/errors.ts";
+import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
+import { type ChainOptions, runChain } from "../../lib/inference/chain.ts";
+import type { SamplerSettings } from "../../lib/inference/samplers.ts";
+import { constant, cosine, cyclical, type Schedule } from "../../lib/inference/schedules.ts";
+import { estimateMemory, type StepMetrics } from "../../lib/inference/training.ts";
+import type { ClassifierConfig } from "../../lib/models/classifier.ts";
+import { layoutModel } from "../../lib/models/device_model.ts";
+import { type Weights, weightsFromStateDict } from "../../lib/models/weights.ts";
+import type { PriorFile } from "../../lib/priors/files.ts";
+import { type Gaussian, isotropic, shiftedGaussian } from "../../lib/priors/gaussian.ts";
+import {
+  DATA_FLAGS,
+  MODEL_FLAGS,
+  OUTPUT_FLAGS,
+  PRIOR_FLAGS,
+  SAMPLER_FLAGS,
+  TRAINING_FLAGS,
+} from "../cli/flag_groups.ts";
+import { defineCommand, type FlagsOf } from "../cli/flags.ts";
+import type { Io } from "../cli/output.ts";
+import { metricLines } from "./evaluate.ts";
+import { augmentationOf, classifierOf, loadPrior, loadTask, loadWeights, normalisationOf } from "./inputs.ts";
+import { memoryLines } from "./memory.ts";
+import { averageRun } from "./model_average.ts";
+import { RunFolder } from "./run_writer.ts";
+import { Throughput } from "./throughput.ts";
+
+/** Flags of `infer`. */
+export const command = defineCommand({
+  name: "infer",
+  summary: "sample the posterior of a downstream task under a prior, and average the samples' predictions",
+  permissions: "--allow-read --allow-write",
+  flags: {
+    ...MODEL_FLAGS,
+    ...DATA_FLAGS,
+    ...PRIOR_FLAGS,
+    headVariance: {
+      type: "number",
+      default: 10,
+      min: 0,
+      group: "Prior",
+      help: "variance of the head's zero-mean Gaussian prior; 0: none",
+    },
+    ...SAMPLER_FLAGS,
+    ...TRAINING_FLAGS,
+    nesterov: { type: "boolean", default: true, group: "Training", help: "sgd with Nesterov's momentum" },
+    checkpointSteps: {
+      type: "integer",
+      default: 100,
+      min: 1,
+      group: "Output",
+      help: "steps between checkpoints to resume from",
+    },
+    ...OUTPUT_FLAGS,
+    out: { ...OUTPUT_FLAGS.out, required: true },
+  },
+  examples: [
+    "infer --encoder resnet20 --prior-path prior.safetensors --train-dataset flowers17 --data-dir flowers17 --image-size 32 --out runs/flowers",
+    "infer --resume --out runs/flowers",
+  ],
+});
+
+type Flags = FlagsOf<typeof command>;
+
+/** Everything a run is made of. */
+interface Plan {
+  readonly flags: Flags;
+  readonly classifier: ClassifierConfig;
+  readonly train: ImageSet;
+  readonly val: ImageSet;
+  readonly chain: ChainOptions;
+}
+
+/** Flags that do not change what a run computes; a resumed run takes them from the command line. */
+const FREE_FLAGS = ["out", "json", "quiet", "resume", "dryRun", "checkpointSteps"] as const;
+
+/** Weights that the chain starts from: the prior's mean network, else the checkpoint's, else fresh ones. */
+async function startOf(flags: Flags, classifier: ClassifierConfig, prior: PriorFile | undefined): Promise<Weights> {
+  const weights = await loadWeights(flags, classifier, "fresh");
+  if (prior === undefined || flags.weightsPath !== undefined || flags.onnx !== undefined) return weights;
+  return weightsFromStateDict(layoutModel(classifier), prior.model, { head: "fresh", seed: flags.seed });
+}
+
+function priorOf(flags: Flags, prior: PriorFile | undefined, start: Weights): Gaussian | undefined {
+  const mean = prior?.swag.mean ?? start.backbone;
+  switch (flags.priorType) {
+    case "none":
+      return undefined;
+    case "normal":
+      return isotropic(new Float32Array(start.backbone.length), flags.priorScale);
+    case "isotropic":
+      return isotropic(mean, flags.priorScale);
+    default:
+      if (prior === undefined) {
+        throw new UsageError("Cannot use --prior-type shifted_gaussian without a learned prior: give --prior-path");
+      }
+      return shiftedGaussian(prior.swag, {
+        scale: flags.priorScale,
+        eps: flags.priorEps,
+        rank: flags.numberOfSamplesPrior,
+        compat: flags.compat,
+      });
+  }
+}
+
+function scheduleOf(flags: Flags, stepsPerEpoch: number): Schedule {
+  const steps = Math.min(flags.maxSteps ?? Infinity, flags.epochs * stepsPerEpoch);
+  const samples = flags.sampler === "sgd" ? 1 : Math.min(flags.nSamples, Math.ceil(steps / 2));
+  if (flags.schedule === "cyclical") {
+    return cyclical({ learningRate: flags.lr, steps, cycles: Math.min(flags.nCycles, steps), samples });
+  }
+  return flags.schedule === "constant"
+    ? constant({ learningRate: flags.lr, steps, samples })
+    : cosine({ learningRate: flags.lr, steps, samples });
+}
+
+async function planRun(flags: Flags): Promise<Plan> {
+  const { train, val } = await loadTask(flags, flags.seed);
+  const classifier = classifierOf(flags, train);
+  const prior = flags.priorPath === undefined ? undefined : await loadPrior(flags.priorPath, flags.priorNormalisation);
+  const weights = await startOf(flags, classifier, prior);
+  const { stepsPerEpoch } = new BatchSequence(train, { batchSize: flags.batchSize, seed: flags.seed });
+  const settings: SamplerSettings = {
+    sampler: flags.sampler,
+    momentum: flags.momentum,
+    temperature: flags.temperature,
+    numData: train.labels.length,
+    priorStep: flags.priorStep,
+    nesterov: flags.nesterov,
+    weightDecay: flags.weightDecay,
+    compat: flags.compat,
+  };
+  const chain: ChainOptions = {
+    model: classifier,
+    weights,
+    train,
+    batchSize: Math.min(flags.batchSize, train.labels.length),
+    normalisation: normalisationOf(flags),
+    augmentation: augmentationOf(flags.augmentation),
+    labelSmoothing: flags.labelSmoothing,
+    settings,
+    seed: flags.seed,
+    prior: priorOf(flags, prior, weights),
+    priorEps: flags.priorEps,
+    headVariance: flags.headVariance > 0 ? flags.headVariance : undefined,
+    schedule: scheduleOf(flags, stepsPerEpoch),
+  };
+  return { flags, classifier, train, val, chain };
+}
+
+/** The flags that a run is repeated with. */
+function settingsOf(flags: Flags): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(flags).filter(([name]) => !(FREE_FLAGS as readonly string[]).includes(name)),
+  );
+}
+
+/** Runs `infer`. */
+export async function run(given: Flags, io: Io): Promise<number> {
+  const resumed = given.resume ? await RunFolder.open(given.out) : undefined;
+  const flags: Flags = resumed ? { ...given, ...resumed.config.flags } : given;
+  const plan = await planRun(flags);
+  using gpu = await openGpu();
+  if (flags.dryRun) {
+    const memory = estimateMemory(gpu, plan.classifier, plan.chain);
+    io.result({ out: null, ...memory }, memoryLines(memory));
+    return 0;
+  }
+  if (resumed && resumed.config.data.train !== plan.train.hash) {
+    throw new Error(
+      `Cannot resume ${given.out}: the training images differ from the run's; the same data are required`,
+    );
+  }
+  const folder = resumed ?? await RunFolder.create(flags.out, {
+    command: "infer",
+    software: `swagpu ${denoConfig.version}`,
+    deno: Deno.version.deno,
+    adapter: gpu.adapter,
+    flags: settingsOf(flags),
+    classifier: plan.classifier,
+    normalisation: plan.chain.normalisation,
+    batchSize: plan.chain.batchSize,
+    classNames: plan.train.classNames,
+    data: { train: plan.train.hash, val: plan.val.hash, numTrain: plan.train.labels.length },
+  });
+  const outcome = await sample(gpu, plan, folder, io);
+  return await report(gpu, plan, folder, io, outcome);
+}
+
+/** What sampling reported. */
+interface Outcome {
+  readonly steps: number;
+  readonly seconds: number;
+  readonly imagesPerSecond: number | undefined;
+  readonly last: StepMetrics | undefined;
+}
+
+async function sample(gpu: Gpu, { flags, classifier, chain }: Plan, folder: RunFolder, io: Io): Promise<Outcome> {
+  const layouts = layoutModel(classifier);
+  const point = await folder.resumePoint(layouts);
+  await folder.truncateMetrics(point);
+  const { steps } = chain.schedule;
+  const progress = io.progress(flags.sampler, steps * flags.chains);
+  const throughput = new Throughput(chain.batchSize);
+  const start = performance.now();
+  let last: StepMetrics | undefined;
+  for (let index = point.chain; index < flags.chains; index++) {
+    let writing = Promise.resolve();
+    await runChain(gpu, { ...chain, chain: index }, {
+      checkpointSteps: flags.checkpointSteps,
+      onMetrics(metrics) {
+        last = metrics.at(-1) ?? last;
+        throughput.add(metrics.length);
+        writing = writing.then(() => folder.appendMetrics(index, metrics));
+        if (last) {
+          progress.update({
+            step: index * steps + last.step + 1,
+            loss: last.loss,
+            imagesPerSecond: throughput.imagesPerSecond,
+          });
+        }
+      },
+      onSample: (sample) => folder.writeSample(layouts, sample),
+      onCheckpoint: (checkpoint) => folder.writeCheckpoint(layouts, index, checkpoint),
+    }, index === point.chain ? point.checkpoint : undefined);
+    await writing;
+  }
+  progress.finish();
+  return {
+    steps: steps * flags.chains,
+    seconds: (performance.now() - start) / 1000,
+    imagesPerSecond: throughput.imagesPerSecond,
+    last,
+  };
+}
+
+async function report(gpu: Gpu, { val }: Plan, folder: RunFolder, io: Io, outcome: Outcome): Promise<number> {
+  const average = await averageRun(gpu, folder, val);
+  const { probabilities, entropy, mutualInformation, metrics, members } = average;
+  const n = val.labels.length;
+  await folder.writeFile(
+    "predictions/val.npz",
+    writeNpz(
+      new Map([
+        ["probabilities", { dtype: "float64", shape: [n, probabilities.length / n], data: probabilities }],
+        ["labels", { dtype: "int32", shape: [n], data: Int32Array.from(val.labels) }],
+        ["entropy", { dtype: "float64", shape: [n], data: entropy }],
+        ["mutual_information", { dtype: "float64", shape: [n], data: mutualInformation }],
+      ]),
+    ),
+  );
+  const { last, ...speed } = outcome;
+  const result = { out: folder.path, ...speed, loss: last?.loss, samples: members, ...metrics };
+  await folder.writeFile("metrics.json", new TextEncoder().encode(JSON.stringify(result, null, 2) + "\n"));
+  if (average.warning !== undefined) io.note(average.warning);
+  io.result(result, [`${members} samples in ${folder.path}`, ...metricLines(metrics)]);
+  return 0;
+}

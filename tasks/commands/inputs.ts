@@ -1,0 +1,137 @@
+/**
+ * What the training commands read: data, networks and weights, from their flags.
+ *
+ * @module
+ */
+
+import { readCheckpoint } from "../../lib/checkpoint/state_dict.ts";
+import { type Augmentation, AUGMENTATIONS } from "../../lib/data/augment.ts";
+import type { ImageSet } from "../../lib/data/dataset.ts";
+import { loadDataset } from "../../lib/data/load.ts";
+import { resolveNormalisation } from "../../lib/data/normalisation.ts";
+import { balancedSubset, splitTrainVal, takeExamples } from "../../lib/data/subset.ts";
+import { UsageError } from "../../lib/errors.ts";
+import { type ClassifierConfig, encoderConfig } from "../../lib/models/classifier.ts";
+import { layoutModel } from "../../lib/models/device_model.ts";
+import { initialWeights, type LoadOptions, type Weights, weightsFromStateDict } from "../../lib/models/weights.ts";
+import { type PriorFile, readPrior, readPriorParts } from "../../lib/priors/files.ts";
+import type { DATA_FLAGS, MODEL_FLAGS } from "../cli/flag_groups.ts";
+import { readInput } from "../cli/files.ts";
+import type { FlagValues } from "../cli/flags.ts";
+
+/** Values of the data flags. */
+export type DataFlags = Omit<FlagValues<typeof DATA_FLAGS>, "operands">;
+/** Values of the model flags. */
+export type ModelFlags = Omit<FlagValues<typeof MODEL_FLAGS>, "operands">;
+
+/** Training and evaluation images. */
+export interface TaskData {
+  readonly train: ImageSet;
+  /** `--val-split` of the training set where given, otherwise the validation set. */
+  readonly val: ImageSet;
+}
+
+/** One split of a data set. */
+export async function loadSplit(
+  flags: DataFlags,
+  name: string,
+  split: "train" | "val",
+  classNames?: readonly string[],
+): Promise<ImageSet> {
+  const set = await loadDataset({
+    name,
+    split,
+    dir: flags.dataDir,
+    subfolder: split === "train" ? flags.trainDir : flags.valDir,
+    size: flags.imageSize,
+    classNames,
+  });
+  if (flags.numOfLabels !== undefined && flags.numOfLabels !== set.classNames.length) {
+    throw new UsageError(
+      `Cannot use ${set.name} with --num-of-labels ${flags.numOfLabels}: it has ${set.classNames.length} classes`,
+    );
+  }
+  return set;
+}
+
+/** Training images, and those that `--val-split` holds out. */
+async function loadTrain(
+  flags: DataFlags,
+  seed: number,
+): Promise<{ train: ImageSet; held: ImageSet | undefined; classNames: readonly string[] }> {
+  const all = await loadSplit(flags, flags.trainDataset, "train");
+  const parts = flags.valSplit > 0 ? splitTrainVal(all, flags.valSplit, seed) : undefined;
+  const pool = parts ? takeExamples(all, parts.train) : all;
+  const count = flags.numOfTrainExamples;
+  const train = count === undefined ? pool : takeExamples(pool, balancedSubset(pool, count, seed));
+  return { train, held: parts && takeExamples(all, parts.val), classNames: all.classNames };
+}
+
+/** The training images alone: learning a prior evaluates nothing. */
+export async function loadSource(flags: DataFlags, seed: number): Promise<ImageSet> {
+  return (await loadTrain(flags, seed)).train;
+}
+
+/** Loads the training and validation images. A test set never chooses anything: with `--val-split` it is not even read. */
+export async function loadTask(flags: DataFlags, seed: number): Promise<TaskData> {
+  const { train, held, classNames } = await loadTrain(flags, seed);
+  return { train, val: held ?? await loadSplit(flags, flags.valDataset ?? flags.trainDataset, "val", classNames) };
+}
+
+/** The classifier of a network and a data set. */
+export function classifierOf(flags: ModelFlags, set: ImageSet): ClassifierConfig {
+  if (flags.onnx !== undefined) encoderConfig(flags.encoder, flags.smallStem);
+  return {
+    encoder: flags.encoder,
+    numClasses: set.classNames.length,
+    height: set.height,
+    width: set.width,
+    smallStem: flags.smallStem,
+  };
+}
+
+/** Weights of `--weights-path` or `--onnx`, or fresh ones where neither is given. */
+export async function loadWeights(
+  flags: ModelFlags,
+  config: ClassifierConfig,
+  head: LoadOptions["head"],
+): Promise<Weights> {
+  const layouts = layoutModel(config);
+  const path = flags.weightsPath ?? flags.onnx;
+  if (path === undefined) return initialWeights(layouts, flags.seed);
+  const found = await readCheckpoint(await readInput(path, "a checkpoint"), path);
+  return weightsFromStateDict(layouts, found, { head, seed: flags.seed });
+}
+
+/** The SHA-256 of bytes, in hexadecimal. */
+export async function sha256(bytes: Uint8Array): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>);
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** A learned prior: one safetensors file, or the original's four files by their prefix. */
+export async function loadPrior(path: string, normalisation: string): Promise<PriorFile> {
+  if (path.endsWith(".safetensors")) return readPrior(await readInput(path, "a prior"), path);
+  const part = (name: string) => readInput(`${path}_${name}.pt`, "a part of a prior");
+  const parts = {
+    model: await part("model"),
+    mean: await part("mean"),
+    variance: await part("variance"),
+    covmat: await part("covmat"),
+  };
+  return readPriorParts(parts, normalisation === "auto" ? {} : { normalised: normalisation === "normalised" });
+}
+
+/** The augmentation of `--augmentation`. */
+export function augmentationOf(name: string): Augmentation {
+  return name === "none"
+    ? AUGMENTATIONS.none
+    : name === "resized-crop"
+    ? AUGMENTATIONS["resized-crop"]
+    : AUGMENTATIONS.crop;
+}
+
+/** Batch statistics of `--normalisation`. */
+export function normalisationOf(flags: DataFlags): ReturnType<typeof resolveNormalisation> {
+  return resolveNormalisation(flags.normalisation);
+}

@@ -1,0 +1,64 @@
+/**
+ * The Bayesian model average of a run's samples on a data set.
+ *
+ * @module
+ */
+
+import type { ImageSet } from "../../lib/data/dataset.ts";
+import { computeMetrics, type Metrics } from "../../lib/evaluation/metrics.ts";
+import { ModelAverage } from "../../lib/evaluation/model_average.ts";
+import { type Gpu } from "../../lib/gpu/device.ts";
+import { PredictionSession } from "../../lib/inference/prediction.ts";
+import { DeviceModel } from "../../lib/models/device_model.ts";
+import type { RunFolder } from "./run_writer.ts";
+
+/** What a run predicts. */
+export interface RunAverage {
+  readonly members: number;
+  /** [n, classes] */
+  readonly probabilities: Float64Array;
+  /** Per example, in nats. */
+  readonly entropy: Float64Array;
+  readonly mutualInformation: Float64Array;
+  readonly metrics: Metrics;
+  /** Says that the members hardly differ, if so. */
+  readonly warning: string | undefined;
+}
+
+/** Averages the softmax of every sample of a run. */
+export async function averageRun(gpu: Gpu, folder: RunFolder, set: ImageSet): Promise<RunAverage> {
+  if (folder.samples.length === 0) {
+    throw new Error(`Cannot average ${folder.path}: it holds no samples; finish the run with infer --resume`);
+  }
+  const { classifier, normalisation, batchSize } = folder.config;
+  if (set.classNames.length !== classifier.numClasses) {
+    throw new TypeError(
+      `Cannot average ${folder.path} on ${set.name}: it has ${set.classNames.length} classes, but the run has ${classifier.numClasses}`,
+    );
+  }
+  const model = new DeviceModel(gpu, classifier);
+  const session = await PredictionSession.create(model, {
+    batchSize: Math.min(batchSize, set.labels.length),
+    normalisation,
+  });
+  try {
+    const average = new ModelAverage(set.labels.length, classifier.numClasses);
+    for (const entry of folder.samples) {
+      model.write(await folder.readSample(model.layouts, entry));
+      average.add(await session.logits(set));
+    }
+    const probabilities = average.probabilities();
+    const mutualInformation = average.mutualInformation();
+    return {
+      members: average.members,
+      probabilities,
+      entropy: average.entropyOfMean(),
+      mutualInformation,
+      metrics: computeMetrics(probabilities, set.labels, mutualInformation),
+      warning: folder.samples.length > 1 ? average.warning() : undefined,
+    };
+  } finally {
+    session.destroy();
+    model.destroy();
+  }
+}

@@ -1,0 +1,166 @@
+/**
+ * `swagpu prior`: learns a prior from a checkpoint on a source task.
+ *
+ * @module
+ */
+
+import config from "../../deno.json" with { type: "json" };
+import { BatchSequence } from "../../lib/data/batches.ts";
+import { UsageError } from "../../lib/errors.ts";
+import { openGpu } from "../../lib/gpu/device.ts";
+import { learnPrior } from "../../lib/inference/learn_prior.ts";
+import { constantSwag, cyclicalSwag } from "../../lib/inference/schedules.ts";
+import { estimateMemory, type StepMetrics } from "../../lib/inference/training.ts";
+import { layoutModel } from "../../lib/models/device_model.ts";
+import { stateDictFromWeights } from "../../lib/models/weights.ts";
+import { type PriorFile, writePrior, writePriorParts } from "../../lib/priors/files.ts";
+import { DATA_FLAGS, MODEL_FLAGS, OUTPUT_FLAGS, SWAG_FLAGS, TRAINING_FLAGS } from "../cli/flag_groups.ts";
+import { readInput, requireAbsent, writeWhole } from "../cli/files.ts";
+import { defineCommand, type FlagsOf } from "../cli/flags.ts";
+import type { Io } from "../cli/output.ts";
+import { augmentationOf, classifierOf, loadSource, loadWeights, normalisationOf, sha256 } from "./inputs.ts";
+import { memoryLines } from "./memory.ts";
+import { Throughput } from "./throughput.ts";
+
+/** Flags of `prior`. */
+export const command = defineCommand({
+  name: "prior",
+  summary: "learn a prior over a backbone's weights from a checkpoint on a source task",
+  permissions: "--allow-read --allow-write",
+  flags: {
+    ...MODEL_FLAGS,
+    ...DATA_FLAGS,
+    epochs: { ...TRAINING_FLAGS.epochs, default: 5 },
+    maxSteps: TRAINING_FLAGS.maxSteps,
+    momentum: TRAINING_FLAGS.momentum,
+    weightDecay: { ...TRAINING_FLAGS.weightDecay, default: 1e-4 },
+    labelSmoothing: TRAINING_FLAGS.labelSmoothing,
+    precision: TRAINING_FLAGS.precision,
+    ...SWAG_FLAGS,
+    format: {
+      type: "choice",
+      choices: ["safetensors", "parts"],
+      default: "safetensors",
+      group: "Output",
+      help: "one safetensors file, or the original's four files with --out as their prefix",
+    },
+    force: { type: "boolean", group: "Output", help: "replace a prior that exists" },
+    out: { ...OUTPUT_FLAGS.out, required: true },
+    dryRun: OUTPUT_FLAGS.dryRun,
+    json: OUTPUT_FLAGS.json,
+    quiet: OUTPUT_FLAGS.quiet,
+  },
+  examples: [
+    "prior --encoder resnet20 --weights-path resnet20.th --train-dataset cifar10 --data-dir cifar10 --out prior.safetensors",
+  ],
+});
+
+type Flags = FlagsOf<typeof command>;
+
+/** Files that the prior will be written to. */
+function targets({ out, format }: Flags): readonly string[] {
+  return format === "safetensors" ? [out] : ["model", "mean", "variance", "covmat"].map((part) => `${out}_${part}.pt`);
+}
+
+/** Runs `prior`. */
+export async function run(flags: Flags, io: Io): Promise<number> {
+  if (flags.weightsPath === undefined && flags.onnx === undefined) {
+    throw new UsageError("Cannot learn a prior: a pre-trained network is required; give --weights-path or --onnx");
+  }
+  if (!flags.force) await Promise.all(targets(flags).map(requireAbsent));
+  const train = await loadSource(flags, flags.seed);
+  const classifier = classifierOf(flags, train);
+  const weights = await loadWeights(flags, classifier, "fresh");
+  using gpu = await openGpu();
+  const normalisation = normalisationOf(flags);
+  const { batchSize, stepsPerEpoch } = new BatchSequence(train, { batchSize: flags.batchSize, seed: flags.seed });
+  if (flags.dryRun) {
+    const settings = {
+      sampler: "sgd",
+      momentum: flags.momentum,
+      temperature: 0,
+      numData: 1,
+      priorStep: "explicit",
+    } as const;
+    const memory = estimateMemory(gpu, classifier, { batchSize, normalisation, settings, seed: flags.seed });
+    const swag = 4 * layoutModel(classifier).backbone.paddedCount * (2 + flags.maxRank);
+    io.result({ out: null, ...memory, swag }, [
+      ...memoryLines(memory),
+      `SWAG            ${(swag / 2 ** 20).toFixed(1)} MiB`,
+    ]);
+    return 0;
+  }
+  const steps = Math.min(flags.maxSteps ?? Infinity, flags.epochs * stepsPerEpoch);
+  const schedule = flags.swagScheduler === "constant"
+    ? constantSwag({
+      learningRate: flags.swaLrs,
+      steps,
+      start: Math.max(1, flags.startSwag),
+      interval: flags.intervalSteps,
+    })
+    : cyclicalSwag({ learningRate: flags.swaLrs, steps, cycles: Math.min(flags.nSamples, steps) });
+  const progress = io.progress("prior", steps);
+  const throughput = new Throughput(batchSize);
+  const start = performance.now();
+  let last: StepMetrics | undefined;
+  const { swag, weights: mean, snapshots } = await learnPrior(gpu, {
+    ...flags,
+    model: classifier,
+    weights,
+    train,
+    batchSize,
+    normalisation,
+    augmentation: augmentationOf(flags.augmentation),
+    schedule,
+    varianceClamp: flags.varClamp,
+    hooks: {
+      onMetrics(metrics) {
+        last = metrics.at(-1) ?? last;
+        throughput.add(metrics.length);
+        if (last) {
+          progress.update({ step: last.step + 1, loss: last.loss, imagesPerSecond: throughput.imagesPerSecond });
+        }
+      },
+    },
+  });
+  progress.finish();
+  const layouts = layoutModel(classifier);
+  const source = flags.weightsPath ?? flags.onnx!;
+  const prior: PriorFile = {
+    swag,
+    parameters: layouts.backbone.entries.map(({ name, torchShape }) => ({ name, shape: torchShape })),
+    model: stateDictFromWeights(layouts, mean, ["backbone", "state"]),
+    metadata: {
+      architecture: flags.encoder,
+      source: source.split("/").at(-1)!,
+      sourceSha256: await sha256(await readInput(source, "a checkpoint")),
+      software: `swagpu ${config.version}`,
+    },
+  };
+  await writeFiles(flags, prior);
+  const seconds = (performance.now() - start) / 1000;
+  const result = {
+    out: flags.out,
+    steps,
+    seconds,
+    imagesPerSecond: throughput.imagesPerSecond,
+    loss: last?.loss,
+    accuracy: last?.accuracy,
+    snapshots,
+    rank: swag.covFactor.length,
+    parameters: swag.mean.length,
+  };
+  io.result(result, [
+    `prior over ${swag.mean.length} parameters, rank ${swag.covFactor.length}, from ${snapshots} snapshots: ${
+      targets(flags).join(" ")
+    }`,
+    `last loss ${last?.loss.toFixed(4)}, ${steps} steps in ${seconds.toFixed(1)} s`,
+  ]);
+  return 0;
+}
+
+async function writeFiles(flags: Flags, prior: PriorFile): Promise<void> {
+  if (flags.format === "safetensors") return await writeWhole(flags.out, writePrior(prior), flags.force);
+  const parts = writePriorParts(prior);
+  for (const [name, bytes] of Object.entries(parts)) await writeWhole(`${flags.out}_${name}.pt`, bytes, flags.force);
+}

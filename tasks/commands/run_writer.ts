@@ -1,0 +1,183 @@
+/**
+ * The folder of a run: settings, metrics, samples, checkpoint and predictions. Every file is written whole or not at
+ * all; what a killed run left is enough to go on.
+ *
+ * @module
+ */
+
+import { readSafetensors, writeSafetensors } from "../../lib/checkpoint/safetensors.ts";
+import { FormatError } from "../../lib/errors.ts";
+import type { ChainCheckpoint, Sample } from "../../lib/inference/chain.ts";
+import type { StepMetrics } from "../../lib/inference/training.ts";
+import type { ModelLayouts } from "../../lib/models/device_model.ts";
+import { stateDictFromWeights, type Weights, weightsFromStateDict } from "../../lib/models/weights.ts";
+import { float32Tensor, type StateDict } from "../../lib/tensor.ts";
+import { readInput, requireAbsent, writeWhole } from "../cli/files.ts";
+import { sha256 } from "./inputs.ts";
+
+/** One sample in `samples/manifest.json`. */
+export interface SampleEntry {
+  readonly file: string;
+  readonly chain: number;
+  readonly step: number;
+  /** In nats. */
+  readonly logPrior: number;
+  readonly sha256: string;
+}
+
+/** Where a run stopped. */
+export interface ResumePoint {
+  readonly chain: number;
+  readonly checkpoint?: ChainCheckpoint;
+}
+
+const encoder = new TextEncoder();
+
+function json(value: unknown): Uint8Array {
+  return encoder.encode(JSON.stringify(value, null, 2) + "\n");
+}
+
+/** A run's folder. */
+export class RunFolder {
+  readonly path: string;
+  /** `config.json`. */
+  // deno-lint-ignore no-explicit-any
+  readonly config: any;
+  #samples: SampleEntry[];
+
+  private constructor(path: string, config: unknown, samples: SampleEntry[]) {
+    this.path = path;
+    this.config = config;
+    this.#samples = samples;
+  }
+
+  /** Makes the folder of a new run; refuses one that holds a run. */
+  static async create(path: string, config: unknown): Promise<RunFolder> {
+    try {
+      await Deno.mkdir(`${path}/samples`, { recursive: true });
+      await Deno.mkdir(`${path}/checkpoint`, { recursive: true });
+      await Deno.mkdir(`${path}/predictions`, { recursive: true });
+    } catch (cause) {
+      throw new Error(
+        `Cannot write the run ${path}: ${(cause as Error).message}; a folder that can be written is required`,
+        { cause },
+      );
+    }
+    await requireAbsent(`${path}/config.json`);
+    await writeWhole(`${path}/config.json`, json(config), false);
+    return new RunFolder(path, config, []);
+  }
+
+  /** Opens the folder of a run that exists. */
+  static async open(path: string): Promise<RunFolder> {
+    const config = await readJson(`${path}/config.json`, "a run's settings");
+    let samples: SampleEntry[] = [];
+    try {
+      samples =
+        (await readJson(`${path}/samples/manifest.json`, "a run's manifest") as { samples: SampleEntry[] }).samples;
+    } catch (error) {
+      if (error instanceof FormatError) throw error;
+    }
+    return new RunFolder(path, config, samples);
+  }
+
+  /** Samples that the run has kept, in order of chain and step. */
+  get samples(): readonly SampleEntry[] {
+    return this.#samples;
+  }
+
+  /** Keeps a sample; one of the same chain and step is replaced by its equal. */
+  async writeSample(layouts: ModelLayouts, sample: Sample): Promise<void> {
+    const { chain, step, logPrior } = sample;
+    const file = `samples/chain${chain}_step${String(step).padStart(7, "0")}.safetensors`;
+    const bytes = writeSafetensors(stateDictFromWeights(layouts, sample.weights), {
+      chain: String(chain),
+      step: String(step),
+    });
+    await writeWhole(`${this.path}/${file}`, bytes, true);
+    const entry = { file, chain, step, logPrior, sha256: await sha256(bytes) };
+    const others = this.#samples.filter((other) => other.file !== file);
+    this.#samples = [...others, entry].sort((a, b) => a.chain - b.chain || a.step - b.step);
+    await writeWhole(`${this.path}/samples/manifest.json`, json({ samples: this.#samples }), true);
+  }
+
+  /** Reads a sample's weights and checks that they are what was written. */
+  async readSample(layouts: ModelLayouts, { file, sha256: expected }: SampleEntry): Promise<Weights> {
+    const bytes = await readInput(`${this.path}/${file}`, "a sample");
+    const found = await sha256(bytes);
+    if (found !== expected) {
+      throw new FormatError(
+        `Cannot read sample ${file}: its SHA-256 is ${found}, but the manifest requires ${expected}`,
+      );
+    }
+    return weightsFromStateDict(layouts, readSafetensors(bytes, file).tensors, { head: "require", seed: 0 });
+  }
+
+  /** Keeps where a chain is. */
+  async writeCheckpoint(
+    layouts: ModelLayouts,
+    chain: number,
+    { step, weights, state }: ChainCheckpoint,
+  ): Promise<void> {
+    const tensors: StateDict = new Map(stateDictFromWeights(layouts, weights));
+    for (const [name, values] of Object.entries(state)) {
+      if (values) tensors.set(`sampler.${name}`, float32Tensor([values.length], values));
+    }
+    await writeWhole(
+      `${this.path}/checkpoint/state.safetensors`,
+      writeSafetensors(tensors, { chain: String(chain), step: String(step) }),
+      true,
+    );
+  }
+
+  /** Where the run stopped: the start of a chain, or a checkpoint within one. */
+  async resumePoint(layouts: ModelLayouts): Promise<ResumePoint> {
+    const path = `${this.path}/checkpoint/state.safetensors`;
+    if (!await exists(path)) return { chain: 0 };
+    const { tensors, metadata } = readSafetensors(await readInput(path, "a run's checkpoint"), path);
+    const state: Record<string, Float32Array> = {};
+    for (const name of ["backbone", "head"]) {
+      const tensor = tensors.get(`sampler.${name}`);
+      if (tensor) state[name] = (tensor.data as Float32Array).slice();
+      tensors.delete(`sampler.${name}`);
+    }
+    const weights = weightsFromStateDict(layouts, tensors, { head: "require", seed: 0 });
+    return { chain: Number(metadata.chain), checkpoint: { step: Number(metadata.step), weights, state } };
+  }
+
+  /** Appends to `metrics.jsonl`. */
+  async appendMetrics(chain: number, metrics: readonly StepMetrics[]): Promise<void> {
+    const lines = metrics.map((step) => JSON.stringify({ chain, ...step }) + "\n").join("");
+    await Deno.writeTextFile(`${this.path}/metrics.jsonl`, lines, { append: true });
+  }
+
+  /** Drops the metrics of steps that will be taken again, and half a line that a kill left. */
+  async truncateMetrics({ chain, checkpoint }: ResumePoint): Promise<void> {
+    const path = `${this.path}/metrics.jsonl`;
+    if (!await exists(path)) return;
+    const lines = (await Deno.readTextFile(path)).split("\n").slice(0, -1);
+    const kept = lines.filter((line) => {
+      const row = JSON.parse(line);
+      return row.chain < chain || (row.chain === chain && row.step < (checkpoint?.step ?? 0));
+    });
+    await writeWhole(path, encoder.encode(kept.map((line) => line + "\n").join("")), true);
+  }
+
+  /** Writes another file of the run. */
+  async writeFile(name: string, bytes: Uint8Array): Promise<void> {
+    await writeWhole(`${this.path}/${name}`, bytes, true);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
+
+async function readJson(path: string, as: string): Promise<unknown> {
+  const text = new TextDecoder().decode(await readInput(path, as));
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new FormatError(`Cannot read ${path} as JSON: ${(cause as Error).message}`, { cause });
+  }
+}
