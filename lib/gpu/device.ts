@@ -130,6 +130,7 @@ export class Gpu {
 
   /** A compute pipeline, made once per source, entry point and number of bindings. */
   async pipeline(label: string, code: string, bindings: number, entryPoint = "main"): Promise<GPUComputePipeline> {
+    this.check();
     const key = `${bindings}:${entryPoint}:${code}`;
     let pipeline = this.#pipelines.get(key);
     if (pipeline === undefined) {

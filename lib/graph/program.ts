@@ -84,7 +84,7 @@ export function planProgram(gpu: Gpu, dispatches: readonly Dispatch[], keep: rea
 /** Compiles launches: plans and allocates scratch memory, builds pipelines and bind groups. */
 export async function compile(gpu: Gpu, dispatches: readonly Dispatch[], options: ProgramOptions): Promise<Program> {
   const plan = planProgram(gpu, dispatches, options.keep);
-  const slabs = plan.slabs.map((bytes, index) => gpu.createBuffer(`${options.label} slab ${index}`, bytes));
+  const slabs: GPUBuffer[] = [];
   const rangeOf = (tensor: Tensor): BufferRange => {
     if (tensor.role === "scratch") return scratchRange(plan, slabs, tensor);
     if (tensor.role === "external") {
@@ -105,6 +105,7 @@ export async function compile(gpu: Gpu, dispatches: readonly Dispatch[], options
     return options.vectors[parameter.vector].rangeOf(parameter.name);
   };
   try {
+    plan.slabs.forEach((bytes, index) => slabs.push(gpu.createBuffer(`${options.label} slab ${index}`, bytes)));
     const launches: Launch[] = [];
     for (const dispatch of dispatches) {
       launches.push(await prepareLaunch(gpu, dispatch, dispatch.bindings.map(rangeOf)));

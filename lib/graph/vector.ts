@@ -155,9 +155,10 @@ export class FlatVector {
 
   /** Writes all elements, in PyTorch's order and layout; `padding` goes between tensors. */
   write(values: Float32Array, padding = 0): void {
-    toShards(this.layout, values, padding).forEach((shard, index) =>
-      this.#gpu.device.queue.writeBuffer(this.#shards[index], 0, shard)
-    );
+    toShards(this.layout, values, padding).forEach((shard, index) => {
+      // Deno 2.9 panics on a write of nothing.
+      if (shard.length > 0) this.#gpu.device.queue.writeBuffer(this.#shards[index], 0, shard);
+    });
   }
 
   /** Reads all elements, in PyTorch's order and layout. */
