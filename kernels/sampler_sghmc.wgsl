@@ -1,9 +1,10 @@
 // Stochastic gradient Hamiltonian Monte Carlo (Chen et al., arXiv 1402.4102): v <- (1 - a) v - lr g + noise xi;
 // theta <- theta + v.
 //
-// Implicit prior: kick and friction as above with the likelihood's gradient, then the harmonic motion under the
-// prior by the implicit midpoint rule, which keeps the energy: m = (I + k S^-1)^-1 (d + v / 2) with k = lr / (4 N),
-// d' = 2 m - d, v' = 2 (d' - d) - v. The prior is stationary exactly, whatever lr. Without noise: as sampler_sgd.wgsl.
+// Implicit prior: half a kick by the likelihood's gradient, friction and noise, half a kick, all as above with
+// lr (1 + m) / 2 for lr and m = 1 - a; then the harmonic motion under the prior by the implicit midpoint rule, which keeps
+// the energy: c = (I + k S^-1)^-1 (d + v / 2) with k = lr / (4 N), d' = 2 c - d, v' = 2 (d' - d) - v. The prior is
+// stationary exactly, whatever lr; with a likelihood the mean is exact. Without noise: as sampler_sgd.wgsl.
 
 fn displacement(i: u32, loss_gradient: vec4<f32>) -> vec4<f32> {
   let g = loss_gradient + control.weight_decay * theta[i];
