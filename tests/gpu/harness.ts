@@ -6,7 +6,7 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { type Gpu, type GpuOptions, openGpu } from "../../lib/gpu/device.ts";
 import { submitLaunches } from "../../lib/gpu/launch.ts";
 import { compile, type ModelVectors, type Program } from "../../lib/graph/program.ts";
@@ -100,10 +100,14 @@ interface Uploaded {
   readonly buffer: GPUBuffer;
 }
 
+/** NaN behind each tensor, within its binding: what a kernel reads or writes past the end is seen. */
+const TAIL = new Float32Array(1024).fill(NaN);
+
 function upload(gpu: Gpu, name: string, { value, layout }: Operand): Uploaded {
   const { shape, words } = toDevice(value, layout);
-  const buffer = gpu.createBuffer(name, words.byteLength);
+  const buffer = gpu.createBuffer(name, words.byteLength + TAIL.byteLength);
   gpu.device.queue.writeBuffer(buffer, 0, words);
+  gpu.device.queue.writeBuffer(buffer, words.byteLength, TAIL);
   return { tensor: { name, shape, role: "external" }, buffer };
 }
 
@@ -143,7 +147,9 @@ async function readAll(
   const results: Record<string, Tensor> = {};
   for (const [name, { buffer }] of from) {
     const { value, layout } = test.operands[name];
-    results[name] = fromDevice(await gpu.read(buffer), value.shape, layout);
+    const bytes = await gpu.read(buffer), end = bytes.byteLength - TAIL.byteLength;
+    assert(new Float32Array(bytes, end).every(Number.isNaN), `the run wrote past the end of ${buffer.label}`);
+    results[name] = fromDevice(bytes.slice(0, end), value.shape, layout);
   }
   return results;
 }

@@ -126,7 +126,7 @@ gpuTest("philox.wgsl gives the bits of philox4x32() on 10,000 counters, and thei
     const counter = [...counters.subarray(4 * i, 4 * i + 4)] as [number, number, number, number];
     expected.set(philox4x32(counter, key), 4 * i);
   }
-  assertEquals(bits, expected);
+  assertEquals(bits.filter((word, i) => word !== expected[i]).length, 0, "words that differ");
   for (let i = 0; i < 2 * COUNT; i++) {
     const radius = Math.sqrt(-2 * Math.log(((expected[2 * i] >>> 8) + 1) * 2 ** -24));
     const angle = 2 * Math.PI * (expected[2 * i + 1] >>> 8) * 2 ** -24;
