@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Gpu } from "../gpu/device.ts";
+import type { Gpu } from "../gpu/device.ts";
 import { type BufferRange, encodeLaunches, type Launch, prepareLaunch } from "../gpu/launch.ts";
 import type { Dispatch, Parameter, ParameterGradient, Tensor } from "../ops/operation.ts";
 import { sizeOf } from "../tensor.ts";

@@ -9,7 +9,7 @@
  */
 
 import { OutOfMemoryError } from "../errors.ts";
-import { type Gpu } from "../gpu/device.ts";
+import type { Gpu } from "../gpu/device.ts";
 import type { BufferRange } from "../gpu/launch.ts";
 import type { Parameter, ParameterLayout } from "../ops/operation.ts";
 import { sizeOf } from "../tensor.ts";
