@@ -19,6 +19,7 @@ import { FlatVector, type Segment, segmentsOf } from "../graph/vector.ts";
 import { foldGroups, GRID_X } from "../ops/elementwise.ts";
 import { type DeviceGaussian, PADDING_PSI } from "../priors/device_gaussian.ts";
 import { logNormaliser } from "../priors/gaussian.ts";
+import { Stream } from "../random/philox.ts";
 import type { Control } from "./control.ts";
 import { type PriorStep, type SamplerName, SAMPLERS } from "./samplers.ts";
 
@@ -248,12 +249,14 @@ export class FlatUpdate {
 
   #fillNormal(state: FlatVector): Promise<Launch[]> {
     const { label, stream } = this.#options;
+    // Not the noise's own stream: the first step would push along the velocity that it starts with.
+    const velocityStream = stream === Stream.headNoise ? Stream.headVelocity : Stream.velocity;
     return Promise.all(this.#segments.map((segment, index) => {
       const count = segment.length / 4;
       const kernel = {
         label: `${label} initial state ${index}`,
         source: controlSource + philoxSource + elementwiseSource + fillNormalSource,
-        constants: { COUNT: count, W: 4, ITEMS: 4, GRID_X, BASE: segment.globalOffset / 4, STREAM: stream },
+        constants: { COUNT: count, W: 4, ITEMS: 4, GRID_X, BASE: segment.globalOffset / 4, STREAM: velocityStream },
         groups: foldGroups(Math.ceil(count / 256)),
       };
       return prepareLaunch(this.#gpu, kernel, [whole(this.#control.buffer), state.segment(segment)]);
