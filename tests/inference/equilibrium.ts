@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Gpu } from "../../lib/gpu/device.ts";
+import type { Gpu } from "../../lib/gpu/device.ts";
 import type { ControlValues } from "../../lib/inference/control.ts";
 import { type Chains, essMean, mcseMean } from "../../lib/inference/diagnostics.ts";
 import type { SamplerSettings } from "../../lib/inference/samplers.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Gpu } from "../../lib/gpu/device.ts";
+import type { Gpu } from "../../lib/gpu/device.ts";
 import { type BufferRange, type Launch, prepareLaunch, submitLaunches } from "../../lib/gpu/launch.ts";
 import { FlatVector, layoutVector, type VectorLayout } from "../../lib/graph/vector.ts";
 import { Control, type ControlValues } from "../../lib/inference/control.ts";
