@@ -41,7 +41,8 @@ async function main(args: readonly string[]): Promise<number> {
 /** Says in one line what went wrong; resolves to the exit code. */
 function explain(error: unknown, args: readonly string[], debug: boolean): number {
   const command = args.find((arg) => !arg.startsWith("-"));
-  const message = error instanceof Error ? error.message : String(error);
+  const stated = error instanceof Error ? error.message : String(error);
+  const message = error instanceof Deno.errors.NotCapable ? `Cannot go on: ${stated}` : stated;
   const name = ["swagpu", ...command === undefined ? [] : [command]].join(" ");
   stderr.write(`${name}: ${message.trim().replace(/\s*\n\s*/g, "; ")}\n`);
   if (debug && error instanceof Error) stderr.write(`${error.stack}\n`);

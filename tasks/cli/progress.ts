@@ -39,31 +39,39 @@ const REDRAW_MS = 100;
 const LINE_MS = 10_000;
 const BAR_CELLS = 24;
 
-/** Shows progress on a stream; the time left is that of the remaining steps at the mean pace so far. */
+/**
+ * Shows progress on a stream. The time left is that of the remaining steps at the mean pace since the first update: neither the steps
+ * before a resumption nor the building of kernels count.
+ */
 export function createProgress(sink: Sink, options: ProgressOptions): Progress {
   const { quiet, now = () => performance.now() } = options;
   if (quiet) return { update: () => {}, finish: () => {} };
   const terminal = sink.columns() !== undefined;
   const start = now();
-  let first: number | undefined;
+  let first: { readonly step: number; readonly time: number } | undefined;
   let drawnAt = start;
   let drawn: ProgressUpdate | undefined;
   let latest: ProgressUpdate | undefined;
   let open = true;
 
   function draw(state: ProgressUpdate): void {
-    const seconds = (now() - start) / 1000;
-    const text = describe(options, state, state.step - (first ?? 0), seconds);
+    const text = describe(options, state) + "  " + timing(state.step);
     const columns = sink.columns() ?? 80;
     sink.write(terminal ? `\r${bar(state.step, options.total, text).slice(0, columns - 1)}\x1b[K` : `${text}\n`);
     drawnAt = now();
     drawn = state;
   }
 
+  function timing(step: number): string {
+    if (step >= options.total || first === undefined) return duration((now() - start) / 1000);
+    const pace = (now() - first.time) / (step - first.step);
+    return Number.isFinite(pace) ? `${duration((options.total - step) * pace / 1000)} left` : "...";
+  }
+
   return {
     update(state) {
       if (!open) return;
-      first ??= state.step - 1;
+      first ??= { step: state.step, time: now() };
       latest = state;
       if (now() - drawnAt >= (terminal ? REDRAW_MS : LINE_MS)) draw(state);
     },
@@ -76,13 +84,16 @@ export function createProgress(sink: Sink, options: ProgressOptions): Progress {
   };
 }
 
-function describe({ label, total }: ProgressOptions, state: ProgressUpdate, done: number, seconds: number): string {
-  const parts = [`${label} ${state.step}/${total}`];
-  if (state.loss !== undefined) parts.push(`loss ${state.loss.toFixed(4)}`);
-  if (state.imagesPerSecond !== undefined) parts.push(`${state.imagesPerSecond.toPrecision(3)} images/s`);
-  const left = total - state.step;
-  parts.push(left > 0 && done > 0 ? `${duration(left * seconds / done)} left` : `${duration(seconds)}`);
+function describe({ label, total }: ProgressOptions, { step, loss, imagesPerSecond }: ProgressUpdate): string {
+  const parts = [`${label} ${step}/${total}`];
+  if (loss !== undefined) parts.push(`loss ${loss.toFixed(4)}`);
+  if (imagesPerSecond !== undefined) parts.push(`${rate(imagesPerSecond)} images/s`);
   return parts.join("  ");
+}
+
+/** Three digits at least, without an exponent. */
+function rate(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
 }
 
 function bar(step: number, total: number, text: string): string {

@@ -27,7 +27,8 @@ export const UNNAMED = "tensor";
 /** What a learned prior's own file calls its format. */
 export const PRIOR_FORMAT = "swagpu-prior";
 
-const RUNNING_STATISTIC = /(^|\.)(running_mean|running_var|num_batches_tracked)$/;
+const RUNNING_STATISTIC = /(^|\.)running_(mean|var)$/;
+const COUNTER = /(^|\.)num_batches_tracked$/;
 
 /**
  * Reads a checkpoint, a learned prior's file or arrays.
@@ -98,7 +99,7 @@ export function countParameters({ tensors, metadata }: Contents): ParameterCount
   let parameters = 0, statistics = 0;
   for (const [name, { shape }] of tensors) {
     if (RUNNING_STATISTIC.test(name)) statistics += sizeOf(shape);
-    else parameters += sizeOf(shape);
+    else if (!COUNTER.test(name)) parameters += sizeOf(shape);
   }
   const mean = tensors.get("mean"), factor = tensors.get("cov_factor");
   if (metadata.format === PRIOR_FORMAT && mean !== undefined && factor !== undefined) {

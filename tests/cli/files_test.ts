@@ -1,0 +1,77 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { exists, readInput, removeUnfinished, writeAllWhole, writeWhole } from "../../tasks/cli/files.ts";
+import { namesIn, withFolder } from "./run_cli.ts";
+
+const bytes = new Uint8Array([1, 2, 3]);
+
+Deno.test("writeWhole() writes all bytes and leaves no other file", async () => {
+  await withFolder(async (folder) => {
+    await writeWhole(`${folder}/a`, bytes, false);
+    assertEquals(await Deno.readFile(`${folder}/a`), bytes);
+    assertEquals(namesIn(folder), ["a"]);
+  });
+});
+
+Deno.test("writeWhole() replaces a file only when it may", async () => {
+  await withFolder(async (folder) => {
+    await writeWhole(`${folder}/a`, bytes, false);
+    await assertRejects(() => writeWhole(`${folder}/a`, new Uint8Array(9), false), Error, "it exists");
+    assertEquals(await Deno.readFile(`${folder}/a`), bytes);
+    await writeWhole(`${folder}/a`, new Uint8Array(9), true);
+    assertEquals((await Deno.readFile(`${folder}/a`)).length, 9);
+    assertEquals(namesIn(folder), ["a"]);
+  });
+});
+
+Deno.test("writeWhole() names a folder that does not exist, and a path that is a folder", async () => {
+  await withFolder(async (folder) => {
+    await assertRejects(
+      () => writeWhole(`${folder}/none/a`, bytes, false),
+      Error,
+      `Cannot write ${folder}/none/a: there is no such file or folder, and an existing folder is required`,
+    );
+    await Deno.mkdir(`${folder}/sub`);
+    await assertRejects(() => writeWhole(`${folder}/sub`, bytes, true), Error, `Cannot write ${folder}/sub: `);
+    assertEquals(namesIn(folder), ["sub"]);
+  });
+});
+
+Deno.test("writeAllWhole() writes none of several files where one cannot be written", async () => {
+  await withFolder(async (folder) => {
+    const files = new Map([[`${folder}/a`, bytes], [`${folder}/none/b`, bytes]]);
+    await assertRejects(() => writeAllWhole(files, false), Error, "none/b");
+    assertEquals(namesIn(folder), []);
+    await writeWhole(`${folder}/b`, bytes, false);
+    await assertRejects(() => writeAllWhole(new Map([[`${folder}/a`, bytes], [`${folder}/b`, bytes]]), false), Error);
+    assertEquals(namesIn(folder), ["b"]);
+  });
+});
+
+Deno.test("removeUnfinished() deletes a file that is being written", async () => {
+  await withFolder(async (folder) => {
+    const writing = writeWhole(`${folder}/a`, new Uint8Array(2 ** 22), false);
+    while (namesIn(folder).length === 0) await new Promise((resolve) => setTimeout(resolve, 0));
+    removeUnfinished();
+    assertEquals(namesIn(folder), []);
+    await assertRejects(() => writing, Error, "Cannot write");
+    assertEquals(namesIn(folder), []);
+  });
+});
+
+Deno.test("readInput() says why a file cannot be read", async () => {
+  await withFolder(async (folder) => {
+    await assertRejects(
+      () => readInput(`${folder}/none`, "a checkpoint"),
+      Error,
+      `Cannot read ${folder}/none as a checkpoint: there is no such file or folder, and an existing file is required`,
+    );
+    await assertRejects(() => readInput(folder, "a checkpoint"), Error, "it is a folder");
+  });
+});
+
+Deno.test("exists() tells files and folders from nothing", async () => {
+  await withFolder(async (folder) => {
+    assertEquals(await exists(folder), true);
+    assertEquals(await exists(`${folder}/none`), false);
+  });
+});
