@@ -20,6 +20,9 @@ import {
   type Tensor,
 } from "./operation.ts";
 
+/** Items of an invocation that normalises: they share the channel's coefficients. */
+const ITEMS = 8;
+
 /** Parameters and running statistics, each [C]. */
 export interface BatchNormTensors {
   readonly weight: Tensor;
@@ -89,7 +92,7 @@ export function batchNorm(
     output,
     forward(target) {
       const { mean, variance } = statisticsOf(target);
-      const apply = launch("apply", applySource, sizeOf(input.shape) / width, 4, { BACKWARD: 0 }, [
+      const apply = launch("apply", applySource, sizeOf(input.shape) / width, ITEMS, { BACKWARD: 0, FROZEN: 0 }, [
         input,
         mean,
         variance,
@@ -147,7 +150,7 @@ export function batchNorm(
       if (dInput !== undefined) {
         const constants = { BACKWARD: 1, FROZEN: target.training ? 0 : 1, ACCUMULATE: dInput.accumulate ? 1 : 0 };
         const bindings = [input, mean, variance, weight, sums, dOutput, dInput.tensor];
-        dispatches.push(launch("input gradient", applySource, sizeOf(input.shape) / width, 4, constants, bindings));
+        dispatches.push(launch("input gradient", applySource, sizeOf(input.shape) / width, ITEMS, constants, bindings));
       }
       return dispatches;
     },

@@ -10,17 +10,16 @@ import transposeSource from "../../kernels/transpose_weight.wgsl" with { type: "
 import type { Constants } from "../../kernels/template.ts";
 import { sizeOf } from "../tensor.ts";
 import { columnSum, reducePartials } from "./column_sum.ts";
+import { type Conv2dOptions, type Geometry, geometryOf } from "./conv2d_geometry.ts";
+import { sharesInputs, stripGather, stripWeightGradient } from "./conv2d_strip.ts";
 import { GRID_X, loop } from "./elementwise.ts";
 import { columnWidth, divisorOf, lanesOf } from "./gemm.ts";
 import {
   type Dispatch,
   type GradientOf,
   type GradientSlot,
-  imageShape,
   type Operation,
-  requireSize,
   scratch,
-  shapeError,
   type Target,
   type Tensor,
 } from "./operation.ts";
@@ -33,62 +32,7 @@ const MANY_ROWS = 1024;
 const WEIGHT_GRADIENT_GROUPS = 512;
 const LEAST_SPLIT_ROWS = 256;
 
-/** Geometry of a convolution; the same on both axes. */
-export interface Conv2dOptions {
-  readonly stride?: number;
-  readonly padding?: number;
-  readonly dilation?: number;
-  readonly groups?: number;
-  /** [COUT] */
-  readonly bias?: Tensor;
-}
-
-/** All sizes of one convolution. */
-interface Geometry {
-  readonly n: number;
-  readonly h: number;
-  readonly w: number;
-  readonly cin: number;
-  readonly kh: number;
-  readonly kw: number;
-  readonly cout: number;
-  readonly oh: number;
-  readonly ow: number;
-  readonly stride: number;
-  readonly padding: number;
-  readonly dilation: number;
-  readonly groups: number;
-}
-
-function geometryOf(input: Tensor, weight: Tensor, options: Conv2dOptions): Geometry {
-  const { n, h, w, c: cin } = imageShape("conv2d", input);
-  const [kh, kw, cinOfGroup, cout] = weight.shape;
-  const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
-  requireSize("conv2d", "stride", stride);
-  requireSize("conv2d", "padding", padding, 0);
-  requireSize("conv2d", "dilation", dilation);
-  requireSize("conv2d", "groups", groups);
-  if (weight.shape.length !== 4 || cinOfGroup * groups !== cin || cout % groups !== 0) {
-    throw shapeError(
-      "conv2d",
-      `weight ${weight.name} of shape [${weight.shape}] with ${groups} groups on ${cin} input channels`,
-      "[KH, KW, CIN / groups, COUT] with COUT a multiple of groups is required",
-    );
-  }
-  if (options.bias !== undefined && sizeOf(options.bias.shape) !== cout) {
-    throw shapeError("conv2d", `bias ${options.bias.name} of shape [${options.bias.shape}]`, `[${cout}] is required`);
-  }
-  const oh = Math.floor((h + 2 * padding - dilation * (kh - 1) - 1) / stride) + 1;
-  const ow = Math.floor((w + 2 * padding - dilation * (kw - 1) - 1) / stride) + 1;
-  if (oh < 1 || ow < 1) {
-    throw shapeError(
-      "conv2d",
-      `a ${kh}x${kw} kernel on ${h}x${w} positions`,
-      "at least one output position is required",
-    );
-  }
-  return { n, h, w, cin, kh, kw, cout, oh, ow, stride, padding, dilation, groups };
-}
+export type { Conv2dOptions } from "./conv2d_geometry.ts";
 
 /** Convolves input [N, H, W, CIN] with weight [KH, KW, CIN / groups, COUT] to [N, OH, OW, COUT]. */
 export function conv2d(name: string, input: Tensor, weight: Tensor, options: Conv2dOptions = {}): Operation {
@@ -167,6 +111,16 @@ function forward(
   bias: Tensor | undefined,
 ): Dispatch {
   const { n, h, w, cin, cout, oh, ow, groups } = geometry;
+  if (sharesInputs(geometry)) {
+    return stripGather(`${name} forward`, geometry, target, {
+      input,
+      weight,
+      output,
+      bias,
+      inputGradient: false,
+      accumulate: false,
+    });
+  }
   const constants = {
     ...tile(geometry, target, cin / groups, cout / groups, n * oh * ow),
     INPUT_GRADIENT: 0,
@@ -209,6 +163,7 @@ function inputGradient(
     OUTPUT_W: w,
   };
   const depth = constants.COLUMN_BLOCKS * groups * stride * stride;
+  const label = `${name} input gradient`;
   return [
     loop({
       label: `${name} weight transpose`,
@@ -217,7 +172,15 @@ function inputGradient(
       constants: { CI: ci, CO: co, G: groups },
       bindings: [weight, transposed],
     }),
-    gather(`${name} input gradient`, constants, n * rowsH * rowsW, depth, [dOutput, transposed, slot.tensor]),
+    sharesInputs(geometry)
+      ? stripGather(label, geometry, target, {
+        input: dOutput,
+        weight: transposed,
+        output: slot.tensor,
+        inputGradient: true,
+        accumulate: slot.accumulate,
+      })
+      : gather(label, constants, n * rowsH * rowsW, depth, [dOutput, transposed, slot.tensor]),
   ];
 }
 
@@ -230,6 +193,7 @@ function weightGradient(
   slot: GradientSlot | undefined,
 ): Dispatch[] {
   if (slot === undefined) return [];
+  if (sharesInputs(geometry)) return stripWeightGradient(name, geometry, target, input, dOutput, slot);
   const { n, h, w, cin, cout, kh, kw, oh, ow, groups } = geometry;
   const lanes = lanesOf(target.subgroupSize);
   const ck = cin / groups, cn = cout / groups;

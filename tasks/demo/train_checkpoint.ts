@@ -25,7 +25,7 @@ import { initialWeights, stateDictFromWeights } from "../../lib/models/weights.t
 const ENCODER = "resnet8_narrow";
 const SEED = 1;
 const PER_CLASS = 500;
-const EPOCHS = 14;
+const EPOCHS = 10;
 const BATCH_SIZE = 64;
 const LEARNING_RATE = 0.1;
 

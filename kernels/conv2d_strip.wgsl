@@ -1,0 +1,126 @@
+// Stride-1 2-D convolution as an implicit matrix product over tiles of TR x TW output positions: output and input
+// gradient. As conv2d.wgsl, but neighbouring taps share their inputs: a workgroup loads the TR strips of TW + KW - 1
+// input positions once for each kernel row and uses them for its KW taps, so that activations are loaded KW times less.
+//
+// Lanes lie along the columns (output channels); lane l of register j holds strip position j * S + l and broadcasts it.
+// Activations [N, H, W, C]; weights [KH, KW, CK, CNT] (output) or transposed to [KH, KW, COUT / G, CIN] (gradient).
+
+#if NV == 4
+alias Columns = vec4<f32>;
+#else
+#if NV == 2
+alias Columns = vec2<f32>;
+#else
+alias Columns = f32;
+#end
+#end
+#if AV == 4
+alias Channels = vec4<f32>;
+#else
+alias Channels = f32;
+#end
+
+@group(0) @binding(0) var<storage, read_write> source: array<Channels>;
+@group(0) @binding(1) var<storage, read_write> weight: array<Columns>;
+@group(0) @binding(2) var<storage, read_write> output: array<Columns>;
+#if BIAS
+@group(0) @binding(3) var<storage, read_write> bias: array<Columns>;
+#end
+
+#if !SUBGROUPS
+var<workgroup> shared_channels: array<Channels, $(S * REGISTERS)>;
+#end
+
+@compute @workgroup_size(S)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let tile = group.y * GRID_X + group.x;
+  if (tile >= TILES) { return; }
+  let first_w = (tile % TILES_W) * TW;
+  let first_h = ((tile / TILES_W) % TILES_H) * TR;
+  let image = tile / (TILES_W * TILES_H);
+  let column_block = group.z % COLUMN_BLOCKS;
+  let channel_group = group.z / COLUMN_BLOCKS;
+  let column_in_group = (column_block * S + lane) * NV;
+  let column_valid = column_in_group < CN;
+  let column = (channel_group * CN + select(0u, column_in_group, column_valid)) / NV;
+  let channel = (channel_group * CK) / AV;
+
+#for i in 0..(TR * TW)
+  var sum$i = Columns(0.0);
+#end
+#for j in 0..REGISTERS
+  let position$j = $(j * S)u + lane;
+  let h$j = i32(first_h + position$j / STRIP);
+#if INPUT_GRADIENT
+  let w$j = i32(first_w + position$j % STRIP + PAD) - $(KW - 1);
+#else
+  let w$j = i32(first_w + position$j % STRIP) - i32(PAD);
+#end
+  let inside$j = position$j < $(TR * STRIP)u && u32(w$j) < SOURCE_W;
+#end
+
+  for (var kh = 0u; kh < KH; kh++) {
+#if INPUT_GRADIENT
+    let shift = i32(PAD) - i32(kh);
+#else
+    let shift = i32(kh) - i32(PAD);
+#end
+#for j in 0..REGISTERS
+    let loaded$j = inside$j && u32(h$j + shift) < SOURCE_H;
+    let row$j = (image * SOURCE_H + u32(h$j + shift)) * SOURCE_W + u32(w$j);
+    let address$j = select(0u, row$j * (CKT / AV), loaded$j) + channel;
+#end
+    let weight_row = kh * (KW * CK * (CNT / NV)) + column;
+    for (var chunk = 0u; chunk < CK / AV; chunk++) {
+#for j in 0..REGISTERS
+      let a$j = select(Channels(0.0), source[address$j + chunk], loaded$j);
+#end
+#if !SUBGROUPS
+      workgroupBarrier();
+#for j in 0..REGISTERS
+      shared_channels[$(j * S)u + lane] = a$j;
+#end
+      workgroupBarrier();
+#end
+#for kw in 0..KW
+#for u in 0..AV
+      {
+        let b = weight[weight_row + ($(kw)u * CK + chunk * AV + $(u)u) * (CNT / NV)];
+#for i in 0..(TR * TW)
+#if SUBGROUPS
+#if AV == 4
+        sum$i += subgroupBroadcast(a$(((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw)) / S)[$u], $(((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw)) % S)u) * b;
+#else
+        sum$i += subgroupBroadcast(a$(((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw)) / S), $(((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw)) % S)u) * b;
+#end
+#else
+#if AV == 4
+        sum$i += shared_channels[$((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw))][$u] * b;
+#else
+        sum$i += shared_channels[$((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw))] * b;
+#end
+#end
+#end
+      }
+#end
+#end
+    }
+  }
+
+  if (!column_valid) { return; }
+#for i in 0..(TR * TW)
+  if (first_h + $(i / TW)u < OUTPUT_H && first_w + $(i % TW)u < OUTPUT_W) {
+    let position = (image * OUTPUT_H + first_h + $(i / TW)u) * OUTPUT_W + first_w + $(i % TW)u;
+    let index = position * (CNT / NV) + column;
+#if ACCUMULATE
+    output[index] += sum$i;
+#else
+#if BIAS
+    output[index] = sum$i + bias[column];
+#else
+    output[index] = sum$i;
+#end
+#end
+  }
+#end
+}

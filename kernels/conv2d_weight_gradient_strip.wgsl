@@ -1,0 +1,101 @@
+// Weight gradient of a stride-1 2-D convolution. As conv2d_weight_gradient.wgsl, but one workgroup owns all KW taps of a
+// kernel row: it loads TW positions of d_output once, and a strip of TW + KW - 1 inputs once, for all of them.
+//
+// source [N, H, W, CKT]; d_output [N, OH, OW, CNT]; partial [SPLITS, KH, KW, CK, CNT]. A split is a range of image rows.
+
+#if NV == 4
+alias Columns = vec4<f32>;
+#else
+#if NV == 2
+alias Columns = vec2<f32>;
+#else
+alias Columns = f32;
+#end
+#end
+#if AV == 4
+alias Channels = vec4<f32>;
+#else
+alias Channels = f32;
+#end
+
+@group(0) @binding(0) var<storage, read_write> source: array<Channels>;
+@group(0) @binding(1) var<storage, read_write> d_output: array<Columns>;
+@group(0) @binding(2) var<storage, read_write> partial: array<Columns>;
+
+#if !SUBGROUPS
+var<workgroup> shared_channels: array<Channels, $(S * REGISTERS * (MR / AV))>;
+#end
+
+@compute @workgroup_size(S)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let kh = group.x % KH;
+  let channel_block = group.x / KH;
+  let split = group.y;
+  let column_block = group.z % COLUMN_BLOCKS;
+  let channel_group = group.z / COLUMN_BLOCKS;
+  let column_in_group = (column_block * S + lane) * NV;
+  let column_valid = column_in_group < CN;
+  let column = (channel_group * CN + select(0u, column_in_group, column_valid)) / NV;
+  let channel = (channel_group * CK + channel_block * MR) / AV;
+  let last = min((split + 1u) * SPLIT_ROWS, IMAGE_ROWS);
+
+#for i in 0..(KW * MR)
+  var sum$i = Columns(0.0);
+#end
+  for (var row = split * SPLIT_ROWS; row < last; row++) {
+    let h = i32(row % OUTPUT_H) + i32(kh) - i32(PAD);
+    let source_row = ((row / OUTPUT_H) * SOURCE_H + u32(h)) * SOURCE_W;
+    if (u32(h) >= SOURCE_H) { continue; }
+    for (var first = 0u; first < OUTPUT_W; first += TW) {
+#for j in 0..REGISTERS
+      let w$j = i32(first + $(j * S)u + lane) - i32(PAD);
+      let inside$j = u32(w$j) < SOURCE_W;
+      let address$j = select(0u, (source_row + u32(w$j)) * (CKT / AV), inside$j) + channel;
+#for m in 0..(MR / AV)
+      let a$(j * (MR / AV) + m) = select(Channels(0.0), source[address$j + $(m)u], inside$j);
+#end
+#end
+#if !SUBGROUPS
+      workgroupBarrier();
+#for j in 0..REGISTERS
+#for m in 0..(MR / AV)
+      shared_channels[$(m * S * REGISTERS + j * S)u + lane] = a$(j * (MR / AV) + m);
+#end
+#end
+      workgroupBarrier();
+#end
+#for t in 0..TW
+      {
+        let valid = first + $(t)u < OUTPUT_W;
+        let at = (row * OUTPUT_W + select(0u, first + $(t)u, valid)) * (CNT / NV) + column;
+        let b = select(Columns(0.0), d_output[at], valid);
+#for kw in 0..KW
+#for i in 0..MR
+#if SUBGROUPS
+#if AV == 4
+        sum$(kw * MR + i) += subgroupBroadcast(a$(((t + kw) / S) * (MR / AV) + i / AV)[$(i % AV)], $((t + kw) % S)u) * b;
+#else
+        sum$(kw * MR + i) += subgroupBroadcast(a$(((t + kw) / S) * (MR / AV) + i), $((t + kw) % S)u) * b;
+#end
+#else
+#if AV == 4
+        sum$(kw * MR + i) += shared_channels[$((i / AV) * S * REGISTERS + t + kw)][$(i % AV)] * b;
+#else
+        sum$(kw * MR + i) += shared_channels[$(i * S * REGISTERS + t + kw)] * b;
+#end
+#end
+#end
+#end
+      }
+#end
+    }
+  }
+
+  if (!column_valid) { return; }
+  let first_row = (split * KH + kh) * KW * CK + channel_block * MR;
+#for kw in 0..KW
+#for i in 0..MR
+  partial[(first_row + $(kw)u * CK + $(i)u) * (CNT / NV) + column] = sum$(kw * MR + i);
+#end
+#end
+}
