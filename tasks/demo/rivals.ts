@@ -1,0 +1,129 @@
+/**
+ * The demo's rivals: four ways to use one pre-trained network on a downstream task, at equal budget.
+ *
+ * @module
+ */
+
+import { AUGMENTATIONS } from "../../lib/data/augment.ts";
+import type { ImageSet } from "../../lib/data/dataset.ts";
+import { NORMALISATIONS } from "../../lib/data/normalisation.ts";
+import { computeMetrics, type Metrics, reliability } from "../../lib/evaluation/metrics.ts";
+import type { ReliabilityBin } from "../../lib/evaluation/calibration.ts";
+import { ModelAverage } from "../../lib/evaluation/model_average.ts";
+import { type Gpu } from "../../lib/gpu/device.ts";
+import { samplePosterior } from "../../lib/inference/chain.ts";
+import type { LearnedPrior } from "../../lib/inference/learn_prior.ts";
+import { PredictionSession } from "../../lib/inference/prediction.ts";
+import type { SamplerName } from "../../lib/inference/samplers.ts";
+import { cosine, cyclical } from "../../lib/inference/schedules.ts";
+import { type ClassifierConfig } from "../../lib/models/classifier.ts";
+import { DeviceModel, layoutModel } from "../../lib/models/device_model.ts";
+import { initialWeights } from "../../lib/models/weights.ts";
+import { type Gaussian, isotropic, shiftedGaussian } from "../../lib/priors/gaussian.ts";
+
+/** One way to use a pre-trained network. */
+export interface Rival {
+  readonly name: string;
+  readonly sampler: SamplerName;
+  readonly learningRate: number;
+  /** The prior over the backbone, from what was learned on the source task. */
+  prior(learned: LearnedPrior): Gaussian | undefined;
+}
+
+/** What every rival may spend. */
+export interface Budget {
+  readonly steps: number;
+  readonly batchSize: number;
+  /** Samples that a sampler averages. */
+  readonly samples: number;
+  readonly cycles: number;
+}
+
+/** What a rival reached on the test images. */
+export interface Outcome {
+  readonly metrics: Metrics;
+  readonly bins: readonly ReliabilityBin[];
+  /** Images trained on per second, the whole run. */
+  readonly imagesPerSecond: number;
+}
+
+/** Added to the variance of every weight of the learned prior. */
+const EPS = 1e-6;
+/** Variance of the head's weights. */
+const HEAD_VARIANCE = 1;
+const MOMENTUM = 0.9;
+
+/** The learned prior, scaled. */
+function learnedPrior(scale: number): Rival["prior"] {
+  return ({ swag }) => shiftedGaussian(swag, { scale, eps: EPS });
+}
+
+/** The four rivals. Learning rates and scales were chosen on other images of the task: see `choose.ts`. */
+export const RIVALS: readonly Rival[] = [
+  { name: "SGD from the checkpoint", sampler: "sgd", learningRate: 0.02, prior: () => undefined },
+  { name: "isotropic prior, MAP", sampler: "sgd", learningRate: 0.02, prior: ({ swag }) => isotropic(swag.mean, 1e-2) },
+  { name: "learned prior, MAP", sampler: "sgd", learningRate: 0.02, prior: learnedPrior(1e3) },
+  { name: "learned prior, SGHMC average", sampler: "sghmc", learningRate: 0.02, prior: learnedPrior(10) },
+];
+
+/** Trains a rival and measures its predictions. */
+export async function runRival(
+  gpu: Gpu,
+  rival: Rival,
+  task: {
+    readonly config: ClassifierConfig;
+    readonly learned: LearnedPrior;
+    readonly train: ImageSet;
+    readonly test: ImageSet;
+  },
+  budget: Budget,
+  seed: number,
+): Promise<Outcome> {
+  const { config, learned, train, test } = task;
+  const normalisation = NORMALISATIONS.imagenet;
+  const batchSize = Math.min(budget.batchSize, train.labels.length);
+  const { steps, samples, cycles } = budget;
+  const { learningRate } = rival;
+  const start = performance.now();
+  const drawn = await samplePosterior(gpu, {
+    model: config,
+    weights: { ...learned.weights, head: initialWeights(layoutModel(config), seed).head },
+    train,
+    batchSize,
+    normalisation,
+    augmentation: AUGMENTATIONS.crop,
+    seed,
+    prior: rival.prior(learned),
+    headVariance: HEAD_VARIANCE,
+    schedule: rival.sampler === "sgd"
+      ? cosine({ learningRate, steps })
+      : cyclical({ learningRate, steps, cycles, samples }),
+    settings: {
+      sampler: rival.sampler,
+      momentum: MOMENTUM,
+      nesterov: true,
+      temperature: 1,
+      numData: train.labels.length,
+      priorStep: "implicit",
+    },
+  });
+  const imagesPerSecond = steps * batchSize / (performance.now() - start) * 1000;
+  const model = new DeviceModel(gpu, config);
+  const session = await PredictionSession.create(model, { batchSize: 100, normalisation });
+  try {
+    const average = new ModelAverage(test.labels.length, config.numClasses);
+    for (const { weights } of drawn) {
+      model.write(weights);
+      average.add(await session.logits(test));
+    }
+    const probabilities = average.probabilities();
+    return {
+      metrics: computeMetrics(probabilities, test.labels, average.mutualInformation()),
+      bins: reliability(probabilities, test.labels, 10),
+      imagesPerSecond,
+    };
+  } finally {
+    session.destroy();
+    model.destroy();
+  }
+}
