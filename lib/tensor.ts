@@ -5,7 +5,17 @@
  */
 
 /** Element types that checkpoints hold. `float16` and `bfloat16` are widened to `Float32Array` when they are read. */
-export type DType = "float64" | "float32" | "float16" | "bfloat16" | "int64" | "int32" | "int16" | "int8" | "uint8" | "bool";
+export type DType =
+  | "float64"
+  | "float32"
+  | "float16"
+  | "bfloat16"
+  | "int64"
+  | "int32"
+  | "int16"
+  | "int8"
+  | "uint8"
+  | "bool";
 
 /** The array that carries a tensor's elements. */
 export type TensorData =
