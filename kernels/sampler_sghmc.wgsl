@@ -2,9 +2,11 @@
 // theta <- theta + v.
 //
 // Implicit prior: half a kick by the likelihood's gradient, friction and noise, half a kick, all as above with
-// lr (1 + m) / 2 for lr and m = 1 - a; then the harmonic motion under the prior by the implicit midpoint rule, which keeps
-// the energy: c = (I + k S^-1)^-1 (d + v / 2) with k = lr / (4 N), d' = 2 c - d, v' = 2 (d' - d) - v. The prior is
-// stationary exactly, whatever lr; with a likelihood the mean is exact. Without noise: as sampler_sgd.wgsl.
+// lr (1 + m) / 2 for lr and m = 1 - a; then the motion under the prior, with a draw z from it at the run's temperature:
+// d' = z + (I + k S^-1)^-1 (d - z + v), v' = 2 (d' - d) - v, k = lr / (2 N). Where Cov(d) = T S, Var(v) = 2 k T and both
+// are independent, so they are afterwards, whatever lr: with R = (I + k S^-1)^-1 and u = d - z + v, v' = v - 2 (I - R) u,
+// Var(u) = 2 T (S + k), Cov(u, v) = 2 k T. A stiff direction is drawn afresh at each step (the midpoint rule would
+// keep its energy and reflect it for ever). With a likelihood the mean is exact. Without noise: as sampler_sgd.wgsl.
 
 fn displacement(i: u32, loss_gradient: vec4<f32>) -> vec4<f32> {
   let g = loss_gradient + control.weight_decay * theta[i];
@@ -15,11 +17,11 @@ fn displacement(i: u32, loss_gradient: vec4<f32>) -> vec4<f32> {
 
 fn prior_step(i: u32) -> vec4<f32> { return vec4<f32>(control.prior_step); }
 fn proposal(i: u32, delta: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
-  return delta + select(1.0, 0.5, control.prior_noise > 0.0) * displacement(i, g);
+  return delta - anchor(i) + displacement(i, g);
 }
 fn settle(i: u32, delta: vec4<f32>, solved: vec4<f32>) -> vec4<f32> {
   if (control.prior_noise == 0.0) { return solved; }
-  let moved = 2.0 * solved - delta;
+  let moved = anchor(i) + solved;
   state[i] = 2.0 * (moved - delta) - state[i];
   return moved;
 }

@@ -70,7 +70,7 @@ function noiseOf(
 /** k in (I + k S^-1)^-1 for a step of size h = learning rate / N: see the `sampler_*.wgsl`. */
 function priorStepOf({ sampler, momentum }: SamplerSettings, h: number, noisy: boolean): number {
   if (sampler === "sgd") return h / (1 - momentum);
-  if (sampler === "sghmc") return noisy ? h / 4 : h / (1 - momentum);
+  if (sampler === "sghmc") return noisy ? h / 2 : h / (1 - momentum);
   return h;
 }
 
