@@ -6,7 +6,7 @@ import { hashedUnit } from "../reference/hashed.ts";
 import { assertEquilibrium, type EquilibriumOptions } from "./equilibrium.ts";
 import { type Matrix, zeros } from "./matrices.ts";
 import { posterior, stationary, type Target } from "./stationary.ts";
-import { affineGradient, layoutOf, placesOf } from "./workbench.ts";
+import { affineGradient, layoutOf, placesOf, Workbench } from "./workbench.ts";
 
 const gpuTest = gpuTests();
 const SIZES = [37, 23], SIZE = 60, EXAMPLES = 50;
@@ -156,6 +156,28 @@ for (const sampler of SAMPLERS) {
         minimumEss: 0,
       };
       await report(`${sampler} implicit stiff ${learningRate}`, () => assertEquilibrium(gpu, options));
+    }
+  });
+}
+
+for (const sampler of SAMPLERS) {
+  gpuTest(`${sampler} with implicit prior step forgets a start far off in stiff directions`, async (gpu) => {
+    const { gaussian, covariance } = priorOf(8);
+    const cases = casesOf(sampler, "implicit");
+    const bench = await Workbench.create(gpu, { ...cases, prior: gaussian, learningRate: 5 });
+    try {
+      bench.start(gaussian.mean.map((x) => x + 1), 0, new Float32Array(SIZE).fill(0.0));
+      const draws = await bench.record(600);
+      for (let i = 0; i < SIZE; i++) {
+        const variance = covariance[i][i] * cases.settings.temperature;
+        // The second half: 300 draws, nearly independent where the variance is far below h = 0.1.
+        if (covariance[i][i] > 1e-3) continue;
+        const late = draws.slice(300).map((x) => (x[i] - gaussian.mean[i]) ** 2 / variance);
+        const found = late.reduce((sum, value) => sum + value, 0) / late.length;
+        assert(Math.abs(found - 1) < 5 * Math.sqrt(2 / 300) * 2, `${i}: variance is ${found} times what it must be`);
+      }
+    } finally {
+      bench.destroy();
     }
   });
 }

@@ -104,12 +104,17 @@ function hamiltonian(target: Target, settings: SamplerSettings, lr: number): Rec
     const q = scaled(noise, one);
     return { a: blocks(combine(1, one, 1, force), scaled(m, one), force, scaled(m, one)), q: blocks(q, q, q, q) };
   }
-  const middle = product(prior, solve(combine(1, prior, lr / (4 * numData), one), one));
-  const reflect = combine(2, middle, -1, one), force = scaled(-kick, hessianOf(target));
-  const kicked = blocks(one, zeros(size), force, scaled(m, one));
-  const moved = blocks(reflect, middle, combine(4, middle, -4, one), reflect);
-  const gain = [...middle, ...reflect];
-  return { a: product(moved, kicked), q: scaled(noise, product(gain, transpose(gain))) };
+  // C = (I + h/2 S^-1)^-1 = S (S + h/2)^-1, and I - C = h/2 (S + h/2)^-1; z is a draw from the prior.
+  const half = lr / (2 * numData), inverse = solve(combine(1, prior, half, one), one);
+  const keep = product(prior, inverse), rest = scaled(half, inverse), reflect = combine(2, keep, -1, one);
+  const kicked = blocks(one, zeros(size), scaled(-kick, hessianOf(target)), scaled(m, one));
+  const moved = blocks(keep, keep, scaled(-2, rest), reflect);
+  const gain = [...keep, ...reflect], anchor = [...rest, ...scaled(2, rest)];
+  const drawn = product(product(anchor, prior), transpose(anchor));
+  return {
+    a: product(moved, kicked),
+    q: combine(noise, product(gain, transpose(gain)), temperature, drawn),
+  };
 }
 
 /** The law of theta - prior mean (and v) in a sampler's equilibrium. `preconditioner` is psgld's, held fixed. */
