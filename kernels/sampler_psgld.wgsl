@@ -4,7 +4,7 @@
 fn preconditioner(i: u32) -> vec4<f32> { return 1.0 / (sqrt(state[i]) + control.damping); }
 
 fn displacement(i: u32, loss_gradient: vec4<f32>) -> vec4<f32> {
-  let g = loss_gradient + control.weight_decay * theta[i];
+  let g = loss_gradient + DECAY * control.weight_decay * theta[i];
   state[i] = control.momentum * state[i] + (1.0 - control.momentum) * g * g;
   let scale = preconditioner(i);
   return control.noise * sqrt(scale) * noise4(i) - control.learning_rate * scale * g;

@@ -2,7 +2,7 @@
 // A T = 0 SGHMC is this without Nesterov.
 
 fn displacement(i: u32, loss_gradient: vec4<f32>) -> vec4<f32> {
-  let g = loss_gradient + control.weight_decay * theta[i];
+  let g = loss_gradient + DECAY * control.weight_decay * theta[i];
   let momentum = control.momentum * state[i] + g;
   state[i] = momentum;
 #if NESTEROV

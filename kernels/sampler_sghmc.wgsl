@@ -9,7 +9,7 @@
 // keep its energy and reflect it for ever). With a likelihood the mean is exact. Without noise: as sampler_sgd.wgsl.
 
 fn displacement(i: u32, loss_gradient: vec4<f32>) -> vec4<f32> {
-  let g = loss_gradient + control.weight_decay * theta[i];
+  let g = loss_gradient + DECAY * control.weight_decay * theta[i];
   let velocity = control.momentum * state[i] - control.learning_rate * g + control.noise * noise4(i);
   state[i] = velocity;
   return velocity;

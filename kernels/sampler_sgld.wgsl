@@ -6,7 +6,7 @@
 // drawn afresh at each step instead of oscillating. Without noise z = 0 and this is backward Euler.
 
 fn displacement(i: u32, loss_gradient: vec4<f32>) -> vec4<f32> {
-  let g = loss_gradient + control.weight_decay * theta[i];
+  let g = loss_gradient + DECAY * control.weight_decay * theta[i];
   return control.noise * noise4(i) - control.learning_rate * g;
 }
 

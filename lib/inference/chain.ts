@@ -7,6 +7,7 @@
 import type { Augmentation } from "../data/augment.ts";
 import { BatchSequence } from "../data/batches.ts";
 import type { ImageSet } from "../data/dataset.ts";
+import { DivergedError } from "../errors.ts";
 import { type Gpu } from "../gpu/device.ts";
 import type { ClassifierConfig } from "../models/classifier.ts";
 import { DeviceModel } from "../models/device_model.ts";
@@ -61,9 +62,35 @@ function stiffnessOf({ prior, headVariance }: ChainOptions): number {
 }
 
 /**
+ * Refuses a chain whose explicit prior step would diverge; costs nothing.
+ *
+ * @throws RangeError that names the largest stable learning rate and the smallest sufficient eps
+ */
+export function requireStableChain(options: ChainOptions): void {
+  const { schedule, settings } = options;
+  let largest = 0;
+  for (let step = 0; step < schedule.steps; step++) largest = Math.max(largest, schedule.learningRate(step));
+  requireStable(settings, largest, stiffnessOf(options), options.priorEps ?? 0);
+}
+
+/** Weights after a step; a step's loss is that before its update, so these may be the first that are not finite. */
+async function readFinite(model: DeviceModel, step: number): Promise<Weights> {
+  const weights = await model.read();
+  for (const values of [weights.backbone, weights.head, weights.state]) {
+    const bad = values.find((value) => !Number.isFinite(value));
+    if (bad === undefined) continue;
+    throw new DivergedError(
+      `Cannot go on training: a weight after step ${step} is ${bad}, but a finite one is required; use a smaller learning rate`,
+    );
+  }
+  return weights;
+}
+
+/**
  * Runs a chain, from its start or from a checkpoint; the samples do not depend on where it stopped.
  *
  * @throws RangeError before the first step where an explicit prior step would diverge
+ * @throws DivergedError where the loss or a weight to be kept is not finite
  */
 export async function runChain(
   gpu: Gpu,
@@ -71,10 +98,8 @@ export async function runChain(
   hooks: ChainHooks,
   from?: ChainCheckpoint,
 ): Promise<void> {
-  const { train, schedule, seed, chain = 0, settings } = options;
-  let largest = 0;
-  for (let step = 0; step < schedule.steps; step++) largest = Math.max(largest, schedule.learningRate(step));
-  requireStable(settings, largest, stiffnessOf(options), options.priorEps ?? 0);
+  const { train, schedule, seed, chain = 0 } = options;
+  requireStableChain(options);
   // Chains differ in their noise and in the order of their examples.
   const batches = new BatchSequence(train, {
     batchSize: options.batchSize,
@@ -90,12 +115,15 @@ export async function runChain(
     await trainSteps(session, batches, schedule, {
       onMetrics: hooks.onMetrics,
       async onCollect(step) {
-        const logPrior = await session.logPrior();
-        await hooks.onSample({ chain, step, weights: await model.read(), logPrior });
+        const weights = await readFinite(model, step);
+        await hooks.onSample({ chain, step, weights, logPrior: await session.logPrior() });
       },
       async afterStep(step) {
         if (hooks.onCheckpoint === undefined || (step + 1) % (hooks.checkpointSteps ?? 100) !== 0) return;
-        await hooks.onCheckpoint({ step: step + 1, weights: await model.read(), state: await session.readState() });
+        // Metrics first: a chain that resumes here does not take the steps before again.
+        await hooks.onMetrics?.(await session.metrics());
+        const weights = await readFinite(model, step);
+        await hooks.onCheckpoint({ step: step + 1, weights, state: await session.readState() });
       },
     }, { from: from?.step });
   } finally {

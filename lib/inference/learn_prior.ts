@@ -8,6 +8,7 @@ import type { Augmentation } from "../data/augment.ts";
 import { BatchSequence } from "../data/batches.ts";
 import type { ImageSet } from "../data/dataset.ts";
 import type { Normalisation } from "../data/normalisation.ts";
+import { DivergedError } from "../errors.ts";
 import { type Gpu } from "../gpu/device.ts";
 import type { ClassifierConfig } from "../models/classifier.ts";
 import { DeviceModel } from "../models/device_model.ts";
@@ -45,7 +46,11 @@ export interface LearnedPrior {
   readonly snapshots: number;
 }
 
-/** Learns a prior over a backbone's weights. */
+/**
+ * Learns a prior over a backbone's weights.
+ *
+ * @throws DivergedError where the loss, or a mean or variance of the weights, is not finite
+ */
 export async function learnPrior(gpu: Gpu, options: LearnPriorOptions): Promise<LearnedPrior> {
   const { train, schedule, normalisation, augmentation, seed } = options;
   const batches = new BatchSequence(train, { batchSize: options.batchSize, seed, augmentation });
@@ -69,6 +74,14 @@ export async function learnPrior(gpu: Gpu, options: LearnPriorOptions): Promise<
   try {
     await trainSteps(session, batches, schedule, { ...options.hooks, onCollect: () => collector.collect() });
     const swag = await collector.read();
+    const bad = swag.mean.findIndex((value, i) => !Number.isFinite(value + swag.variance[i]));
+    if (bad >= 0) {
+      throw new DivergedError(
+        `Cannot learn a prior: the mean of weight ${bad} is ${swag.mean[bad]} and its variance ${
+          swag.variance[bad]
+        }, but finite ones are required; use a smaller learning rate`,
+      );
+    }
     const { head, state } = await model.read();
     model.write({ backbone: swag.mean, head, state });
     await PredictionSession.updateBatchNorm(model, train, { batchSize: batches.batchSize, normalisation });

@@ -18,7 +18,7 @@ export interface BatchSource {
 /** What the caller does along the way. */
 export interface LoopHooks {
   /** Metrics of the steps since the last call. */
-  onMetrics?(metrics: readonly StepMetrics[]): void;
+  onMetrics?(metrics: readonly StepMetrics[]): void | Promise<void>;
   /** After a step that the schedule collects. */
   onCollect?(step: number): void | Promise<void>;
   /** After every step; for checkpoints. */
@@ -38,11 +38,11 @@ export async function trainSteps(
   for (let step = range.from ?? 0; step < until; step++) {
     session.submit(step, batches.batchAt(step), schedule.learningRate(step), schedule.noise(step));
     if (session.pending === 64 || performance.now() - lastRead > READ_INTERVAL_MS) {
-      hooks.onMetrics?.(await session.metrics());
+      await hooks.onMetrics?.(await session.metrics());
       lastRead = performance.now();
     }
     if (schedule.collect(step)) await hooks.onCollect?.(step);
     await hooks.afterStep?.(step);
   }
-  hooks.onMetrics?.(await session.metrics());
+  await hooks.onMetrics?.(await session.metrics());
 }

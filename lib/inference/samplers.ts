@@ -93,7 +93,8 @@ export function controlOf(
     readonly noisy: boolean;
   },
 ): ControlValues {
-  const { learningRate } = at;
+  // The original's SGLD drifts by half its learning rate (arXiv 2205.10279's code; defect D6).
+  const learningRate = settings.compat && settings.sampler === "sgld" ? at.learningRate / 2 : at.learningRate;
   const noise = at.noisy ? noiseOf(settings, learningRate) : 0;
   return {
     seed: at.seed,

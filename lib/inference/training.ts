@@ -161,6 +161,8 @@ export class TrainingSession {
         gradient: session.#gradients[part],
         prior: session.#priors[part],
         priorStep: settings.priorStep,
+        // A prior already says where the weights belong; the original decays them to zero as well (defect D11).
+        decay: session.#priors[part] === undefined || part === "head" || settings.compat === true,
         stream,
         anchorStream,
       });

@@ -39,6 +39,8 @@ export interface UpdateOptions {
   readonly gradient: FlatVector;
   readonly prior?: DeviceGaussian;
   readonly priorStep: PriorStep;
+  /** Whether weight decay applies to this vector; default true. */
+  readonly decay?: boolean;
   /** Highest words of the counters of the noise, and of draws from the prior (two). */
   readonly stream: number;
   readonly anchorStream: number;
@@ -193,7 +195,7 @@ export class FlatUpdate {
         FIRST_BLOCK: this.#blocks(index),
         GRID_X,
       };
-      const floats = { PADDING_PSI };
+      const floats = { PADDING_PSI, DECAY: this.#options.decay === false ? 0 : 1 };
       const bindings = [
         whole(this.#control.buffer),
         theta.segment(segment),
