@@ -8,7 +8,7 @@ import type { Augmentation } from "../data/augment.ts";
 import { BatchSequence } from "../data/batches.ts";
 import type { ImageSet } from "../data/dataset.ts";
 import { DivergedError } from "../errors.ts";
-import { type Gpu } from "../gpu/device.ts";
+import type { Gpu } from "../gpu/device.ts";
 import type { ClassifierConfig } from "../models/classifier.ts";
 import { DeviceModel } from "../models/device_model.ts";
 import type { Weights } from "../models/weights.ts";
@@ -19,11 +19,15 @@ import { type SamplerState, type TrainingOptions, TrainingSession } from "./trai
 
 /** What a chain samples, and how. */
 export interface ChainOptions extends TrainingOptions {
+  /** Network that is sampled. */
   readonly model: ClassifierConfig;
   /** Where the chain starts. */
   readonly weights: Weights;
+  /** Training images and labels of the downstream task. */
   readonly train: ImageSet;
+  /** What is done to training images; default nothing. */
   readonly augmentation?: Augmentation;
+  /** Learning rates, which steps draw noise, and after which steps a sample is kept. */
   readonly schedule: Schedule;
   /** eps of the prior, for the message that refuses an unstable explicit step. */
   readonly priorEps?: number;
@@ -31,9 +35,11 @@ export interface ChainOptions extends TrainingOptions {
 
 /** A sample of the posterior. */
 export interface Sample {
+  /** Index of the chain, from 0. */
   readonly chain: number;
   /** The sample is the weights after this step. */
   readonly step: number;
+  /** Backbone, head and running statistics of BatchNorm. */
   readonly weights: Weights;
   /** log prior of backbone and head, in nats. */
   readonly logPrior: number;
@@ -41,16 +47,21 @@ export interface Sample {
 
 /** All that a chain needs to go on: taken after `step` - 1, before `step`. */
 export interface ChainCheckpoint {
+  /** First step that is still to be done. */
   readonly step: number;
+  /** Backbone, head and running statistics of BatchNorm. */
   readonly weights: Weights;
+  /** What the sampler keeps between steps. */
   readonly state: SamplerState;
 }
 
 /** What the caller does along the way. */
 export interface ChainHooks extends Pick<LoopHooks, "onMetrics"> {
+  /** Receives each sample as it is drawn; the chain waits for it. */
   onSample(sample: Sample): void | Promise<void>;
   /** Every `checkpointSteps` steps. */
   onCheckpoint?(checkpoint: ChainCheckpoint): void | Promise<void>;
+  /** Steps between checkpoints; default 100. */
   readonly checkpointSteps?: number;
 }
 

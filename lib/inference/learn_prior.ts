@@ -9,7 +9,7 @@ import { BatchSequence } from "../data/batches.ts";
 import type { ImageSet } from "../data/dataset.ts";
 import type { Normalisation } from "../data/normalisation.ts";
 import { DivergedError } from "../errors.ts";
-import { type Gpu } from "../gpu/device.ts";
+import type { Gpu } from "../gpu/device.ts";
 import type { ClassifierConfig } from "../models/classifier.ts";
 import { DeviceModel } from "../models/device_model.ts";
 import type { Weights } from "../models/weights.ts";
@@ -21,28 +21,39 @@ import { TrainingSession } from "./training.ts";
 
 /** What to learn a prior from, and how. */
 export interface LearnPriorOptions extends SwagOptions {
+  /** Network; its head is of the source task. */
   readonly model: ClassifierConfig;
   /** Where SGD starts: a pre-trained network. */
   readonly weights: Weights;
   /** The source task. */
   readonly train: ImageSet;
+  /** Examples a step; a smaller set trains whole. */
   readonly batchSize: number;
+  /** From bytes to inputs: the one that the checkpoint was trained with. */
   readonly normalisation: Normalisation;
+  /** What is done to training images; default nothing. */
   readonly augmentation?: Augmentation;
   /** Learning rates, and after which steps to take snapshots. */
   readonly schedule: Schedule;
+  /** Share of the last update that is kept; default 0.9. */
   readonly momentum?: number;
+  /** Added to the gradient as weightDecay * theta; default 0. */
   readonly weightDecay?: number;
+  /** Share of a label's mass spread over all classes, 0 to 1; default 0. */
   readonly labelSmoothing?: number;
+  /** Seed of the examples' order and the augmentation. */
   readonly seed: number;
+  /** What the caller does along the way. */
   readonly hooks?: Pick<LoopHooks, "onMetrics">;
 }
 
 /** A learned prior over the backbone. */
 export interface LearnedPrior {
+  /** Mean, variance and deviations of the backbone's weights. */
   readonly swag: Swag;
   /** The mean's network: its running statistics are recomputed on the source task; the head is the last one. */
   readonly weights: Weights;
+  /** Snapshots that entered mean and variance; the deviations kept may be fewer. */
   readonly snapshots: number;
 }
 

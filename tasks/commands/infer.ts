@@ -10,7 +10,7 @@ import { BatchSequence } from "../../lib/data/batches.ts";
 import type { ImageSet } from "../../lib/data/dataset.ts";
 import { UsageError } from "../../lib/errors.ts";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
-import { type ChainOptions, runChain } from "../../lib/inference/chain.ts";
+import { type ChainOptions, requireStableChain, runChain } from "../../lib/inference/chain.ts";
 import type { SamplerSettings } from "../../lib/inference/samplers.ts";
 import { constant, cosine, cyclical, type Schedule } from "../../lib/inference/schedules.ts";
 import { estimateMemory, type StepMetrics } from "../../lib/inference/training.ts";
@@ -166,22 +166,37 @@ function settingsOf(flags: Flags): Record<string, unknown> {
   );
 }
 
+/** What a run is started with stays; only where it lies and how it reports is taken from the command line. */
+function resumedFlags(given: Flags, { config }: RunFolder): Flags {
+  const free = Object.fromEntries(FREE_FLAGS.map((name) => [name, given[name]]));
+  return { operands: given.operands, ...config.flags, ...free };
+}
+
+/** Refuses to go on with a run on other images or from other weights. */
+function requireSameInputs({ train, val, chain }: Plan, { path, config }: RunFolder): void {
+  const pairs = [
+    ["training images", config.data.train, train.hash],
+    ["validation images", config.data.val, val.hash],
+  ];
+  const changed = pairs.find(([, was, is]) => was !== is);
+  if (changed === undefined) return;
+  throw new Error(`Cannot resume ${path}: the ${changed[0]} differ from the run's; the same data are required`);
+}
+
 /** Runs `infer`. */
 export async function run(given: Flags, io: Io): Promise<number> {
   const resumed = given.resume ? await RunFolder.open(given.out) : undefined;
-  const flags: Flags = resumed ? { ...given, ...resumed.config.flags } : given;
+  if (!given.resume && !given.dryRun) await RunFolder.requireAbsent(given.out);
+  const flags = resumed ? resumedFlags(given, resumed) : given;
   const plan = await planRun(flags);
+  requireStableChain(plan.chain);
   using gpu = await openGpu();
   if (flags.dryRun) {
     const memory = estimateMemory(gpu, plan.classifier, plan.chain);
     io.result({ out: null, ...memory }, memoryLines(memory));
     return 0;
   }
-  if (resumed && resumed.config.data.train !== plan.train.hash) {
-    throw new Error(
-      `Cannot resume ${given.out}: the training images differ from the run's; the same data are required`,
-    );
-  }
+  if (resumed) requireSameInputs(plan, resumed);
   const folder = resumed ?? await RunFolder.create(flags.out, {
     command: "infer",
     software: `swagpu ${denoConfig.version}`,
@@ -216,13 +231,12 @@ async function sample(gpu: Gpu, { flags, classifier, chain }: Plan, folder: RunF
   const start = performance.now();
   let last: StepMetrics | undefined;
   for (let index = point.chain; index < flags.chains; index++) {
-    let writing = Promise.resolve();
     await runChain(gpu, { ...chain, chain: index }, {
       checkpointSteps: flags.checkpointSteps,
-      onMetrics(metrics) {
+      async onMetrics(metrics) {
         last = metrics.at(-1) ?? last;
         throughput.add(metrics.length);
-        writing = writing.then(() => folder.appendMetrics(index, metrics));
+        await folder.appendMetrics(index, metrics);
         if (last) {
           progress.update({
             step: index * steps + last.step + 1,
@@ -234,7 +248,6 @@ async function sample(gpu: Gpu, { flags, classifier, chain }: Plan, folder: RunF
       onSample: (sample) => folder.writeSample(layouts, sample),
       onCheckpoint: (checkpoint) => folder.writeCheckpoint(layouts, index, checkpoint),
     }, index === point.chain ? point.checkpoint : undefined);
-    await writing;
   }
   progress.finish();
   return {

@@ -5,7 +5,7 @@
  */
 
 import { readCheckpoint } from "../../lib/checkpoint/state_dict.ts";
-import { type Augmentation, AUGMENTATIONS } from "../../lib/data/augment.ts";
+import { type Augmentation, type AugmentationName, AUGMENTATIONS } from "../../lib/data/augment.ts";
 import type { ImageSet } from "../../lib/data/dataset.ts";
 import { loadDataset } from "../../lib/data/load.ts";
 import { resolveNormalisation } from "../../lib/data/normalisation.ts";
@@ -123,12 +123,8 @@ export async function loadPrior(path: string, normalisation: string): Promise<Pr
 }
 
 /** The augmentation of `--augmentation`. */
-export function augmentationOf(name: string): Augmentation {
-  return name === "none"
-    ? AUGMENTATIONS.none
-    : name === "resized-crop"
-    ? AUGMENTATIONS["resized-crop"]
-    : AUGMENTATIONS.crop;
+export function augmentationOf(name: AugmentationName): Augmentation {
+  return AUGMENTATIONS[name];
 }
 
 /** Batch statistics of `--normalisation`. */

@@ -7,7 +7,7 @@
 import type { ImageSet } from "../../lib/data/dataset.ts";
 import { computeMetrics, type Metrics } from "../../lib/evaluation/metrics.ts";
 import { ModelAverage } from "../../lib/evaluation/model_average.ts";
-import { type Gpu } from "../../lib/gpu/device.ts";
+import type { Gpu } from "../../lib/gpu/device.ts";
 import { PredictionSession } from "../../lib/inference/prediction.ts";
 import { DeviceModel } from "../../lib/models/device_model.ts";
 import type { RunFolder } from "./run_writer.ts";

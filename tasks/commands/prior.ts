@@ -15,7 +15,7 @@ import { layoutModel } from "../../lib/models/device_model.ts";
 import { stateDictFromWeights } from "../../lib/models/weights.ts";
 import { type PriorFile, writePrior, writePriorParts } from "../../lib/priors/files.ts";
 import { DATA_FLAGS, MODEL_FLAGS, OUTPUT_FLAGS, SWAG_FLAGS, TRAINING_FLAGS } from "../cli/flag_groups.ts";
-import { readInput, requireAbsent, writeWhole } from "../cli/files.ts";
+import { readInput, requireAbsent, writeAllWhole, writeWhole } from "../cli/files.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
 import { augmentationOf, classifierOf, loadSource, loadWeights, normalisationOf, sha256 } from "./inputs.ts";
@@ -62,12 +62,29 @@ function targets({ out, format }: Flags): readonly string[] {
   return format === "safetensors" ? [out] : ["model", "mean", "variance", "covmat"].map((part) => `${out}_${part}.pt`);
 }
 
+/** Refuses a path that could not be written at the end, before the work begins. */
+async function requireWritable({ out, force }: Flags, paths: readonly string[]): Promise<void> {
+  if (!force) await Promise.all(paths.map(requireAbsent));
+  const folder = out.includes("/") ? out.slice(0, out.lastIndexOf("/")) || "/" : ".";
+  try {
+    await Deno.remove(await Deno.makeTempFile({ dir: folder, prefix: "swagpu-", suffix: ".partial" }));
+  } catch (cause) {
+    throw new Error(`Cannot write ${out}: ${(cause as Error).message}; a folder that can be written is required`, {
+      cause,
+    });
+  }
+  for (const path of paths) {
+    const found = await Deno.stat(path).catch(() => undefined);
+    if (found?.isDirectory) throw new Error(`Cannot write ${path}: it is a folder, and a file's path is required`);
+  }
+}
+
 /** Runs `prior`. */
 export async function run(flags: Flags, io: Io): Promise<number> {
   if (flags.weightsPath === undefined && flags.onnx === undefined) {
     throw new UsageError("Cannot learn a prior: a pre-trained network is required; give --weights-path or --onnx");
   }
-  if (!flags.force) await Promise.all(targets(flags).map(requireAbsent));
+  if (!flags.dryRun) await requireWritable(flags, targets(flags));
   const train = await loadSource(flags, flags.seed);
   const classifier = classifierOf(flags, train);
   const weights = await loadWeights(flags, classifier, "fresh");
@@ -161,6 +178,6 @@ export async function run(flags: Flags, io: Io): Promise<number> {
 
 async function writeFiles(flags: Flags, prior: PriorFile): Promise<void> {
   if (flags.format === "safetensors") return await writeWhole(flags.out, writePrior(prior), flags.force);
-  const parts = writePriorParts(prior);
-  for (const [name, bytes] of Object.entries(parts)) await writeWhole(`${flags.out}_${name}.pt`, bytes, flags.force);
+  const parts = Object.entries(writePriorParts(prior));
+  await writeAllWhole(new Map(parts.map(([name, bytes]) => [`${flags.out}_${name}.pt`, bytes])), flags.force);
 }

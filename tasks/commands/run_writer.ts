@@ -12,7 +12,7 @@ import type { StepMetrics } from "../../lib/inference/training.ts";
 import type { ModelLayouts } from "../../lib/models/device_model.ts";
 import { stateDictFromWeights, type Weights, weightsFromStateDict } from "../../lib/models/weights.ts";
 import { float32Tensor, type StateDict } from "../../lib/tensor.ts";
-import { readInput, requireAbsent, writeWhole } from "../cli/files.ts";
+import { exists, readInput, writeWhole } from "../cli/files.ts";
 import { sha256 } from "./inputs.ts";
 
 /** One sample in `samples/manifest.json`. */
@@ -51,8 +51,22 @@ export class RunFolder {
     this.#samples = samples;
   }
 
+  /** Refuses a path that holds a run, or is no folder: before a run's work begins. */
+  static async requireAbsent(path: string): Promise<void> {
+    const found = await Deno.stat(path).catch(() => undefined);
+    if (found !== undefined && !found.isDirectory) {
+      throw new Error(`Cannot write the run ${path}: it is a file, and a folder is required`);
+    }
+    if (await exists(`${path}/config.json`)) {
+      throw new Error(
+        `Cannot write the run ${path}: it holds a run, and a new folder is required; --resume goes on with that run`,
+      );
+    }
+  }
+
   /** Makes the folder of a new run; refuses one that holds a run. */
   static async create(path: string, config: unknown): Promise<RunFolder> {
+    await RunFolder.requireAbsent(path);
     try {
       await Deno.mkdir(`${path}/samples`, { recursive: true });
       await Deno.mkdir(`${path}/checkpoint`, { recursive: true });
@@ -63,7 +77,6 @@ export class RunFolder {
         { cause },
       );
     }
-    await requireAbsent(`${path}/config.json`);
     await writeWhole(`${path}/config.json`, json(config), false);
     return new RunFolder(path, config, []);
   }
@@ -123,18 +136,28 @@ export class RunFolder {
     for (const [name, values] of Object.entries(state)) {
       if (values) tensors.set(`sampler.${name}`, float32Tensor([values.length], values));
     }
-    await writeWhole(
-      `${this.path}/checkpoint/state.safetensors`,
-      writeSafetensors(tensors, { chain: String(chain), step: String(step) }),
-      true,
-    );
+    const place = { chain: String(chain), step: String(step) };
+    const bytes = writeSafetensors(tensors, { ...place, sha256: await digestOf(tensors, place) });
+    await writeWhole(`${this.path}/checkpoint/state.safetensors`, bytes, true);
   }
 
-  /** Where the run stopped: the start of a chain, or a checkpoint within one. */
+  /**
+   * Where the run stopped: the start of a chain, or a checkpoint within one.
+   *
+   * @throws FormatError if the checkpoint is not what was written
+   */
   async resumePoint(layouts: ModelLayouts): Promise<ResumePoint> {
     const path = `${this.path}/checkpoint/state.safetensors`;
     if (!await exists(path)) return { chain: 0 };
     const { tensors, metadata } = readSafetensors(await readInput(path, "a run's checkpoint"), path);
+    const { sha256: expected, ...place } = metadata;
+    const found = await digestOf(tensors, place);
+    if (found !== expected) {
+      throw new FormatError(
+        `Cannot read ${path} as a run's checkpoint: its SHA-256 is ${found}, but it states ${expected}; ` +
+          "remove the file to take the run's steps again",
+      );
+    }
     const state: Record<string, Float32Array> = {};
     for (const name of ["backbone", "head"]) {
       const tensor = tensors.get(`sampler.${name}`);
@@ -157,7 +180,7 @@ export class RunFolder {
     if (!await exists(path)) return;
     const lines = (await Deno.readTextFile(path)).split("\n").slice(0, -1);
     const kept = lines.filter((line) => {
-      const row = JSON.parse(line);
+      const row = parseJson(line, path) as { readonly chain: number; readonly step: number };
       return row.chain < chain || (row.chain === chain && row.step < (checkpoint?.step ?? 0));
     });
     await writeWhole(path, encoder.encode(kept.map((line) => line + "\n").join("")), true);
@@ -169,12 +192,21 @@ export class RunFolder {
   }
 }
 
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
+/** One SHA-256 for tensors and what is said of them, without a copy of all. */
+async function digestOf(tensors: StateDict, place: Readonly<Record<string, string>>): Promise<string> {
+  const lines = Object.entries(place).map((entry) => entry.join("="));
+  for (const [name, { data, shape }] of tensors) {
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    lines.push(`${name} [${shape}] ${await sha256(bytes)}`);
+  }
+  return await sha256(encoder.encode(lines.join("\n")));
 }
 
 async function readJson(path: string, as: string): Promise<unknown> {
-  const text = new TextDecoder().decode(await readInput(path, as));
+  return parseJson(new TextDecoder().decode(await readInput(path, as)), path);
+}
+
+function parseJson(text: string, path: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
