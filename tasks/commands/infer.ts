@@ -30,7 +30,15 @@ import {
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
 import { metricLines } from "./evaluate.ts";
-import { augmentationOf, classifierOf, loadPrior, loadTask, loadWeights, normalisationOf } from "./inputs.ts";
+import {
+  augmentationOf,
+  classifierOf,
+  loadPrior,
+  loadTask,
+  loadWeights,
+  normalisationOf,
+  sha256OfArrays,
+} from "./inputs.ts";
 import { memoryLines } from "./memory.ts";
 import { averageRun } from "./model_average.ts";
 import { RunFolder } from "./run_writer.ts";
@@ -172,15 +180,26 @@ function resumedFlags(given: Flags, { config }: RunFolder): Flags {
   return { operands: given.operands, ...config.flags, ...free };
 }
 
-/** Refuses to go on with a run on other images or from other weights. */
-function requireSameInputs({ train, val, chain }: Plan, { path, config }: RunFolder): void {
-  const pairs = [
-    ["training images", config.data.train, train.hash],
-    ["validation images", config.data.val, val.hash],
-  ];
-  const changed = pairs.find(([, was, is]) => was !== is);
-  if (changed === undefined) return;
-  throw new Error(`Cannot resume ${path}: the ${changed[0]} differ from the run's; the same data are required`);
+/** What a run depends on besides its flags, as SHA-256. */
+async function inputsOf({ train, val, chain }: Plan): Promise<Record<string, string>> {
+  const { backbone, head, state } = chain.weights;
+  const prior = chain.prior === undefined ? [] : [chain.prior.mean, chain.prior.psi, ...chain.prior.rows];
+  return {
+    train: train.hash,
+    val: val.hash,
+    weights: await sha256OfArrays([backbone, head, state]),
+    prior: await sha256OfArrays(prior),
+  };
+}
+
+/** Refuses to go on with a run on other images, or from other weights or another prior. */
+async function requireSameInputs(plan: Plan, { path, config }: RunFolder): Promise<void> {
+  const names = { train: "training images", val: "validation images", weights: "first weights", prior: "prior" };
+  const inputs = await inputsOf(plan);
+  for (const [key, name] of Object.entries(names)) {
+    if (config.data[key] === inputs[key]) continue;
+    throw new Error(`Cannot resume ${path}: the ${name} differ from the run's; the same ones are required`);
+  }
 }
 
 /** Runs `infer`. */
@@ -196,7 +215,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
     io.result({ out: null, ...memory }, memoryLines(memory));
     return 0;
   }
-  if (resumed) requireSameInputs(plan, resumed);
+  if (resumed) await requireSameInputs(plan, resumed);
   const folder = resumed ?? await RunFolder.create(flags.out, {
     command: "infer",
     software: `swagpu ${denoConfig.version}`,
@@ -207,7 +226,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
     normalisation: plan.chain.normalisation,
     batchSize: plan.chain.batchSize,
     classNames: plan.train.classNames,
-    data: { train: plan.train.hash, val: plan.val.hash, numTrain: plan.train.labels.length },
+    data: { ...await inputsOf(plan), numTrain: plan.train.labels.length },
   });
   const outcome = await sample(gpu, plan, folder, io);
   return await report(gpu, plan, folder, io, outcome);

@@ -109,6 +109,15 @@ export async function sha256(bytes: Uint8Array): Promise<string> {
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+/** One SHA-256 for several arrays, without a copy of all. */
+export async function sha256OfArrays(arrays: readonly ArrayBufferView[]): Promise<string> {
+  const digests: string[] = [];
+  for (const { buffer, byteOffset, byteLength } of arrays) {
+    digests.push(await sha256(new Uint8Array(buffer, byteOffset, byteLength)));
+  }
+  return await sha256(new TextEncoder().encode(digests.join()));
+}
+
 /** A learned prior: one safetensors file, or the original's four files by their prefix. */
 export async function loadPrior(path: string, normalisation: string): Promise<PriorFile> {
   if (path.endsWith(".safetensors")) return readPrior(await readInput(path, "a prior"), path);

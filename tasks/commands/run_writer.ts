@@ -13,7 +13,7 @@ import type { ModelLayouts } from "../../lib/models/device_model.ts";
 import { stateDictFromWeights, type Weights, weightsFromStateDict } from "../../lib/models/weights.ts";
 import { float32Tensor, type StateDict } from "../../lib/tensor.ts";
 import { exists, readInput, writeWhole } from "../cli/files.ts";
-import { sha256 } from "./inputs.ts";
+import { sha256, sha256OfArrays } from "./inputs.ts";
 
 /** One sample in `samples/manifest.json`. */
 export interface SampleEntry {
@@ -192,14 +192,10 @@ export class RunFolder {
   }
 }
 
-/** One SHA-256 for tensors and what is said of them, without a copy of all. */
 async function digestOf(tensors: StateDict, place: Readonly<Record<string, string>>): Promise<string> {
-  const lines = Object.entries(place).map((entry) => entry.join("="));
-  for (const [name, { data, shape }] of tensors) {
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    lines.push(`${name} [${shape}] ${await sha256(bytes)}`);
-  }
-  return await sha256(encoder.encode(lines.join("\n")));
+  const names = [...tensors].map(([name, { shape }]) => `${name} [${shape}]`);
+  const stated = encoder.encode(JSON.stringify([Object.entries(place), names]));
+  return await sha256OfArrays([stated, ...[...tensors.values()].map(({ data }) => data)]);
 }
 
 async function readJson(path: string, as: string): Promise<unknown> {
