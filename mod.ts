@@ -22,6 +22,11 @@ export * from "./lib/errors.ts";
 export { type DType, type HostTensor, type StateDict, type TensorData } from "./lib/tensor.ts";
 
 export { type AdapterDescription, Gpu, type GpuOptions, openGpu } from "./lib/gpu/device.ts";
+export { type BufferRange } from "./lib/gpu/launch.ts";
+
+export { type ModelVectors } from "./lib/graph/program.ts";
+export { FlatVector, type Segment, type VectorEntry, type VectorLayout } from "./lib/graph/vector.ts";
+export { type Parameter, type ParameterLayout, type Role, type Tensor } from "./lib/ops/operation.ts";
 
 export { type ClassifierConfig } from "./lib/models/classifier.ts";
 export { DeviceModel, layoutModel, type ModelLayouts } from "./lib/models/device_model.ts";
@@ -36,13 +41,26 @@ export {
 
 export { type CheckpointOptions, readCheckpoint } from "./lib/checkpoint/state_dict.ts";
 export { readSafetensors, type Safetensors, writeSafetensors } from "./lib/checkpoint/safetensors.ts";
-export { readTorch, type TorchValue, writeTorch } from "./lib/checkpoint/torch.ts";
+export { type PickleGlobal, type PickleRecord, type PickleValue } from "./lib/checkpoint/pickle_value.ts";
+export {
+  type HostOrStorage,
+  readTorch,
+  type TorchStorage,
+  type TorchValue,
+  writeTorch,
+} from "./lib/checkpoint/torch.ts";
 export { readNpy, readNpz, writeNpy, writeNpz } from "./lib/checkpoint/npy.ts";
 
 export { type Augmentation, type AugmentationName, AUGMENTATIONS } from "./lib/data/augment.ts";
 export { type ImageSet } from "./lib/data/dataset.ts";
+export { type ResizeMode } from "./lib/data/image_folder.ts";
 export { type DatasetRequest, loadDataset } from "./lib/data/load.ts";
-export { type Normalisation, type NormalisationName, NORMALISATIONS } from "./lib/data/normalisation.ts";
+export {
+  type ChannelValues,
+  type Normalisation,
+  type NormalisationName,
+  NORMALISATIONS,
+} from "./lib/data/normalisation.ts";
 export {
   proceduralDownstream,
   type ProceduralOptions,
@@ -89,5 +107,12 @@ export { type StepMetrics, type TrainingOptions } from "./lib/inference/training
 export { type ReliabilityBin } from "./lib/evaluation/calibration.ts";
 export { computeMetrics, type Metrics, reliability } from "./lib/evaluation/metrics.ts";
 export { ModelAverage } from "./lib/evaluation/model_average.ts";
-export { renderReport, type Report } from "./lib/evaluation/report.ts";
+export { type Curve, type CurvePoint } from "./lib/evaluation/line_chart.ts";
+export {
+  renderReport,
+  type Report,
+  type ReportCell,
+  type ReportColumn,
+  type ReportReliability,
+} from "./lib/evaluation/report.ts";
 export { type Logits, type Probabilities, softmax } from "./lib/evaluation/softmax.ts";

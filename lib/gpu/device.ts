@@ -20,9 +20,13 @@ export interface GpuOptions {
 
 /** What the adapter says of itself. */
 export interface AdapterDescription {
+  /** Maker, as the driver spells it; empty where it does not say. */
   readonly vendor: string;
+  /** Family of devices; often empty. */
   readonly architecture: string;
+  /** Model, or the driver's number for it; often empty. */
   readonly device: string;
+  /** Name for people, such as that of the graphics card. */
   readonly description: string;
   /** A CPU that acts as a GPU: kernels are scheduled for wide vectors and few loads. */
   readonly isCpu: boolean;
@@ -194,6 +198,7 @@ export class Gpu {
     this.device.destroy();
   }
 
+  /** Same as {@linkcode Gpu.destroy}, for `using gpu = await openGpu()`. */
   [Symbol.dispose](): void {
     this.destroy();
   }

@@ -21,8 +21,11 @@ export interface KernelLaunch {
 
 /** A range of a buffer, in bytes. */
 export interface BufferRange {
+  /** Holds the range; the range does not own it. */
   readonly buffer: GPUBuffer;
+  /** First byte; a multiple of 256 where a kernel binds it. */
   readonly offset: number;
+  /** Bytes. */
   readonly size: number;
 }
 

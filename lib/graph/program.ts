@@ -16,7 +16,9 @@ const MAX_SLAB_BYTES = 2 ** 30;
 
 /** The flat vectors of a model: what outlives its programs. */
 export interface ModelVectors {
+  /** Weights of the network below the head: [P]. */
   readonly backbone: FlatVector;
+  /** Weights and bias of the final linear layer. */
   readonly head: FlatVector;
   /** Running statistics. */
   readonly state: FlatVector;

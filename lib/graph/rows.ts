@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Gpu } from "../gpu/device.ts";
+import type { Gpu } from "../gpu/device.ts";
 import type { BufferRange } from "../gpu/launch.ts";
 import { fromShards, type Segment, segmentsOf, toShards, type VectorLayout } from "./vector.ts";
 

@@ -19,13 +19,17 @@ const ALIGNMENT = 64;
 
 /** One tensor of a flat vector. */
 export interface VectorEntry {
+  /** Key in PyTorch's state dictionary. */
   readonly name: string;
+  /** Sizes in PyTorch's order: [O, I, KH, KW], [O, I] or [C]. */
   readonly torchShape: readonly number[];
+  /** How its elements are permuted on the device. */
   readonly layout: ParameterLayout;
   /** Elements. */
   readonly size: number;
   /** First element in PyTorch's flat order. */
   readonly torchOffset: number;
+  /** Index of the shard that holds it. */
   readonly shard: number;
   /** First element within the shard. */
   readonly offset: number;
@@ -33,6 +37,7 @@ export interface VectorEntry {
 
 /** A run of elements of one shard; the flat kernels work on one at a time. */
 export interface Segment {
+  /** Index of the shard that it is cut from. */
   readonly shard: number;
   /** First element within the shard. */
   readonly offset: number;
@@ -44,7 +49,9 @@ export interface Segment {
 
 /** Where each tensor of a flat vector lies. */
 export interface VectorLayout {
+  /** Name in buffer labels and errors, such as `backbone`. */
   readonly label: string;
+  /** Tensors in PyTorch's order. */
   readonly entries: readonly VectorEntry[];
   /** Elements of each shard, padding included. */
   readonly shards: readonly number[];
@@ -140,6 +147,7 @@ export function fromShards(layout: VectorLayout, shards: readonly Float32Array[]
 
 /** A flat vector on the device. */
 export class FlatVector {
+  /** Where each tensor lies; vectors of one layout can be copied to each other. */
   readonly layout: VectorLayout;
   readonly #gpu: Gpu;
   readonly #shards: readonly GPUBuffer[];

@@ -7,7 +7,7 @@
 import { evaluationBatches } from "../data/batches.ts";
 import type { ImageSet } from "../data/dataset.ts";
 import type { Normalisation } from "../data/normalisation.ts";
-import { type Gpu } from "../gpu/device.ts";
+import type { Gpu } from "../gpu/device.ts";
 import { encodeLaunches, submitLaunches } from "../gpu/launch.ts";
 import { lowerForward } from "../graph/graph.ts";
 import { compile, type Program } from "../graph/program.ts";
@@ -17,7 +17,9 @@ import type { Tensor } from "../ops/operation.ts";
 
 /** How sets are evaluated. */
 export interface PredictionOptions {
+  /** Examples at a time: what the device's memory allows. */
   readonly batchSize: number;
+  /** From bytes to inputs, as in training. */
   readonly normalisation: Normalisation;
 }
 

@@ -19,6 +19,7 @@ export type PriorStep = "explicit" | "implicit";
 
 /** Settings of a sampler that hold for a whole run. */
 export interface SamplerSettings {
+  /** Which update is made. */
   readonly sampler: SamplerName;
   /** Momentum of sgd; 1 - friction of sghmc; decay of psgld's running square. Unused by sgld. */
   readonly momentum: number;
@@ -26,6 +27,7 @@ export interface SamplerSettings {
   readonly temperature: number;
   /** N: size of the training set. */
   readonly numData: number;
+  /** `implicit` is stable under any prior; under a narrow one `explicit` needs a small learning rate. */
   readonly priorStep: PriorStep;
   /** sgd only. */
   readonly nesterov?: boolean;

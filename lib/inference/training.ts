@@ -6,7 +6,7 @@
 
 import type { Normalisation } from "../data/normalisation.ts";
 import { DivergedError } from "../errors.ts";
-import { type Gpu } from "../gpu/device.ts";
+import type { Gpu } from "../gpu/device.ts";
 import { encodeLaunches } from "../gpu/launch.ts";
 import { lowerBackward, lowerForward } from "../graph/graph.ts";
 import { compile, planProgram, type Program } from "../graph/program.ts";
@@ -26,12 +26,17 @@ const SLOT_BYTES = 12;
 
 /** What a training run is. */
 export interface TrainingOptions {
+  /** Examples a step. */
   readonly batchSize: number;
+  /** From bytes to inputs: the one that the backbone was pre-trained with. */
   readonly normalisation: Normalisation;
+  /** Share of a label's mass spread over all classes, 0 to 1; default 0. */
   readonly labelSmoothing?: number;
+  /** Sampler or optimiser, and its constants. */
   readonly settings: SamplerSettings;
   /** Seed of the noise. */
   readonly seed: number;
+  /** Index of the chain, which has noise of its own; default 0. */
   readonly chain?: number;
   /** Prior of the backbone; absent: none. */
   readonly prior?: Gaussian;
@@ -49,9 +54,11 @@ export interface Batch {
 
 /** What a step reported. */
 export interface StepMetrics {
+  /** Step, from 0. */
   readonly step: number;
   /** Mean cross-entropy over the batch, in nats, before the step's update. */
   readonly loss: number;
+  /** Share of the batch that was classified right, 0 to 1, before the step's update. */
   readonly accuracy: number;
 }
 

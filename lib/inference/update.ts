@@ -13,7 +13,7 @@ import philoxSource from "../../kernels/philox.wgsl" with { type: "text" };
 import priorStepSource from "../../kernels/prior_step.wgsl" with { type: "text" };
 import sumColumnsSource from "../../kernels/sum_columns.wgsl" with { type: "text" };
 import workgroupSumSource from "../../kernels/workgroup_sum.wgsl" with { type: "text" };
-import { type Gpu } from "../gpu/device.ts";
+import type { Gpu } from "../gpu/device.ts";
 import { type BufferRange, type Launch, prepareLaunch, submitLaunches } from "../gpu/launch.ts";
 import { FlatVector, type Segment, segmentsOf } from "../graph/vector.ts";
 import { foldGroups, GRID_X } from "../ops/elementwise.ts";

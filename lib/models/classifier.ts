@@ -17,8 +17,11 @@ import { resnet, type ResnetConfig, RESNETS } from "./resnet.ts";
 export interface ClassifierConfig {
   /** A name of {@linkcode RESNETS}. */
   readonly encoder: string;
+  /** Outputs of the head. */
   readonly numClasses: number;
+  /** Rows of an image, in pixels. */
   readonly height: number;
+  /** Columns of an image, in pixels. */
   readonly width: number;
   /** 3x3 stride-1 stem without max pooling, for small images. */
   readonly smallStem?: boolean;

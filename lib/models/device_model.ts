@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Gpu } from "../gpu/device.ts";
+import type { Gpu } from "../gpu/device.ts";
 import type { ModelVectors } from "../graph/program.ts";
 import { FlatVector, layoutVector, type VectorLayout } from "../graph/vector.ts";
 import type { Parameter } from "../ops/operation.ts";
@@ -13,7 +13,9 @@ import type { Weights } from "./weights.ts";
 
 /** Layouts of a classifier's flat vectors. */
 export interface ModelLayouts {
+  /** Weights of the network below the head: [P]. */
   readonly backbone: VectorLayout;
+  /** Weights and bias of the final linear layer. */
   readonly head: VectorLayout;
   /** Running statistics. */
   readonly state: VectorLayout;
@@ -30,9 +32,13 @@ export function layoutModel(config: ClassifierConfig, maxBindingBytes = 2 ** 27)
 
 /** Weights and running statistics on the device. */
 export class DeviceModel {
+  /** Where the vectors lie; outlives the model. */
   readonly gpu: Gpu;
+  /** Architecture, classes and image size. */
   readonly config: ClassifierConfig;
+  /** Where each tensor lies, cut to the device's binding limit. */
   readonly layouts: ModelLayouts;
+  /** Weights and running statistics; kernels bind these. */
   readonly vectors: ModelVectors;
 
   /** Zero weights. */

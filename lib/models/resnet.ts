@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- architectures have torchvision's names
 /**
  * Residual networks (He et al., arXiv 1512.03385): torchvision's family and the CIFAR family, with torchvision's and
  * akamaster/pytorch_resnet_cifar10's key names and parameter order.
@@ -27,6 +28,7 @@ export interface ResnetConfig {
   readonly block: "basic" | "bottleneck";
   /** 7x7 stride 2 and max pooling, or 3x3 stride 1. */
   readonly stem: "imagenet" | "small";
+  /** How a stage's first block matches its input to the new shape. */
   readonly shortcut: Shortcut;
   /** Groups of the 3x3 convolution of a bottleneck. */
   readonly groups?: number;

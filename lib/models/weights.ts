@@ -14,6 +14,7 @@ import type { ModelLayouts } from "./device_model.ts";
 export interface Weights {
   /** [P] */
   readonly backbone: Float32Array;
+  /** [numClasses * features + numClasses]: weight, then bias. */
   readonly head: Float32Array;
   /** Running means and variances of BatchNorm. */
   readonly state: Float32Array;

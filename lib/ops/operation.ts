@@ -21,6 +21,7 @@ export interface Tensor {
   readonly name: string;
   /** Sizes; activations are [N, H, W, C] or [N, C]. */
   readonly shape: readonly number[];
+  /** Where its memory is, and how long it holds. */
   readonly role: Role;
 }
 
@@ -29,11 +30,13 @@ export type ParameterLayout = "vector" | "convolution" | "linear";
 
 /** A trainable tensor or a running statistic: part of a flat vector, named as PyTorch names it. */
 export interface Parameter extends Tensor {
+  /** `parameter` where a gradient trains it, `state` for running statistics. */
   readonly role: "parameter" | "state";
   /** Which flat vector holds it. */
   readonly vector: "backbone" | "head" | "state";
   /** Shape in PyTorch; `shape` is the device's. */
   readonly torchShape: readonly number[];
+  /** How the device's order of elements differs from PyTorch's. */
   readonly layout: ParameterLayout;
 }
 

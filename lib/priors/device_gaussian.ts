@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Gpu } from "../gpu/device.ts";
+import type { Gpu } from "../gpu/device.ts";
 import { RowMatrix } from "../graph/rows.ts";
 import { FlatVector, type VectorLayout } from "../graph/vector.ts";
 import type { Gaussian } from "./gaussian.ts";

@@ -37,14 +37,19 @@ export interface PriorFile {
   readonly parameters: readonly ParameterShape[];
   /** The network's state without its head, BatchNorm statistics included, under PyTorch's names. */
   readonly model: StateDict;
+  /** Where the prior comes from. */
   readonly metadata: PriorMetadata;
 }
 
 /** The original's four files. */
 export interface PriorParts {
+  /** `_model.pt`: state dictionary of the network without its head. */
   readonly model: Uint8Array;
+  /** `_mean.pt`: [P]. */
   readonly mean: Uint8Array;
+  /** `_variance.pt`: [P], the diagonal part. */
   readonly variance: Uint8Array;
+  /** `_covmat.pt`: [K, P], one deviation a row. */
   readonly covmat: Uint8Array;
 }
 

@@ -9,7 +9,9 @@ import { type HostTensor, sizeOf, type StateDict } from "../tensor.ts";
 
 /** Name and PyTorch's shape of one parameter. */
 export interface ParameterShape {
+  /** Key in the state dictionary, such as `layer1.0.conv1.weight`. */
   readonly name: string;
+  /** Sizes in PyTorch's order: [O, I, KH, KW] for a convolution. */
   readonly shape: readonly number[];
 }
 

@@ -6,7 +6,7 @@
 
 import swagCollectSource from "../../kernels/swag_collect.wgsl" with { type: "text" };
 import elementwise from "../../kernels/elementwise.wgsl" with { type: "text" };
-import { type Gpu } from "../gpu/device.ts";
+import type { Gpu } from "../gpu/device.ts";
 import { type Launch, prepareLaunch, submitLaunches } from "../gpu/launch.ts";
 import { RowMatrix } from "../graph/rows.ts";
 import { FlatVector } from "../graph/vector.ts";

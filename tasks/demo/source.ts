@@ -8,7 +8,7 @@ import { readSafetensors } from "../../lib/checkpoint/safetensors.ts";
 import { AUGMENTATIONS } from "../../lib/data/augment.ts";
 import { NORMALISATIONS } from "../../lib/data/normalisation.ts";
 import { proceduralSource } from "../../lib/data/procedural.ts";
-import { type Gpu } from "../../lib/gpu/device.ts";
+import type { Gpu } from "../../lib/gpu/device.ts";
 import { type LearnedPrior, learnPrior } from "../../lib/inference/learn_prior.ts";
 import { constantSwag } from "../../lib/inference/schedules.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
