@@ -1,7 +1,8 @@
-// Weight gradient of a stride-1 2-D convolution. As conv2d_weight_gradient.wgsl, but one workgroup owns all KW taps of a
-// kernel row: it loads TW positions of d_output once, and a strip of TW + KW - 1 inputs once, for all of them.
+// Weight gradient of a stride-1 2-D convolution. As conv2d_weight_gradient.wgsl, but one workgroup owns all KW taps of
+// a kernel row: it loads TW positions of d_output once, and a strip of TW + KW - 1 inputs once, for all of them.
 //
-// source [N, H, W, CKT]; d_output [N, OH, OW, CNT]; partial [SPLITS, KH, KW, CK, CNT]. A split is a range of image rows.
+// source [N, H, W, CKT]; d_output [N, OH, OW, CNT]; partial [SPLITS, KH, KW, CK, CNT]. A split is a range of image
+// rows.
 
 #if NV == 4
 alias Columns = vec4<f32>;

@@ -1,4 +1,5 @@
-// weights[k] = a standard normal: the low-rank part of a draw from the prior. Joined behind control.wgsl and philox.wgsl.
+// weights[k] = a standard normal: the low-rank part of a draw from the prior. Joined behind control.wgsl and
+// philox.wgsl.
 
 @group(0) @binding(0) var<storage, read_write> control: Control;
 @group(0) @binding(1) var<storage, read_write> weights: array<f32>;

@@ -3,10 +3,11 @@
 //
 // Implicit prior: half a kick by the likelihood's gradient, friction and noise, half a kick, all as above with
 // lr (1 + m) / 2 for lr and m = 1 - a; then the motion under the prior, with a draw z from it at the run's temperature:
-// d' = z + (I + k S^-1)^-1 (d - z + v), v' = 2 (d' - d) - v, k = lr / (2 N). Where Cov(d) = T S, Var(v) = 2 k T and both
-// are independent, so they are afterwards, whatever lr: with R = (I + k S^-1)^-1 and u = d - z + v, v' = v - 2 (I - R) u,
-// Var(u) = 2 T (S + k), Cov(u, v) = 2 k T. A stiff direction is drawn afresh at each step (the midpoint rule would
-// keep its energy and reflect it for ever). With a likelihood the mean is exact. Without noise: as sampler_sgd.wgsl.
+// d' = z + (I + k S^-1)^-1 (d - z + v), v' = 2 (d' - d) - v, k = lr / (2 N). Where Cov(d) = T S, Var(v) = 2 k T and
+// both are independent, so they are afterwards, whatever lr: with R = (I + k S^-1)^-1 and u = d - z + v, v' = v -
+// 2 (I - R) u, Var(u) = 2 T (S + k), Cov(u, v) = 2 k T. A stiff direction is drawn afresh at each step (the midpoint
+// rule would keep its energy and reflect it for ever). With a likelihood the mean is exact. Without noise: as
+// sampler_sgd.wgsl.
 
 fn displacement(i: u32, loss_gradient: vec4<f32>) -> vec4<f32> {
   let g = loss_gradient + DECAY * control.weight_decay * theta[i];

@@ -1,7 +1,8 @@
 /**
  * Makes sure that this machine has a WebGPU adapter, before the demo or the tests need one.
  *
- * On Debian and Ubuntu, as root, it installs Mesa's Vulkan driver for the CPU and says so; elsewhere it prints what to do.
+ * On Debian and Ubuntu, as root, it installs Mesa's Vulkan driver for the CPU and says so; elsewhere it prints what to
+ * do.
  *
  * @module
  */

@@ -44,8 +44,8 @@ function addTensors(
 }
 
 /**
- * What `module.state_dict()` would give: parameters, then persistent buffers, then submodules, each in the order in which
- * they were registered. Throws `FormatError` where the modules are nested without end.
+ * What `module.state_dict()` would give: parameters, then persistent buffers, then submodules, each in the order in
+ * which they were registered. Throws `FormatError` where the modules are nested without end.
  */
 export function moduleStateDict(module: TorchValue): StateDict {
   const state: StateDict = new Map();

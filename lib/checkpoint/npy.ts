@@ -91,8 +91,8 @@ function read(bytes: Uint8Array, budget: Budget): HostTensor {
 }
 
 /**
- * Read a `.npy` file: little-endian floats, integers and booleans in C or Fortran order, the result always row-major. It
- * may be a view of `bytes`. `name` stands in errors. Throws `FormatError` on anything else.
+ * Read a `.npy` file: little-endian floats, integers and booleans in C or Fortran order, the result always row-major.
+ * It may be a view of `bytes`. `name` stands in errors. Throws `FormatError` on anything else.
  */
 export function readNpy(bytes: Uint8Array, name = "the bytes"): HostTensor {
   return during(`Cannot read ${name} as a NumPy array`, () => read(bytes, budgetFor(bytes.length)));

@@ -1,8 +1,8 @@
 /**
  * The weights of a PyTorch network that was exported to ONNX: its initialisers under PyTorch's own names.
  *
- * Only an export that keeps BatchNorm apart has them all: `torch.onnx.export(model.eval(), ..., training=TrainingMode.PRESERVE,
- * do_constant_folding=False)`, which is what `tasks/torchvision_to_onnx.py` does.
+ * Only an export that keeps BatchNorm apart has them all: `torch.onnx.export(model.eval(), ...,
+ * training=TrainingMode.PRESERVE, do_constant_folding=False)`, which is what `tasks/torchvision_to_onnx.py` does.
  *
  * @module
  */
@@ -172,8 +172,8 @@ function read(bytes: Uint8Array, budget: Budget): StateDict {
 }
 
 /**
- * The initialisers of an ONNX model under PyTorch's names, in the file's order; constants that the exporter named itself
- * are left out. A tensor may be a view of `bytes`. `name` stands in errors.
+ * The initialisers of an ONNX model under PyTorch's names, in the file's order; constants that the exporter named
+ * itself are left out. A tensor may be a view of `bytes`. `name` stands in errors.
  *
  * Throws `FormatError` on damaged bytes, on weights outside the file, and on an export that folded BatchNorm or ran in
  * training mode.

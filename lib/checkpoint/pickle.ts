@@ -1,9 +1,9 @@
 /**
  * Pickles, protocols 0 to 5, read without executing anything.
  *
- * A pickle is a program for a stack machine that can name any function of Python and have it called. This machine has no
- * functions to call: an unknown name becomes a {@linkcode PickleGlobal}, a call to it an inert {@linkcode PickleRecord}.
- * Work and memory are bounded by the length of the input.
+ * A pickle is a program for a stack machine that can name any function of Python and have it called. This machine has
+ * no functions to call: an unknown name becomes a {@linkcode PickleGlobal}, a call to it an inert
+ * {@linkcode PickleRecord}. Work and memory are bounded by the length of the input.
  *
  * @module
  */
@@ -16,7 +16,9 @@ import { describeValue, type PickleHooks, type PickleValue } from "./pickle_valu
 export type { PickleGlobal, PickleHooks, PickleRecord, PickleValue } from "./pickle_value.ts";
 export { describeValue, isGlobal, isRecord } from "./pickle_value.ts";
 
-/** More than any checkpoint needs (a ResNet takes about 20 a tensor), and few enough to stay far from the heap's end. */
+/**
+ * More than any checkpoint needs (a ResNet takes about 20 a tensor), and few enough to stay far from the heap's end.
+ */
 const MAX_OPCODES = 1 << 22;
 const MAX_NESTED_MARKS = 1 << 12;
 
@@ -43,8 +45,8 @@ function step(machine: Machine): void {
 }
 
 /**
- * Read the pickle at byte `start` of `bytes`. Throws `FormatError` on bytes that are no pickle, are cut short, or ask for
- * more work than a checkpoint needs.
+ * Read the pickle at byte `start` of `bytes`. Throws `FormatError` on bytes that are no pickle, are cut short, or ask
+ * for more work than a checkpoint needs.
  */
 export function readPickle<X = never>(bytes: Uint8Array, hooks: PickleHooks<X> = {}, start = 0): PickleResult<X> {
   const machine = createMachine(bytes, hooks as PickleHooks<unknown>, start);

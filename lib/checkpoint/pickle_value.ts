@@ -29,8 +29,8 @@ export interface PickleRecord<X = never> {
 }
 
 /**
- * A value of a pickle. Integers past 2^53 are `bigint`; lists and tuples are arrays; dictionaries keep their order; `X` is
- * what the reader's own hooks make.
+ * A value of a pickle. Integers past 2^53 are `bigint`; lists and tuples are arrays; dictionaries keep their order; `X`
+ * is what the reader's own hooks make.
  */
 export type PickleValue<X = never> =
   | null

@@ -63,8 +63,8 @@ function simclr(dictionary: Map<TorchValue, TorchValue>, depth: number): StateDi
 }
 
 /**
- * The state dictionary in what a PyTorch file holds: bare, under one of the usual keys (`state_dict`, `model`, ...), SimCLR's
- * `resnet` and `head`, or a whole module. Names stay as they are. Throws `FormatError` where there is none.
+ * The state dictionary in what a PyTorch file holds: bare, under one of the usual keys (`state_dict`, `model`, ...),
+ * SimCLR's `resnet` and `head`, or a whole module. Names stay as they are. Throws `FormatError` where there is none.
  */
 export function findStateDict(value: TorchValue, depth = 0): StateDict {
   if (isModule(value)) return moduleStateDict(value);
@@ -119,9 +119,9 @@ async function readTensors(bytes: Uint8Array, name: string): Promise<StateDict> 
  * A network's weights by name, from a PyTorch (zip or legacy), safetensors or ONNX file; the content decides, not the
  * file's name, which stands in errors.
  *
- * Wrappers' prefixes (`module.`, `backbone.`, `encoder.`, `base_model.`) are taken off the names that have them, again and
- * again, except where two tensors would then have the same name; `keepPrefixes` keeps them. A tensor may be a view of
- * `bytes`. Throws `FormatError` on bytes that hold no weights that can be read.
+ * Wrappers' prefixes (`module.`, `backbone.`, `encoder.`, `base_model.`) are taken off the names that have them, again
+ * and again, except where two tensors would then have the same name; `keepPrefixes` keeps them. A tensor may be a view
+ * of `bytes`. Throws `FormatError` on bytes that hold no weights that can be read.
  */
 export async function readCheckpoint(
   bytes: Uint8Array,

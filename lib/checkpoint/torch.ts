@@ -1,6 +1,6 @@
 /**
- * PyTorch's own files, read without executing anything: `.pt`, `.pth` and `.ckpt` as zip archives, and the older stream of
- * pickles.
+ * PyTorch's own files, read without executing anything: `.pt`, `.pth` and `.ckpt` as zip archives, and the older stream
+ * of pickles.
  *
  * @module
  */

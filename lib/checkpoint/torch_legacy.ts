@@ -1,6 +1,6 @@
 /**
- * PyTorch's format before 1.6: five pickles in a row (a magic number, the protocol's version, facts about the system, the
- * object, the storages' keys), then each storage as its length and its elements.
+ * PyTorch's format before 1.6: five pickles in a row (a magic number, the protocol's version, facts about the system,
+ * the object, the storages' keys), then each storage as its length and its elements.
  *
  * @module
  */

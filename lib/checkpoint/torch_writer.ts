@@ -78,7 +78,9 @@ function rowMajorStrides(shape: readonly number[]): number[] {
   return strides;
 }
 
-/** `_rebuild_tensor_v2(storage, 0, shape, strides, requires_grad=False, OrderedDict())`, the storage as persistent id. */
+/**
+ * `_rebuild_tensor_v2(storage, 0, shape, strides, requires_grad=False, OrderedDict())`, the storage as persistent id.
+ */
 function writeTensor(pickle: Pickle, tensor: HostTensor, key: string): void {
   global(pickle, "torch._utils", "_rebuild_tensor_v2");
   opcode(pickle, "(");
@@ -111,9 +113,9 @@ function writeStateDict(pickle: Pickle, tensors: StateDict): void {
 }
 
 /**
- * A `.pt` file that `torch.load` opens, also with `weights_only=True`: one tensor as a `torch.Tensor`, or a state dictionary
- * as an `OrderedDict` of tensors in the same order. Storages start at multiples of 64 bytes. `float16` and `bfloat16`
- * tensors are narrowed from float32, ties to even.
+ * A `.pt` file that `torch.load` opens, also with `weights_only=True`: one tensor as a `torch.Tensor`, or a state
+ * dictionary as an `OrderedDict` of tensors in the same order. Storages start at multiples of 64 bytes. `float16` and
+ * `bfloat16` tensors are narrowed from float32, ties to even.
  *
  * Throws `TypeError` where a tensor's array fits neither its element type nor its shape, `RangeError` past 4 GiB.
  */

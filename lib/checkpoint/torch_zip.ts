@@ -1,5 +1,6 @@
 /**
- * PyTorch's zip format (since 1.6): `<root>/data.pkl`, one `<root>/data/<key>` for each storage, and `<root>/byteorder`.
+ * PyTorch's zip format (since 1.6): `<root>/data.pkl`, one `<root>/data/<key>` for each storage, and
+ * `<root>/byteorder`.
  *
  * @module
  */

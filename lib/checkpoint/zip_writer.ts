@@ -1,6 +1,6 @@
 /**
- * Zip archives of stored entries whose contents start at multiples of 64 bytes, as `torch.save` lays them out, so that a
- * reader can map them into memory.
+ * Zip archives of stored entries whose contents start at multiples of 64 bytes, as `torch.save` lays them out, so that
+ * a reader can map them into memory.
  *
  * @module
  */

@@ -18,8 +18,8 @@ export type Augmentation =
   /** Pads by `padding` black pixels on every side, cuts out a window of the original size, then flips if `flip`. */
   | { readonly kind: "crop"; readonly padding: number; readonly flip: boolean }
   /**
-   * Cuts out a window of random area (a share of the image within `scale`) and aspect ratio (within `ratio`) and resizes it
-   * to the original size, then flips if `flip`.
+   * Cuts out a window of random area (a share of the image within `scale`) and aspect ratio (within `ratio`) and
+   * resizes it to the original size, then flips if `flip`.
    */
   | {
     readonly kind: "resized-crop";

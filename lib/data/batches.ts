@@ -44,9 +44,9 @@ export interface BatchOptions {
 }
 
 /**
- * The batches of a training run, by step: every epoch runs through a fresh permutation of the examples and drops what does
- * not fill a batch. A batch is a pure function of the set, the options and the step, so a resumed run continues as if it
- * had never stopped.
+ * The batches of a training run, by step: every epoch runs through a fresh permutation of the examples and drops what
+ * does not fill a batch. A batch is a pure function of the set, the options and the step, so a resumed run continues as
+ * if it had never stopped.
  */
 export class BatchSequence {
   /** Examples in every batch: the batch size asked for, or the size of the set if that is smaller. */

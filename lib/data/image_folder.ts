@@ -11,8 +11,8 @@ import { isFolder, listFolder } from "./files.ts";
 import { type Box, resizeBilinear, type RgbImage } from "./resize.ts";
 
 /**
- * How an image becomes square: `"squash"` is torchvision's `Resize((s, s))`; `"crop"` is `Resize(shortSide)`, which keeps
- * the aspect ratio, followed by `CenterCrop(s)`.
+ * How an image becomes square: `"squash"` is torchvision's `Resize((s, s))`; `"crop"` is `Resize(shortSide)`, which
+ * keeps the aspect ratio, followed by `CenterCrop(s)`.
  */
 export type ResizeMode = "squash" | "crop";
 

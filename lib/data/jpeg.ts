@@ -61,8 +61,8 @@ export function readJpegHeader(bytes: Uint8Array, file: string): JpegHeader {
  * torchvision.
  *
  * @param file what to call the bytes in an error
- * @throws {FormatError} if the data are truncated, not decodable or CMYK. Damage that libjpeg repairs is accepted, as it
- * is by Pillow
+ * @throws {FormatError} if the data are truncated, not decodable or CMYK. Damage that libjpeg repairs is accepted, as
+ * it is by Pillow
  */
 export async function decodeJpeg(bytes: Uint8Array, file: string): Promise<RgbaImage> {
   if (readJpegHeader(bytes, file).components === 4) {

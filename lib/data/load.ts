@@ -11,7 +11,9 @@ import { isFolder } from "./files.ts";
 import { readImageFolder, type ResizeMode } from "./image_folder.ts";
 import { PROCEDURAL_SIZE, proceduralDownstream, proceduralSource, type ProceduralSplit } from "./procedural.ts";
 
-/** Every name that {@linkcode loadDataset} takes; the last four are image folders, under the original system's names. */
+/**
+ * Every name that {@linkcode loadDataset} takes; the last four are image folders, under the original system's names.
+ */
 export const DATASET_NAMES = [
   "cifar10",
   "cifar100",
@@ -36,8 +38,8 @@ export interface DatasetRequest {
   /** The folder of the data; required unless the data are procedural. */
   readonly dir?: string;
   /**
-   * The split's folder inside `dir`. For image folders the default is the split's name, or for `val` and `test` the other
-   * of the two where only that exists; CIFAR files are looked for in `dir` as well.
+   * The split's folder inside `dir`. For image folders the default is the split's name, or for `val` and `test` the
+   * other of the two where only that exists; CIFAR files are looked for in `dir` as well.
    */
   readonly subfolder?: string;
   /** Rows and columns of the images: image folders only, default 224. */
@@ -62,8 +64,8 @@ const DEFAULT_PER_CLASS = 200;
 /**
  * Loads a data set into memory.
  *
- * CIFAR has no validation part of its own: its `val` and `test` are both the test files. Carve validation data out of the
- * training set with `splitTrainVal`.
+ * CIFAR has no validation part of its own: its `val` and `test` are both the test files. Carve validation data out of
+ * the training set with `splitTrainVal`.
  *
  * @throws {UsageError} if the name is unknown, a folder is missing from the request, or a size is asked of a set whose
  * images have one

@@ -1,8 +1,8 @@
 /**
  * From bytes to the numbers that networks are trained on: (byte / 255 - mean) / std, by channel.
  *
- * The constants belong to a network, not to a data set: a backbone that was pre-trained under one normalisation needs the
- * same one downstream. So {@linkcode DEFAULT_NORMALISATION} is ImageNet's for every data set, which is also what
+ * The constants belong to a network, not to a data set: a backbone that was pre-trained under one normalisation needs
+ * the same one downstream. So {@linkcode DEFAULT_NORMALISATION} is ImageNet's for every data set, which is also what
  * torchvision's weights and the CIFAR-10 ResNets of akamaster/pytorch_resnet_cifar10 were trained with.
  *
  * @module

@@ -1,21 +1,22 @@
 /**
  * A built-in image task that needs no download: 32 x 32 RGB pictures of textured shapes.
  *
- * A class is a pair of a shape (8 of them) and a texture (6). Of the 48 pairs, laid out as a chessboard, the source task
- * has the 24 black fields, so every shape and every texture occurs in it; the downstream task has 10 of the white ones.
- * Its classes are therefore unseen combinations of familiar factors: features learned on the source help, but no source
- * class is the answer. Neighbouring downstream classes differ in the shape only or in the texture only.
+ * A class is a pair of a shape (8 of them) and a texture (6). Of the 48 pairs, laid out as a chessboard, the source
+ * task has the 24 black fields, so every shape and every texture occurs in it; the downstream task has 10 of the white
+ * ones. Its classes are therefore unseen combinations of familiar factors: features learned on the source help, but no
+ * source class is the answer. Neighbouring downstream classes differ in the shape only or in the texture only.
  *
- * The tasks leave room above: a ResNet of 77,000 parameters that gets 73 % of the source's test images right (a few minutes
- * of training) gets 76 % downstream, fine-tuned on 10 labels a class.
+ * The tasks leave room above: a ResNet of 77,000 parameters that gets 73 % of the source's test images right (a few
+ * minutes of training) gets 76 % downstream, fine-tuned on 10 labels a class.
  *
  * An image is painted in this order: a background of two colours in a gradient, half of the time with a texture of
  * its own; three to five small distractors of any shape and texture; the object, of random position, size, rotation and
- * squeeze, in two random colours at a random angle of the texture; a change of brightness and contrast; noise on every byte.
+ * squeeze, in two random colours at a random angle of the texture; a change of brightness and contrast; noise on every
+ * byte.
  *
- * Every example depends on (seed, split, task, its number within the class) only, so that a larger set extends a smaller
- * one, and training and test examples share no draw. Only the operations that IEEE 754 rounds exactly are used (+ - * /
- * and the square root), so that every machine makes the same bytes.
+ * Every example depends on (seed, split, task, its number within the class) only, so that a larger set extends a
+ * smaller one, and training and test examples share no draw. Only the operations that IEEE 754 rounds exactly are used
+ * (+ - * / and the square root), so that every computer makes the same bytes.
  *
  * @module
  */

@@ -139,7 +139,8 @@ function develop(random: ImageRandom, out: Uint8Array): void {
 }
 
 /**
- * Xorshift with 128 bits of state (Marsaglia, "Xorshift RNGs", 2003): a few operations a draw, seeded by one Philox block.
+ * Xorshift with 128 bits of state (Marsaglia, "Xorshift RNGs", 2003): a few operations a draw, seeded by one Philox
+ * block.
  */
 class ImageRandom {
   #x: number;

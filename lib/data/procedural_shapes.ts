@@ -17,8 +17,8 @@ const STAR_X = [0, -0.9510565162951535, -0.5877852522924731, 0.5877852522924731,
 const STAR_Y = [1, 0.30901699437494745, -0.8090169943749475, -0.8090169943749475, 0.30901699437494745] as const;
 
 /**
- * Distance of a point from the outline of a shape of about unit radius, negative inside. Exact only near the outline, which
- * is all that antialiasing needs.
+ * Distance of a point from the outline of a shape of about unit radius, negative inside. Exact only near the outline,
+ * which is all that antialiasing needs.
  */
 export function shapeDistance(shape: number, x: number, y: number): number {
   const ax = Math.abs(x), ay = Math.abs(y);

@@ -2,8 +2,8 @@
  * Bilinear resizing with antialiasing: Pillow's, which torchvision applies to images that are not tensors.
  *
  * Each output pixel is a weighted mean over a triangle whose half-width is the larger of one input pixel and the scale.
- * As in Pillow, the horizontal pass rounds to bytes before the vertical one and weights are fixed-point with 22 bits, so
- * that results agree to the last bit.
+ * As in Pillow, the horizontal pass rounds to bytes before the vertical one and weights are fixed-point with 22 bits,
+ * so that results agree to the last bit.
  *
  * @module
  */

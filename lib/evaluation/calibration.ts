@@ -22,8 +22,8 @@ export interface ReliabilityBin {
 export const DEFAULT_BINS = 15;
 
 /**
- * The bin of a confidence among `bins` equal bins of [0, 1], each closed on the right: 0 is in the first, 1 in the last,
- * and an exact edge i/bins belongs to the bin below it.
+ * The bin of a confidence among `bins` equal bins of [0, 1], each closed on the right: 0 is in the first, 1 in the
+ * last, and an exact edge i/bins belongs to the bin below it.
  */
 export function binOf(confidence: number, bins: number): number {
   let bin = Math.min(Math.max(Math.ceil(confidence * bins) - 1, 0), bins - 1);

@@ -24,7 +24,10 @@ export class Markup {
   }
 }
 
-/** What {@linkcode markup} takes: text (escaped), numbers (to 2 decimals, for coordinates), markup, lists of these, or nothing. */
+/**
+ * What {@linkcode markup} takes: text (escaped), numbers (to 2 decimals, for coordinates), markup, lists of these, or
+ * nothing.
+ */
 export type Content = string | number | Markup | undefined | readonly Content[];
 
 const ENTITIES: Readonly<Record<string, string>> = {

@@ -141,7 +141,8 @@ export class MetricsAccumulator {
    * @param labels [n], each on 0..classes−1
    * @param mutualInformation [n], nats: for every batch or for none
    * @throws TypeError where the lengths disagree
-   * @throws RangeError naming the row (counted over all batches) whose label or probabilities are impossible, NaN included
+   * @throws RangeError naming the row (counted over all batches) whose label or probabilities are impossible, NaN
+   * included
    */
   add(probabilities: Probabilities, labels: ArrayLike<number>, mutualInformation?: ArrayLike<number>): void {
     this.#check(probabilities, labels, mutualInformation);

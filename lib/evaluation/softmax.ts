@@ -10,7 +10,9 @@ export type Logits = Float32Array | Float64Array;
 /** Class probabilities of a batch, row-major [n, classes]. */
 export type Probabilities = Float32Array | Float64Array;
 
-/** Number of rows of a row-major [n, classes] array; throws a `TypeError` where the length is no multiple of `classes`. */
+/**
+ * Number of rows of a row-major [n, classes] array; throws a `TypeError` where the length is no multiple of `classes`.
+ */
 export function rowCount(values: ArrayLike<number>, classes: number): number {
   if (!Number.isInteger(classes) || classes < 2) {
     throw new RangeError(`Cannot read rows of ${classes} classes: at least 2 classes are required`);

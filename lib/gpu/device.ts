@@ -8,7 +8,7 @@ import { DeviceLostError, GpuValidationError, NoAdapterError, OutOfMemoryError }
 
 /** What to open, and how. */
 export interface GpuOptions {
-  /** Which adapter to prefer where a machine has several; the default is the fast one. */
+  /** Which adapter to prefer where there are several; the default is the fast one. */
   readonly powerPreference?: GPUPowerPreference;
   /** Upper bound, in bytes, on one storage binding: to test sharding, or to live within another device's limit. */
   readonly maxBindingBytes?: number;
@@ -48,7 +48,9 @@ const NO_ADAPTER =
   "Cannot open a WebGPU device: no adapter was found, and one is required. Install a Vulkan driver (on Debian or " +
   "Ubuntu, for the CPU: apt-get install -y mesa-vulkan-drivers libvulkan1), then see `swagpu doctor`";
 
-/** An open device, the buffers on it and the first thing that went wrong. Dispose of it with {@linkcode Gpu.destroy}. */
+/**
+ * An open device, the buffers on it and the first thing that went wrong. Dispose of it with {@linkcode Gpu.destroy}.
+ */
 export class Gpu {
   /** The WebGPU device. */
   readonly device: GPUDevice;

@@ -1,5 +1,6 @@
 /**
- * The memory plan: every scratch tensor gets a place in a few slabs for just the launches between its first and last use.
+ * The memory plan: every scratch tensor gets a place in a few slabs for just the launches between its first and last
+ * use.
  *
  * @module
  */

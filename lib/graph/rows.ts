@@ -1,5 +1,6 @@
 /**
- * A matrix [K, P] on the device, whose rows are flat vectors: one buffer per segment, so that any K fits the binding limit.
+ * A matrix [K, P] on the device, whose rows are flat vectors: one buffer per segment, so that any K fits the binding
+ * limit.
  *
  * @module
  */

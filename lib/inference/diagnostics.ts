@@ -61,8 +61,8 @@ export function essMean(chains: Chains): number {
 }
 
 /**
- * Rank-normalised split R-hat: the larger of that of the draws (location) and of their distance from the median (scale).
- * Chains that have mixed are below 1.01.
+ * Rank-normalised split R-hat: the larger of that of the draws (location) and of their distance from the median
+ * (scale). Chains that have mixed are below 1.01.
  *
  * @returns NaN where all draws are equal; ∞ where every half is stuck, but not all at one value
  */

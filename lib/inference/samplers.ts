@@ -77,8 +77,8 @@ function priorStepOf({ sampler, momentum }: SamplerSettings, h: number, noisy: b
 }
 
 /**
- * Step along the likelihood's gradient. The implicit SGHMC step is symmetric: half a kick before the friction, which damps
- * it by m, and half behind it, (1 + m) / 2 in all. A whole kick would count the likelihood 2 / (1 + m) times.
+ * Step along the likelihood's gradient. The implicit SGHMC step is symmetric: half a kick before the friction, which
+ * damps it by m, and half behind it, (1 + m) / 2 in all. A whole kick would count the likelihood 2 / (1 + m) times.
  */
 function kickOf({ sampler, priorStep, momentum }: SamplerSettings, learningRate: number, noisy: boolean): number {
   return sampler === "sghmc" && priorStep === "implicit" && noisy ? learningRate * (1 + momentum) / 2 : learningRate;
@@ -115,8 +115,8 @@ export function controlOf(
 
 /**
  * Largest learning rate at which an explicit step is stable for a Gaussian prior of largest precision `stiffness`:
- * eta * stiffness / N must stay below 2 (sgld; psgld at unit preconditioner), 2 (1 + m) (sgd, sghmc with m = 1 - friction)
- * or, with Nesterov, 2 (1 + m) / (1 + 2 m).
+ * eta * stiffness / N must stay below 2 (sgld; psgld at unit preconditioner), 2 (1 + m) (sgd, sghmc with
+ * m = 1 - friction) or, with Nesterov, 2 (1 + m) / (1 + 2 m).
  */
 export function stableLearningRate(settings: SamplerSettings, stiffness: number): number {
   const { sampler, momentum, numData, nesterov } = settings;

@@ -1,8 +1,8 @@
 /**
  * Learning rates and sample collection as pure functions of the step.
  *
- * Steps count from 0: the update of step t uses `learningRate(t)`, adds noise where `noise(t)`, and where `collect(t)` the
- * weights *after* it are kept. So `collect(steps - 1)` keeps the final weights, and "after p steps" is step p − 1.
+ * Steps count from 0: the update of step t uses `learningRate(t)`, adds noise where `noise(t)`, and where `collect(t)`
+ * the weights *after* it are kept. So `collect(steps - 1)` keeps the final weights, and "after p steps" is step p − 1.
  *
  * @module
  */

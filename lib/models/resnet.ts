@@ -41,7 +41,9 @@ export interface ResnetConfig {
 const IMAGENET = { planes: [64, 128, 256, 512], stem: "imagenet", shortcut: "projection", headName: "fc" } as const;
 const CIFAR = { planes: [16, 32, 64], block: "basic", stem: "small", shortcut: "pad", headName: "linear" } as const;
 
-/** The architectures by name. CIFAR networks have parameter-free shortcuts; `_projection` names have 1x1 convolutions. */
+/**
+ * The architectures by name. CIFAR networks have parameter-free shortcuts; `_projection` names have 1x1 convolutions.
+ */
 export const RESNETS: Readonly<Record<string, ResnetConfig>> = {
   resnet18: { ...IMAGENET, block: "basic", blocks: [2, 2, 2, 2] },
   resnet34: { ...IMAGENET, block: "basic", blocks: [3, 4, 6, 3] },

@@ -20,7 +20,10 @@ export interface Weights {
   readonly state: Float32Array;
 }
 
-/** Fresh weights, as torchvision initialises: He et al. (fan out) for convolutions, uniform for the head, BatchNorm at identity. */
+/**
+ * Fresh weights, as torchvision initialises: He et al. (fan out) for convolutions, uniform for the head, BatchNorm at
+ * identity.
+ */
 export function initialWeights(layouts: ModelLayouts, seed: number): Weights {
   return {
     backbone: initialVector(layouts.backbone, seed, 0),

@@ -27,8 +27,8 @@ export interface DrawOptions {
 }
 
 /**
- * Third word of the counters of the low-rank weights, which come from the host; the device's diagonal draws have 0 there,
- * so the two never share a number.
+ * Third word of the counters of the low-rank weights, which come from the host; the device's diagonal draws have 0
+ * there, so the two never share a number.
  */
 const HOST_WORD = 1;
 

@@ -56,8 +56,8 @@ export interface PriorParts {
 /** What the four files do not say. */
 export interface PriorPartsOptions {
   /**
-   * Whether the rows of the covmat are deviations over sqrt(K - 1) (true) or plain deviations (false). Default: found from
-   * the numbers, and refused where they leave it open.
+   * Whether the rows of the covmat are deviations over sqrt(K - 1) (true) or plain deviations (false). Default: found
+   * from the numbers, and refused where they leave it open.
    */
   readonly normalised?: boolean;
   /** Name of the network, which the files do not state. */
@@ -195,8 +195,8 @@ function requireMetadata(metadata: Readonly<Record<string, string>>): void {
 }
 
 /**
- * Reads what {@linkcode writePrior} wrote; `name` stands in errors. Throws `FormatError` where the bytes are damaged, are no
- * prior, follow other conventions, or contradict themselves.
+ * Reads what {@linkcode writePrior} wrote; `name` stands in errors. Throws `FormatError` where the bytes are damaged,
+ * are no prior, follow other conventions, or contradict themselves.
  */
 export function readPrior(bytes: Uint8Array, name = "the bytes"): PriorFile {
   return attempt(`${name} as a prior`, () => {
@@ -225,8 +225,9 @@ export function readPrior(bytes: Uint8Array, name = "the bytes"): PriorFile {
 }
 
 /**
- * A prior as the original's four files, which `torch.load` opens: a state dictionary, [P], [P] and [K, P] in the order of
- * the network's `parameters()`. The rows are deviations over sqrt(K - 1). Throws `TypeError` as {@linkcode writePrior}.
+ * A prior as the original's four files, which `torch.load` opens: a state dictionary, [P], [P] and [K, P] in the order
+ * of the network's `parameters()`. The rows are deviations over sqrt(K - 1). Throws `TypeError` as
+ * {@linkcode writePrior}.
  */
 export function writePriorParts(prior: PriorFile): PriorParts {
   requireConsistent(prior);
@@ -251,11 +252,12 @@ function readTensor(bytes: Uint8Array, name: string): HostTensor {
 }
 
 /**
- * Reads the original's four files. The parameters' order is that of the model's state dictionary (PyTorch's), and the mean
- * must agree with it. Whether the rows are normalised is found from the numbers where `normalised` does not say it.
+ * Reads the original's four files. The parameters' order is that of the model's state dictionary (PyTorch's), and the
+ * mean must agree with it. Whether the rows are normalised is found from the numbers where `normalised` does not say
+ * it.
  *
- * Throws `FormatError` where bytes are damaged, sizes or order disagree, or the normalisation cannot be told; the message then
- * names `--prior-normalisation`.
+ * Throws `FormatError` where bytes are damaged, sizes or order disagree, or the normalisation cannot be told; the
+ * message then names `--prior-normalisation`.
  */
 export function readPriorParts(parts: PriorParts, options: PriorPartsOptions = {}): PriorFile {
   return attempt("the four files of a prior", () => {

@@ -146,7 +146,9 @@ export function diagonalise(mean: Float32Array, psi: Float32Array, rows: readonl
   return { mean, psi, rows: rotated, gram };
 }
 
-/** The part of log N(theta; mean, Psi + W W^T) that does not depend on theta: -(P ln 2 pi + sum ln Psi + ln det C) / 2. */
+/**
+ * The part of log N(theta; mean, Psi + W W^T) that does not depend on theta: -(P ln 2 pi + sum ln Psi + ln det C) / 2.
+ */
 export function logNormaliser({ psi, gram }: Gaussian): number {
   let sum = psi.length * Math.log(2 * Math.PI);
   for (const value of psi) sum += Math.log(value);

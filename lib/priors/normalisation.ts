@@ -1,6 +1,6 @@
 /**
- * Whether the rows of a released covmat are deviations or deviations over sqrt(K - 1): its files do not say, and readers of
- * the original have taken them for both.
+ * Whether the rows of a released covmat are deviations or deviations over sqrt(K - 1): its files do not say, and
+ * readers of the original have taken them for both.
  *
  * @module
  */
@@ -27,8 +27,8 @@ function medianRatio({ variance, covFactor }: Swag): number {
 }
 
 /**
- * What the numbers say: the sum of the squared rows is about the variance where they are normalised, and K - 1 times it where
- * they are not. Throws `FormatError` where it is near neither; the message names the flag that decides.
+ * What the numbers say: the sum of the squared rows is about the variance where they are normalised, and K - 1 times it
+ * where they are not. Throws `FormatError` where it is near neither; the message names the flag that decides.
  */
 export function detectNormalisation(swag: Swag): Normalisation {
   const rows = swag.covFactor.length;

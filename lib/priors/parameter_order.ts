@@ -17,7 +17,10 @@ export interface ParameterShape {
 
 /** What BatchNorm keeps beside its parameters. */
 const BUFFER = /(^|\.)(running_mean|running_var|num_batches_tracked)$/;
-/** Squared distance over the sum of the squared norms above which two tensors are unrelated: 0 if equal, 1 if orthogonal. */
+/**
+ * Squared distance over the sum of the squared norms above which two tensors are unrelated: 0 if equal, 1 if
+ * orthogonal.
+ */
 const UNRELATED = 0.5;
 
 /** The trainable tensors of a state dictionary in its order, which is that of PyTorch's `parameters()`. */
@@ -37,8 +40,8 @@ function distance(a: HostTensor, b: Float32Array): number {
 }
 
 /**
- * Refuses a mean that is not the model's parameters in their order. SWAG's mean lies near the weights that it began with or
- * ended at; elements of another layer do not. Vectors are not compared: BatchNorm's are alike or near zero.
+ * Refuses a mean that is not the model's parameters in their order. SWAG's mean lies near the weights that it began
+ * with or ended at; elements of another layer do not. Vectors are not compared: BatchNorm's are alike or near zero.
  */
 export function requireSameOrder(parameters: readonly ParameterShape[], model: StateDict, mean: Float32Array): void {
   const count = parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0);

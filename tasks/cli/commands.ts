@@ -57,7 +57,8 @@ export function loadCommand(name: string): Promise<CommandModule> {
 }
 
 /**
- * Splits arguments into the command's name and the rest. `--job=prior_SSL` stands for a name, as in the original system.
+ * Splits arguments into the command's name and the rest. `--job=prior_SSL` stands for a name, as in the original
+ * system.
  *
  * @throws {UsageError} for an unknown job
  */

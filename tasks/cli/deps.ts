@@ -1,5 +1,6 @@
 /**
- * The packages that the command line needs, by full specifier: apart from `lib/deps.ts`, so that `--help` loads nothing heavy.
+ * The packages that the command line needs, by full specifier: apart from `lib/deps.ts`, so that `--help` loads nothing
+ * heavy.
  *
  * @module
  */

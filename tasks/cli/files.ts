@@ -18,7 +18,9 @@ export async function readInput(path: string, as: string): Promise<Uint8Array> {
   }
 }
 
-/** Temporary files that are being written; {@linkcode removeUnfinished} deletes them when the process is interrupted. */
+/**
+ * Temporary files that are being written; {@linkcode removeUnfinished} deletes them when the process is interrupted.
+ */
 const unfinished = new Set<string>();
 
 /**
@@ -31,8 +33,8 @@ export async function writeWhole(path: string, bytes: Uint8Array, replace: boole
 }
 
 /**
- * Writes files whole or not at all: each to a temporary file beside it, which is flushed to the disk; once all are there they take
- * their names.
+ * Writes files whole or not at all: each to a temporary file beside it, which is flushed to the disk; once all are
+ * there they take their names.
  *
  * @param files bytes by path
  * @param replace whether existing files may be replaced

@@ -1,6 +1,6 @@
 /**
- * The flags that several commands share. Names are the original system's where it has one; a command spreads a group into its table and
- * overrides a default as `lr: { ...TRAINING_FLAGS.lr, default: 0.01 }`.
+ * The flags that several commands share. Names are the original system's where it has one; a command spreads a group
+ * into its table and overrides a default as `lr: { ...TRAINING_FLAGS.lr, default: 0.01 }`.
  *
  * @module
  */

@@ -9,8 +9,8 @@ import { createProgress, type Progress } from "./progress.ts";
 /** What a command writes through. */
 export interface Io {
   /**
-   * Prints the command's result, once, at its end: the lines for people, or under `--json` the object as one line. Numbers that JSON
-   * lacks (NaN, infinities) become `null`.
+   * Prints the command's result, once, at its end: the lines for people, or under `--json` the object as one line.
+   * Numbers that JSON lacks (NaN, infinities) become `null`.
    */
   result(object: Readonly<Record<string, unknown>>, lines: readonly string[]): void;
   /** Prints a remark to stderr; nothing under `--quiet`. */

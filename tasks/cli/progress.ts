@@ -40,8 +40,8 @@ const LINE_MS = 10_000;
 const BAR_CELLS = 24;
 
 /**
- * Shows progress on a stream. The time left is that of the remaining steps at the mean pace since the first update: neither the steps
- * before a resumption nor the building of kernels count.
+ * Shows progress on a stream. The time left is that of the remaining steps at the mean pace since the first update:
+ * neither the steps before a resumption nor the building of kernels count.
  */
 export function createProgress(sink: Sink, options: ProgressOptions): Progress {
   const { quiet, now = () => performance.now() } = options;

@@ -72,7 +72,9 @@ export async function loadSource(flags: DataFlags, seed: number): Promise<ImageS
   return (await loadTrain(flags, seed)).train;
 }
 
-/** Loads the training and validation images. A test set never chooses anything: with `--val-split` it is not even read. */
+/**
+ * Loads the training and validation images. A test set never chooses anything: with `--val-split` it is not even read.
+ */
 export async function loadTask(flags: DataFlags, seed: number): Promise<TaskData> {
   const { train, held, classNames } = await loadTrain(flags, seed);
   return { train, val: held ?? await loadSplit(flags, flags.valDataset ?? flags.trainDataset, "val", classNames) };

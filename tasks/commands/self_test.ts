@@ -16,7 +16,10 @@ import { type KernelCase, kernelCases } from "./self_test_cases.ts";
 export interface SelfTestResult {
   readonly name: string;
   readonly ok: boolean;
-  /** Norm of the difference over the norm of what is expected; 0 for bits that are equal, `null` if the kernel did not run. */
+  /**
+   * Norm of the difference over the norm of what is expected; 0 for bits that are equal, `null` if the kernel did not
+   * run.
+   */
   readonly relativeError: number | null;
   /** What went wrong; absent where nothing did. */
   readonly problem?: string;
