@@ -89,9 +89,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #for i in 0..(TR * TW)
 #if SUBGROUPS
 #if AV == 4
-        sum$i += subgroupBroadcast(a$(((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw)) / S)[$u], $(((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw)) % S)u) * b;
+        sum$i += subgroupBroadcast(
+          a$(((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw)) / S)[$u],
+          $(((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw)) % S)u
+        ) * b;
 #else
-        sum$i += subgroupBroadcast(a$(((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw)) / S), $(((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw)) % S)u) * b;
+        sum$i += subgroupBroadcast(
+          a$(((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw)) / S),
+          $(((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw)) % S)u
+        ) * b;
 #end
 #else
 #if AV == 4

@@ -74,7 +74,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #for i in 0..MR
 #if SUBGROUPS
 #if AV == 4
-        sum$(kw * MR + i) += subgroupBroadcast(a$(((t + kw) / S) * (MR / AV) + i / AV)[$(i % AV)], $((t + kw) % S)u) * b;
+        sum$(kw * MR + i) +=
+          subgroupBroadcast(a$(((t + kw) / S) * (MR / AV) + i / AV)[$(i % AV)], $((t + kw) % S)u) * b;
 #else
         sum$(kw * MR + i) += subgroupBroadcast(a$(((t + kw) / S) * (MR / AV) + i), $((t + kw) % S)u) * b;
 #end

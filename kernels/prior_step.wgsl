@@ -50,7 +50,8 @@ fn anchor(i: u32) -> vec4<f32> {
   if (control.prior_noise == 0.0) { return vec4<f32>(0.0); }
   // The padding between tensors has PADDING_PSI, and no draw.
   return control.prior_noise * (
-    select(sqrt(psi[i]), vec4<f32>(0.0), psi[i] >= vec4<f32>(PADDING_PSI)) * normal4(vec4<u32>(BASE + i, control.step, control.chain, ANCHOR_STREAM), control.key)
+    select(sqrt(psi[i]), vec4<f32>(0.0), psi[i] >= vec4<f32>(PADDING_PSI))
+    * normal4(vec4<u32>(BASE + i, control.step, control.chain, ANCHOR_STREAM), control.key)
 #for k in 0..ROWS_K
     + rows[$(k)u * COUNT + i] * weights[$k]
 #end

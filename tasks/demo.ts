@@ -125,8 +125,10 @@ function renderPage(results: Results, seconds: number): string {
       })),
     }],
     notes: [
-      "The source task has 24 classes of textured shapes; the downstream task has 10 pairs of texture and shape that the source never shows.",
-      "Reliability diagrams are of the first seed. The curve has all seeds at the table's number of labels and one elsewhere.",
+      "The source task has 24 classes of textured shapes; the downstream task has 10 pairs of texture and " +
+      "shape that the source never shows.",
+      "Reliability diagrams are of the first seed. The curve has all seeds at the table's number of labels and one " +
+      "elsewhere.",
       "The table reports what came out, whoever wins.",
     ],
     config: {

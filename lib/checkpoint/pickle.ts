@@ -53,7 +53,8 @@ export function readPickle<X = never>(bytes: Uint8Array, hooks: PickleHooks<X> =
   for (let count = 0; !machine.stopped; count++) {
     if (count >= MAX_OPCODES || machine.marked.length > MAX_NESTED_MARKS) {
       throw new FormatError(
-        `the pickle is more than ${MAX_OPCODES} opcodes long or nested ${MAX_NESTED_MARKS} deep, which no checkpoint is`,
+        `the pickle is more than ${MAX_OPCODES} opcodes long or nested ${MAX_NESTED_MARKS} deep, ` +
+          "which no checkpoint is",
       );
     }
     step(machine);

@@ -56,7 +56,8 @@ export function take(machine: Machine, length: number): number {
   const start = machine.position;
   if (!(length <= machine.bytes.length - start)) {
     throw new FormatError(
-      `the pickle needs ${length} bytes at byte ${start}, but ends after ${machine.bytes.length}; download the file again`,
+      `the pickle needs ${length} bytes at byte ${start}, but ends after ${machine.bytes.length}; ` +
+        "download the file again",
     );
   }
   machine.position += length;

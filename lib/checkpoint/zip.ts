@@ -63,7 +63,8 @@ function findEnd(view: DataView): number {
     if (view.getUint32(at, true) === END) return at;
   }
   throw new FormatError(
-    `the zip archive has no directory at the end of its ${view.byteLength} bytes, so it is cut short; download the file again`,
+    `the zip archive has no directory at the end of its ${view.byteLength} bytes, so it is cut short; ` +
+      "download the file again",
   );
 }
 

@@ -127,7 +127,8 @@ async function loadImageFolder(name: DatasetName, request: DatasetRequest): Prom
 async function chooseCifarFolder(dir: string, subfolder: string | undefined): Promise<string> {
   if (!await isFolder(dir)) {
     throw new Error(
-      `Cannot load CIFAR from ${dir}: there is no such folder; required is a folder with the files of CIFAR's binary version`,
+      `Cannot load CIFAR from ${dir}: there is no such folder; required is a folder with the files of ` +
+        "CIFAR's binary version",
     );
   }
   return subfolder !== undefined && await isFolder(`${dir}/${subfolder}`) ? `${dir}/${subfolder}` : dir;

@@ -266,7 +266,8 @@ function accumulate(
   }
   if (probabilities.length % labels.length !== 0) {
     throw new TypeError(
-      `Cannot share ${probabilities.length} probabilities among ${labels.length} labels: a whole number each is required`,
+      `Cannot share ${probabilities.length} probabilities among ${labels.length} labels: ` +
+        "a whole number each is required",
     );
   }
   const accumulator = new MetricsAccumulator(probabilities.length / labels.length, bins);

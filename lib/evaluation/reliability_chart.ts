@@ -29,7 +29,9 @@ export function reliabilityChart(id: string, name: string, bins: readonly Reliab
   const ticks = linearTicks(0, 1, 5);
   return drawing(
     { id, width: WIDTH, height: HEIGHT, title: `Reliability of ${name}`, description: describe(filled, n) },
-    markup`<defs><pattern id="${id}-hatch" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><line class="hatch" x1="0" x2="0" y1="0" y2="5"/></pattern></defs>
+    markup`<defs><pattern id="${id}-hatch" width="5" height="5"
+  patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><line class="hatch"
+  x1="0" x2="0" y1="0" y2="5"/></pattern></defs>
 ${
       ticks.map(({ value, label }) =>
         markup`<line class="grid" x1="${LEFT}" x2="${RIGHT}" y1="${y(value)}" y2="${y(value)}"/>

@@ -180,9 +180,10 @@ function calibration(panels: readonly ReportReliability[], styleOf: (name: strin
     "Calibration",
     panels,
     markup`<figure class="calibration">
-<figcaption><b>How far a stated confidence can be trusted.</b> Predictions by the confidence of their most probable class.
-<span class="key accuracy"></span> accuracy in the bin; <span class="key difference"></span> its distance from the bin’s mean
-confidence; <span class="key perfect"></span> perfect calibration. Below: number of predictions in each bin.
+<figcaption><b>How far a stated confidence can be trusted.</b> Predictions by the confidence of their most probable
+class. <span class="key accuracy"></span> accuracy in the bin; <span class="key difference"></span> its distance from
+the bin’s mean confidence; <span class="key perfect"></span> perfect calibration.
+Below: number of predictions in each bin.
 ECE is the mean of the hatched distances, weighted by these numbers.</figcaption>
 <div class="panels">
 ${

@@ -116,7 +116,8 @@ export function drawing(
   content: Content,
 ): Markup {
   const { id, width, height, title, description } = options;
-  return markup`<svg class="chart" role="img" aria-labelledby="${id}-title ${id}-desc" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">
+  return markup`<svg class="chart" role="img" aria-labelledby="${id}-title ${id}-desc"
+  viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">
 <title id="${id}-title">${title}</title>
 <desc id="${id}-desc">${description}</desc>
 ${content}

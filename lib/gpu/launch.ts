@@ -43,7 +43,8 @@ export async function prepareLaunch(gpu: Gpu, kernel: KernelLaunch, bindings: re
   for (const { buffer, size } of bindings) {
     if (size > gpu.maxBindingBytes) {
       throw new OutOfMemoryError(
-        `Cannot bind ${size} bytes of ${buffer.label} for ${label}: the device's limit is ${gpu.maxBindingBytes} bytes; use a smaller batch`,
+        `Cannot bind ${size} bytes of ${buffer.label} for ${label}: the device's limit is ` +
+          `${gpu.maxBindingBytes} bytes; use a smaller batch`,
       );
     }
   }

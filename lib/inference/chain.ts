@@ -91,7 +91,8 @@ async function readFinite(model: DeviceModel, step: number): Promise<Weights> {
     const bad = values.find((value) => !Number.isFinite(value));
     if (bad === undefined) continue;
     throw new DivergedError(
-      `Cannot go on training: a weight after step ${step} is ${bad}, but a finite one is required; use a smaller learning rate`,
+      `Cannot go on training: a weight after step ${step} is ${bad}, but a finite one is required; ` +
+        "use a smaller learning rate",
     );
   }
   return weights;

@@ -133,8 +133,9 @@ export function requireStable(settings: SamplerSettings, learningRate: number, s
   const leastVariance = learningRate / largest / stiffness;
   const sufficientEps = eps + leastVariance - 1 / stiffness;
   throw new RangeError(
-    `Cannot run ${settings.sampler} with an explicit prior step: learning rate ${learningRate} diverges on a prior whose least ` +
-      `variance is ${(1 / stiffness).toExponential(3)}; use --prior-step implicit, or a learning rate below ` +
+    `Cannot run ${settings.sampler} with an explicit prior step: learning rate ${learningRate} diverges on a ` +
+      `prior whose least variance is ${(1 / stiffness).toExponential(3)}; ` +
+      "use --prior-step implicit, or a learning rate below " +
       `${largest.toExponential(3)}, or --prior-eps above ${sufficientEps.toExponential(3)}`,
   );
 }

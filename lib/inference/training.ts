@@ -239,7 +239,8 @@ export class TrainingSession {
     const diverged = metrics.find(({ loss }) => !Number.isFinite(loss));
     if (diverged !== undefined) {
       throw new DivergedError(
-        `Cannot go on training: the loss at step ${diverged.step} is ${diverged.loss}, but a finite one is required; use a smaller learning rate`,
+        `Cannot go on training: the loss at step ${diverged.step} is ${diverged.loss}, but a finite one is ` +
+          "required; use a smaller learning rate",
       );
     }
     return metrics;

@@ -23,7 +23,8 @@ export class DeviceGaussian {
   constructor(gpu: Gpu, layout: VectorLayout, host: Gaussian) {
     if (host.mean.length !== layout.count) {
       throw new TypeError(
-        `Cannot use a prior over ${host.mean.length} parameters: the network has ${layout.count} in its ${layout.label}`,
+        `Cannot use a prior over ${host.mean.length} parameters: the network has ${layout.count} in its ` +
+          layout.label,
       );
     }
     this.host = host;

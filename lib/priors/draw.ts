@@ -61,8 +61,8 @@ export class SwagSampler {
     const { layout } = output;
     if (swag.mean.length !== layout.count) {
       throw new TypeError(
-        `Cannot draw from a SWAG posterior over ${swag.mean.length} parameters: the network has ${layout.count} in its ` +
-          layout.label,
+        `Cannot draw from a SWAG posterior over ${swag.mean.length} parameters: the network has ` +
+          `${layout.count} in its ${layout.label}`,
       );
     }
     this.#gpu = gpu;

@@ -207,7 +207,8 @@ export function readPrior(bytes: Uint8Array, name = "the bytes"): PriorFile {
     const count = parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
     if (count !== swag.mean.length || metadata.rank !== String(swag.covFactor.length)) {
       throw new FormatError(
-        `it states ${count} parameters and rank ${metadata.rank}, but holds ${swag.mean.length} and ${swag.covFactor.length}`,
+        `it states ${count} parameters and rank ${metadata.rank}, but holds ${swag.mean.length} and ` +
+          swag.covFactor.length,
       );
     }
     const model: StateDict = new Map(

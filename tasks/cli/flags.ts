@@ -126,8 +126,7 @@ export function nearest(name: string, names: readonly string[]): string | undefi
  * Reads arguments as a command's flags. Where a flag is given twice the last one counts; a list takes them all.
  *
  * @throws {UsageError} for an unknown flag (naming the nearest), a value of the wrong type or outside its range, a
- * missing value,
- *   a missing required flag, or a wrong number of operands
+ *   missing value, a missing required flag, or a wrong number of operands
  */
 export function parseFlags<F extends FlagTable>(command: Command<F>, argv: readonly string[]): FlagValues<F> {
   const keys = new Map(Object.keys(command.flags).map((key) => [flagName(key), key]));

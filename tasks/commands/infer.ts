@@ -74,7 +74,8 @@ export const command = defineCommand({
     out: { ...OUTPUT_FLAGS.out, required: true },
   },
   examples: [
-    "infer --encoder resnet20 --prior-path prior.safetensors --train-dataset flowers17 --data-dir flowers17 --image-size 32 --out runs/flowers",
+    "infer --encoder resnet20 --prior-path prior.safetensors --train-dataset flowers17 " +
+    "--data-dir flowers17 --image-size 32 --out runs/flowers",
     "infer --resume --out runs/flowers",
   ],
 });

@@ -33,7 +33,8 @@ export async function averageRun(gpu: Gpu, folder: RunFolder, set: ImageSet): Pr
   const { classifier, normalisation, batchSize } = folder.config;
   if (set.classNames.length !== classifier.numClasses) {
     throw new TypeError(
-      `Cannot average ${folder.path} on ${set.name}: it has ${set.classNames.length} classes, but the run has ${classifier.numClasses}`,
+      `Cannot average ${folder.path} on ${set.name}: it has ${set.classNames.length} classes, but the run ` +
+        `has ${classifier.numClasses}`,
     );
   }
   const model = new DeviceModel(gpu, classifier);

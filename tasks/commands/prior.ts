@@ -51,7 +51,8 @@ export const command = defineCommand({
     quiet: OUTPUT_FLAGS.quiet,
   },
   examples: [
-    "prior --encoder resnet20 --weights-path resnet20.th --train-dataset cifar10 --data-dir cifar10 --out prior.safetensors",
+    "prior --encoder resnet20 --weights-path resnet20.th --train-dataset cifar10 --data-dir cifar10 " +
+    "--out prior.safetensors",
   ],
 });
 

@@ -55,7 +55,8 @@ export function encodePrior(prior: PriorFile, path: string): Map<string, Uint8Ar
   if (/\.safetensors$/i.test(path)) return new Map([[path, writePrior(prior)]]);
   if (/\.(pt|pth|npz|npy)$/i.test(path)) {
     throw new UsageError(
-      `Cannot write a learned prior to ${path}: a name ending in .safetensors, or a prefix for four .pt files, is required`,
+      `Cannot write a learned prior to ${path}: a name ending in .safetensors, or a prefix for four .pt files, is ` +
+        "required",
     );
   }
   const parts = writePriorParts(prior), paths = priorPaths(path);
