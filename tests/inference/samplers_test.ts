@@ -279,3 +279,24 @@ for (const sampler of SAMPLERS) {
     });
   }
 }
+
+for (const sampler of SAMPLERS) {
+  gpuTest(
+    `assertEquilibrium() fails where the draw from the prior in ${sampler}'s implicit step is off by sqrt(2)`,
+    async (gpu) => {
+      const { gaussian, covariance } = priorOf(1);
+      for (const factor of [Math.SQRT2, Math.SQRT1_2]) {
+        const options: EquilibriumOptions = {
+          ...casesOf(sampler, "implicit"),
+          target: { size: SIZE, prior: covariance },
+          prior: gaussian,
+          learningRate: PRIOR_RATES.implicit[sampler],
+          steps: 300,
+          directions: directionsOf(gaussian),
+          mutate: (control) => ({ ...control, priorNoise: control.priorNoise! * factor }),
+        };
+        await assertRejects(() => assertEquilibrium(gpu, options), Error, "is not in its equilibrium");
+      }
+    },
+  );
+}

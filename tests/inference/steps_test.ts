@@ -13,7 +13,8 @@ import { philox4x32, Stream } from "../../lib/random/philox.ts";
 import { readFixture, recorded } from "../fixtures/fixture.ts";
 import { gpuTests } from "../gpu/harness.ts";
 import { hashedUnit } from "../reference/hashed.ts";
-import { gradientWoodbury } from "../reference/low_rank_normal.ts";
+import { cholesky, choleskySolve } from "../reference/cholesky.ts";
+import { denseCovariance, gradientWoodbury } from "../reference/low_rank_normal.ts";
 import { psgldStep, sghmcInitialVelocity, sghmcStep, sgldStep } from "../reference/updates.ts";
 import {
   affineGradient,
@@ -125,6 +126,68 @@ for (const sampler of ["sgld", "sghmc", "psgld"] as const) {
         }
         assertNear(await bench.theta.read(), theta, 3 * ROUNDING);
         if (sampler !== "sgld") assertNear(await bench.update.state!.read(), state, 3 * ROUNDING);
+      }
+    });
+  });
+}
+
+/** The weights that draw_weights.wgsl makes. */
+function weightsAt(count: number, seed: number, step: number, chain: number): Float64Array {
+  const places = Array.from({ length: count }, (_, k) => k);
+  return noiseAt(places, seed, step, chain, Stream.anchorWeights);
+}
+
+for (const sampler of ["sgld", "sghmc", "psgld"] as const) {
+  gpuTest(`three implicit steps of ${sampler} equal dense solutions in float64 with the same draws`, async (gpu) => {
+    const gradient = values(5), prior = priorOf(), { temperature, damping, momentum: m } = BASE;
+    const settings = { ...BASE, sampler, priorStep: "implicit" as const };
+    const options = {
+      sizes: SIZES,
+      settings,
+      learningRate: RATE,
+      seed: SEED,
+      prior,
+      gradient: constantGradient(gpu, gradient),
+    };
+    const covariance = denseCovariance({
+      mean: Float64Array.from(prior.mean),
+      psi: Float64Array.from(prior.psi),
+      factors: prior.rows.map((row) => Float64Array.from(row)),
+    });
+    await withBench(gpu, options, async (bench) => {
+      const chain = 2, h = RATE / EXAMPLES, places = placesOf(bench.layout);
+      let theta: Float64Array = Float64Array.from(values(6));
+      let state: Float64Array = Float64Array.from(values(7), (x) => sampler === "psgld" ? x * x : x);
+      bench.start(Float32Array.from(theta), chain, Float32Array.from(state));
+      for (let step = chain * 1_000_000; step < chain * 1_000_000 + 3; step++) {
+        bench.step(chain);
+        const noise = noiseAt(places, SEED, step, chain, Stream.noise);
+        const anchorNoise = noiseAt(places, SEED, step, chain, Stream.anchor);
+        const weights = weightsAt(prior.rows.length, SEED, step, chain);
+        const anchor = anchorNoise.map((value, i) =>
+          Math.sqrt(temperature) *
+          prior.rows.reduce((sum, row, k) => sum + weights[k] * row[i], Math.sqrt(prior.psi[i]) * value)
+        );
+        const delta = theta.map((value, i) => value - prior.mean[i]);
+        let k = new Float64Array(SIZE).fill(sampler === "sghmc" ? h / 2 : h), moved: Float64Array;
+        if (sampler === "sghmc") {
+          const spread = Math.sqrt((1 - m * m) * h * temperature);
+          state = state.map((v, i) => m * v - RATE * (1 + m) / 2 * gradient[i] + spread * noise[i]);
+          moved = state;
+        } else {
+          if (sampler === "psgld") state = state.map((v, i) => m * v + (1 - m) * gradient[i] ** 2);
+          const scale = state.map((v) => sampler === "psgld" ? 1 / (Math.sqrt(v) + damping) : 1);
+          k = k.map((value, i) => value * scale[i]);
+          moved = scale.map((g, i) => Math.sqrt(2 * h * temperature * g) * noise[i] - RATE * g * gradient[i]);
+        }
+        const u = delta.map((value, i) => value - anchor[i] + moved[i]);
+        const shifted = covariance.map((value, at) => value + (at % (SIZE + 1) === 0 ? k[at / (SIZE + 1)] : 0));
+        const solved = choleskySolve(cholesky(shifted, SIZE), u);
+        const next = u.map((value, i) => anchor[i] + value - k[i] * solved[i]);
+        if (sampler === "sghmc") state = state.map((v, i) => 2 * (next[i] - delta[i]) - v);
+        theta = next.map((value, i) => value + prior.mean[i]);
+        assertNear(await bench.theta.read(), theta, 4 * ROUNDING);
+        if (sampler !== "sgld") assertNear(await bench.update.state!.read(), state, 4 * ROUNDING);
       }
     });
   });

@@ -130,10 +130,10 @@ for (const where of ["outside", "inside"] as const) {
   );
 
   gpuTest(
-    `the implicit step at a million parameters equals float64, scales 1 to 1e10, ${where} the span`,
+    `the implicit step at a million parameters equals float64, scales 1, 1e4 and 1e10, ${where} the span`,
     async (gpu) => {
       const theta = thetaOf(where);
-      for (const scale of SCALES) {
+      for (const scale of [1, 1e4, 1e10]) {
         for (const learningRate of scale === 1e4 ? [1e-7, 1e-4, 1] : [1e-3]) {
           const found = await oneStep(gpu, { scale, theta, priorStep: "implicit", learningRate });
           const reference = referenceOf(scale);
