@@ -24,12 +24,21 @@ export { type DType, type HostTensor, type StateDict, type TensorData } from "./
 export { type AdapterDescription, Gpu, type GpuOptions, openGpu } from "./lib/gpu/device.ts";
 export { type BufferRange } from "./lib/gpu/launch.ts";
 
-export { type ModelVectors } from "./lib/graph/program.ts";
-export { FlatVector, type Segment, type VectorEntry, type VectorLayout } from "./lib/graph/vector.ts";
-export { type Parameter, type ParameterLayout, type Role, type Tensor } from "./lib/ops/operation.ts";
-
 export { type ClassifierConfig } from "./lib/models/classifier.ts";
-export { DeviceModel, layoutModel, type ModelLayouts } from "./lib/models/device_model.ts";
+export {
+  DeviceModel,
+  type FlatVector,
+  layoutModel,
+  type ModelLayouts,
+  type ModelVectors,
+  type Parameter,
+  type ParameterLayout,
+  type Role,
+  type Segment,
+  type Tensor,
+  type VectorEntry,
+  type VectorLayout,
+} from "./lib/models/device_model.ts";
 export { type ResnetConfig, RESNETS, type Shortcut } from "./lib/models/resnet.ts";
 export {
   initialWeights,

@@ -11,6 +11,10 @@ import type { Parameter } from "../ops/operation.ts";
 import { buildClassifier, type ClassifierConfig } from "./classifier.ts";
 import type { Weights } from "./weights.ts";
 
+export type { ModelVectors } from "../graph/program.ts";
+export type { FlatVector, Segment, VectorEntry, VectorLayout } from "../graph/vector.ts";
+export type { Parameter, ParameterLayout, Role, Tensor } from "../ops/operation.ts";
+
 /** Layouts of a classifier's flat vectors. */
 export interface ModelLayouts {
   /** Weights of the network below the head: [P]. */
