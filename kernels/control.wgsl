@@ -1,4 +1,4 @@
-// What changes from step to step. The host writes it before each submission; lib/inference/control.ts mirrors it.
+// What changes from step to step. The host writes it before each submission; lib/gpu/control.ts mirrors it.
 
 struct Control {
   key: vec2<u32>,

@@ -9,7 +9,7 @@ import psgldSource from "../../kernels/sampler_psgld.wgsl" with { type: "text" }
 import sgdSource from "../../kernels/sampler_sgd.wgsl" with { type: "text" };
 import sghmcSource from "../../kernels/sampler_sghmc.wgsl" with { type: "text" };
 import sgldSource from "../../kernels/sampler_sgld.wgsl" with { type: "text" };
-import type { ControlValues } from "./control.ts";
+import type { ControlValues } from "../gpu/control.ts";
 
 /** The samplers of the command line. */
 export type SamplerName = "sgd" | "sgld" | "sghmc" | "psgld";

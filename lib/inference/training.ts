@@ -16,7 +16,7 @@ import { type DeviceModel, layoutModel } from "../models/device_model.ts";
 import { DeviceGaussian } from "../priors/device_gaussian.ts";
 import { type Gaussian, isotropic } from "../priors/gaussian.ts";
 import { Stream } from "../random/philox.ts";
-import { Control } from "./control.ts";
+import { Control } from "../gpu/control.ts";
 import { controlOf, SAMPLERS, type SamplerSettings } from "./samplers.ts";
 import { FlatUpdate } from "./update.ts";
 

@@ -20,7 +20,7 @@ import { foldGroups, GRID_X } from "../ops/elementwise.ts";
 import { type DeviceGaussian, PADDING_PSI } from "../priors/device_gaussian.ts";
 import { logNormaliser } from "../priors/gaussian.ts";
 import { Stream } from "../random/philox.ts";
-import type { Control } from "./control.ts";
+import type { Control } from "../gpu/control.ts";
 import { type PriorStep, type SamplerName, SAMPLERS } from "./samplers.ts";
 
 /** Workgroups, and so partial sums, that a pass over the whole vector aims for. */

@@ -12,7 +12,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { type Launch, prepareLaunch, submitLaunches } from "../gpu/launch.ts";
 import { RowMatrix } from "../graph/rows.ts";
 import { FlatVector } from "../graph/vector.ts";
-import { Control } from "../inference/control.ts";
+import { Control } from "../gpu/control.ts";
 import { foldGroups, GRID_X } from "../ops/elementwise.ts";
 import { PhiloxSequence, Stream } from "../random/philox.ts";
 import type { Swag } from "./swag.ts";

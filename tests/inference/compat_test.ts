@@ -9,7 +9,7 @@ import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { openGpu } from "../../lib/gpu/device.ts";
 import { submitLaunches } from "../../lib/gpu/launch.ts";
 import { FlatVector } from "../../lib/graph/vector.ts";
-import { Control } from "../../lib/inference/control.ts";
+import { Control } from "../../lib/gpu/control.ts";
 import { controlOf, type SamplerSettings } from "../../lib/inference/samplers.ts";
 import { FlatUpdate } from "../../lib/inference/update.ts";
 import { type Gaussian, shiftedGaussian } from "../../lib/priors/gaussian.ts";

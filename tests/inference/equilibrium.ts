@@ -5,7 +5,7 @@
  */
 
 import type { Gpu } from "../../lib/gpu/device.ts";
-import type { ControlValues } from "../../lib/inference/control.ts";
+import type { ControlValues } from "../../lib/gpu/control.ts";
 import { type Chains, essMean, mcseMean } from "../../lib/inference/diagnostics.ts";
 import type { SamplerSettings } from "../../lib/inference/samplers.ts";
 import type { Gaussian } from "../../lib/priors/gaussian.ts";

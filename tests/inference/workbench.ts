@@ -7,7 +7,7 @@
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { type BufferRange, type Launch, prepareLaunch, submitLaunches } from "../../lib/gpu/launch.ts";
 import { FlatVector, layoutVector, type VectorLayout } from "../../lib/graph/vector.ts";
-import { Control, type ControlValues } from "../../lib/inference/control.ts";
+import { Control, type ControlValues } from "../../lib/gpu/control.ts";
 import { controlOf, type SamplerSettings } from "../../lib/inference/samplers.ts";
 import { FlatUpdate } from "../../lib/inference/update.ts";
 import type { Parameter } from "../../lib/ops/operation.ts";

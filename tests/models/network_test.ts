@@ -10,7 +10,7 @@ import { submitLaunches } from "../../lib/gpu/launch.ts";
 import { Graph, lowerBackward, lowerForward } from "../../lib/graph/graph.ts";
 import { compile } from "../../lib/graph/program.ts";
 import { FlatVector, layoutVector } from "../../lib/graph/vector.ts";
-import { Control } from "../../lib/inference/control.ts";
+import { Control } from "../../lib/gpu/control.ts";
 import { controlOf, type SamplerSettings } from "../../lib/inference/samplers.ts";
 import { FlatUpdate } from "../../lib/inference/update.ts";
 import { encoderConfig } from "../../lib/models/classifier.ts";

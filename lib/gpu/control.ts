@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Gpu } from "../gpu/device.ts";
+import type { Gpu } from "./device.ts";
 
 /** Values of one step; what is absent is zero. */
 export interface ControlValues {
