@@ -1,0 +1,63 @@
+import { assertAlmostEquals, assertEquals } from "@std/assert";
+import { fromFileUrl } from "@std/path";
+import { readNpy } from "../../lib/checkpoint/npy.ts";
+import { readCheckpoint } from "../../lib/checkpoint/state_dict.ts";
+import { loadDataset } from "../../lib/data/load.ts";
+import { NORMALISATIONS } from "../../lib/data/normalisation.ts";
+import { openGpu } from "../../lib/gpu/device.ts";
+import { PredictionSession } from "../../lib/inference/prediction.ts";
+import { DeviceModel } from "../../lib/models/device_model.ts";
+import { weightsFromStateDict } from "../../lib/models/weights.ts";
+import { runCli } from "../cli/run_cli.ts";
+import { resultOf } from "./task.ts";
+
+const DATA = fromFileUrl(new URL("../../../shared/data", import.meta.url));
+const present = await Deno.stat(`${DATA}/checkpoints`).then(() => true, () => false);
+
+async function evaluate(encoder: string, file: string) {
+  const args = ["evaluate", "--encoder", encoder, "--weights-path", `${DATA}/checkpoints/${file}`];
+  const data = ["--val-dataset", "cifar10", "--data-dir", `${DATA}/cifar10`, "--json"];
+  return resultOf(await runCli([...args, ...data], { permissions: "--allow-read" }));
+}
+
+for (
+  const [encoder, file, accuracy, nll] of [
+    ["resnet20", "resnet20-12fca82f.th", 0.915, 0.3842],
+    ["resnet56", "resnet56-4bfd9763.th", 0.926, 0.3596],
+  ] as const
+) {
+  Deno.test({
+    name: `evaluate reproduces PyTorch's accuracy and NLL of ${encoder} on CIFAR-10 (shared/data)`,
+    ignore: !present,
+    async fn() {
+      const result = await evaluate(encoder, file);
+      assertEquals([result.n, result.accuracy], [1000, accuracy]);
+      assertAlmostEquals(result.nll, nll, 1e-3);
+      assertEquals(Number.isFinite(result.ece) && result.ece > 0 && result.ece < 0.1, true);
+    },
+  });
+}
+
+Deno.test({
+  name: "PredictionSession.logits() agrees with PyTorch's recorded ones of ResNet-20 within 1e-3 (shared/data)",
+  ignore: !present,
+  async fn() {
+    const recorded = readNpy(await Deno.readFile(`${DATA}/checkpoints/resnet20_logits_test1000.npy`));
+    const set = await loadDataset({ name: "cifar10", split: "test", dir: `${DATA}/cifar10` });
+    const path = `${DATA}/checkpoints/resnet20-12fca82f.th`;
+    using gpu = await openGpu();
+    const model = new DeviceModel(gpu, { encoder: "resnet20", numClasses: 10, height: 32, width: 32 });
+    const dict = await readCheckpoint(await Deno.readFile(path), path);
+    model.write(weightsFromStateDict(model.layouts, dict, { head: "require", seed: 0 }));
+    // 96 does not divide 1,000: the last batch holds 40.
+    const session = await PredictionSession.create(model, { batchSize: 96, normalisation: NORMALISATIONS.imagenet });
+    const logits = await session.logits(set);
+    session.destroy();
+    model.destroy();
+    assertEquals([...recorded.shape], [1000, 10]);
+    assertEquals(logits.length, recorded.data.length);
+    let worst = 0;
+    logits.forEach((value, i) => worst = Math.max(worst, Math.abs(value - Number(recorded.data[i]))));
+    assertEquals(worst < 1e-3, true, `largest difference ${worst}`);
+  },
+});
