@@ -39,8 +39,10 @@ export async function learnDemoPrior(
     maxRank: 10,
     seed: 0,
     hooks: {
-      onMetrics: (metrics) =>
-        metrics.length > 0 && onStep(metrics[metrics.length - 1].step, metrics[metrics.length - 1].loss),
+      onMetrics(metrics) {
+        const last = metrics.at(-1);
+        if (last !== undefined) onStep(last.step, last.loss);
+      },
     },
   });
 }

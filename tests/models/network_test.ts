@@ -51,7 +51,7 @@ async function prepare(gpu: Gpu, fixture: NetworkFixture) {
     const values = new Float32Array(target.layout.count);
     for (const entry of target.layout.entries) {
       const parameter = fixture.parameters.get(entry.name);
-      assert(parameter, `the fixture has no ${entry.name}`);
+      if (parameter === undefined) throw new RangeError(`the fixture has no ${entry.name}`);
       assertEquals(parameter.shape, [...entry.torchShape]);
       values.set(parameter.data, entry.torchOffset);
     }
