@@ -37,7 +37,7 @@ function buildGraph({ name, batch, size, classes }: NetworkFixture) {
 }
 
 /** Everything that a comparison needs, on the device. */
-async function prepare(gpu: Gpu, fixture: NetworkFixture) {
+function prepare(gpu: Gpu, fixture: NetworkFixture) {
   const model = buildGraph(fixture);
   const vector = (kind: "backbone" | "head" | "state", label: string) =>
     new FlatVector(gpu, label, layoutVector(kind, model.graph.parametersOf(kind), gpu.maxBindingBytes));
@@ -87,7 +87,7 @@ function distance(found: Float32Array, recorded: Float64Array): number {
 async function compareNetwork(name: string): Promise<void> {
   const fixture = readNetwork(name);
   using gpu = await openGpu();
-  const network = await prepare(gpu, fixture);
+  const network = prepare(gpu, fixture);
   const { graph, vectors, gradients, externals, logits, totals } = network;
   const options = { vectors, gradients, externals, keep: [logits, totals] };
   const read = async (program: Awaited<ReturnType<typeof compile>>, tensor: Tensor) => {
@@ -132,7 +132,7 @@ async function compareNetwork(name: string): Promise<void> {
 async function trainTenSteps(
   gpu: Gpu,
   fixture: NetworkFixture,
-  { vectors, gradients }: Awaited<ReturnType<typeof prepare>>,
+  { vectors, gradients }: ReturnType<typeof prepare>,
   launches: Parameters<typeof submitLaunches>[2],
   totals: () => Promise<Float32Array>,
 ): Promise<number[]> {
