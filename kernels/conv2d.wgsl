@@ -10,21 +10,6 @@
 // INPUT_GRADIENT == 1: rows are input positions of one residue class modulo the stride, so that only the taps that
 // meet the class are visited and no zeros are inserted.
 
-#if NV == 4
-alias Columns = vec4<f32>;
-#else
-#if NV == 2
-alias Columns = vec2<f32>;
-#else
-alias Columns = f32;
-#end
-#end
-#if AV == 4
-alias Channels = vec4<f32>;
-#else
-alias Channels = f32;
-#end
-
 @group(0) @binding(0) var<storage, read_write> source: array<Channels>;
 @group(0) @binding(1) var<storage, read_write> weight: array<Columns>;
 @group(0) @binding(2) var<storage, read_write> output: array<Columns>;

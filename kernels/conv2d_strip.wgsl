@@ -5,21 +5,6 @@
 // Lanes lie along the columns (output channels); lane l of register j holds strip position j * S + l and broadcasts it.
 // Activations [N, H, W, C]; weights [KH, KW, CK, CNT] (output) or transposed to [KH, KW, COUT / G, CIN] (gradient).
 
-#if NV == 4
-alias Columns = vec4<f32>;
-#else
-#if NV == 2
-alias Columns = vec2<f32>;
-#else
-alias Columns = f32;
-#end
-#end
-#if AV == 4
-alias Channels = vec4<f32>;
-#else
-alias Channels = f32;
-#end
-
 @group(0) @binding(0) var<storage, read_write> source: array<Channels>;
 @group(0) @binding(1) var<storage, read_write> weight: array<Columns>;
 @group(0) @binding(2) var<storage, read_write> output: array<Columns>;

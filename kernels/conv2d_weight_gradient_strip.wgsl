@@ -4,21 +4,6 @@
 // source [N, H, W, CKT]; d_output [N, OH, OW, CNT]; partial [SPLITS, KH, KW, CK, CNT]. A split is a range of image
 // rows.
 
-#if NV == 4
-alias Columns = vec4<f32>;
-#else
-#if NV == 2
-alias Columns = vec2<f32>;
-#else
-alias Columns = f32;
-#end
-#end
-#if AV == 4
-alias Channels = vec4<f32>;
-#else
-alias Channels = f32;
-#end
-
 @group(0) @binding(0) var<storage, read_write> source: array<Channels>;
 @group(0) @binding(1) var<storage, read_write> d_output: array<Columns>;
 @group(0) @binding(2) var<storage, read_write> partial: array<Columns>;

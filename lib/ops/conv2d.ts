@@ -4,6 +4,7 @@
  * @module
  */
 
+import operandsSource from "../../kernels/operands.wgsl" with { type: "text" };
 import convSource from "../../kernels/conv2d.wgsl" with { type: "text" };
 import weightGradientSource from "../../kernels/conv2d_weight_gradient.wgsl" with { type: "text" };
 import transposeSource from "../../kernels/transpose_weight.wgsl" with { type: "text" };
@@ -94,7 +95,7 @@ function gather(
   const blocks = Math.ceil(rows / constants.MR);
   return {
     label,
-    source: convSource,
+    source: operandsSource + convSource,
     constants: { ...constants, ROWS: rows, ROW_BLOCKS: blocks },
     bindings,
     groups: [Math.min(blocks, GRID_X), Math.ceil(blocks / GRID_X), depth],
@@ -210,7 +211,7 @@ function weightGradient(
   const partial = direct ? slot.tensor : scratch(`${name} weight partials`, [splits, kh, kw, ck, cout]);
   const dispatch: Dispatch = {
     label: `${name} weight gradient`,
-    source: weightGradientSource,
+    source: operandsSource + weightGradientSource,
     constants: {
       ...lanes,
       AV,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import operandsSource from "../../kernels/operands.wgsl" with { type: "text" };
 import stripSource from "../../kernels/conv2d_strip.wgsl" with { type: "text" };
 import weightGradientSource from "../../kernels/conv2d_weight_gradient_strip.wgsl" with { type: "text" };
 import { reducePartials } from "./column_sum.ts";
@@ -63,7 +64,7 @@ export function stripGather(label: string, geometry: Geometry, target: Target, o
   const tilesW = Math.ceil(to.w / TW), tilesH = Math.ceil(to.h / TR), tiles = n * tilesH * tilesW;
   return {
     label,
-    source: stripSource,
+    source: operandsSource + stripSource,
     constants: {
       ...lanes,
       AV: ck % 4 === 0 ? 4 : 1,
@@ -127,7 +128,7 @@ export function stripWeightGradient(
   const partial = direct ? slot.tensor : scratch(`${name} weight partials`, [splits, kh, kw, ck, cout]);
   const dispatch: Dispatch = {
     label: `${name} weight gradient`,
-    source: weightGradientSource,
+    source: operandsSource + weightGradientSource,
     constants: {
       ...lanes,
       AV,
