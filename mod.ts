@@ -97,7 +97,7 @@ export { type ChainOptions, type Sample, samplePosterior } from "./lib/inference
 export { type Chains, diagnose, type Diagnosis } from "./lib/inference/diagnostics.ts";
 export { type LearnedPrior, learnPrior, type LearnPriorOptions } from "./lib/inference/learn_prior.ts";
 export { type LoopHooks } from "./lib/inference/loop.ts";
-export { type PredictionOptions, PredictionSession } from "./lib/inference/prediction.ts";
+export { averagePredictions, type PredictionOptions, PredictionSession } from "./lib/inference/prediction.ts";
 export { type PriorStep, type SamplerName, type SamplerSettings } from "./lib/inference/samplers.ts";
 export {
   constant,

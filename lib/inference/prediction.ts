@@ -7,12 +7,14 @@
 import { evaluationBatches } from "../data/batches.ts";
 import type { ImageSet } from "../data/dataset.ts";
 import type { Normalisation } from "../data/normalisation.ts";
+import { ModelAverage } from "../evaluation/model_average.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { encodeLaunches, submitLaunches } from "../gpu/launch.ts";
 import { lowerForward } from "../graph/graph.ts";
 import { compile, type Program } from "../graph/program.ts";
-import { buildClassifier, type Classifier, colourTable } from "../models/classifier.ts";
-import type { DeviceModel } from "../models/device_model.ts";
+import { buildClassifier, type Classifier, type ClassifierConfig, colourTable } from "../models/classifier.ts";
+import { DeviceModel } from "../models/device_model.ts";
+import type { Weights } from "../models/weights.ts";
 import type { Tensor } from "../ops/operation.ts";
 
 /** How sets are evaluated. */
@@ -126,5 +128,33 @@ export class PredictionSession {
   destroy(): void {
     this.#program.destroy();
     this.#externals.forEach((buffer) => this.#gpu.destroyBuffer(buffer));
+  }
+}
+
+/**
+ * The Bayesian model average of samples on a set: p(y|x) is the mean over the samples of their softmax.
+ *
+ * @param samples weights with their running statistics; drawn one at a time, so that they need not fit memory together
+ */
+export async function averagePredictions(
+  gpu: Gpu,
+  config: ClassifierConfig,
+  samples: Iterable<Weights> | AsyncIterable<Weights>,
+  set: ImageSet,
+  options: PredictionOptions,
+): Promise<ModelAverage> {
+  const model = new DeviceModel(gpu, config);
+  const batchSize = Math.min(options.batchSize, set.labels.length);
+  const session = await PredictionSession.create(model, { ...options, batchSize });
+  try {
+    const average = new ModelAverage(set.labels.length, config.numClasses);
+    for await (const weights of samples) {
+      model.write(weights);
+      average.add(await session.logits(set));
+    }
+    return average;
+  } finally {
+    session.destroy();
+    model.destroy();
   }
 }

@@ -6,10 +6,9 @@
 
 import type { ImageSet } from "../../lib/data/dataset.ts";
 import { computeMetrics, type Metrics } from "../../lib/evaluation/metrics.ts";
-import { ModelAverage } from "../../lib/evaluation/model_average.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
-import { PredictionSession } from "../../lib/inference/prediction.ts";
-import { DeviceModel } from "../../lib/models/device_model.ts";
+import { averagePredictions } from "../../lib/inference/prediction.ts";
+import { layoutModel } from "../../lib/models/device_model.ts";
 import type { RunFolder } from "./run_writer.ts";
 
 /** What a run predicts. */
@@ -37,29 +36,19 @@ export async function averageRun(gpu: Gpu, folder: RunFolder, set: ImageSet): Pr
         `has ${classifier.numClasses}`,
     );
   }
-  const model = new DeviceModel(gpu, classifier);
-  const session = await PredictionSession.create(model, {
-    batchSize: Math.min(batchSize, set.labels.length),
-    normalisation,
-  });
-  try {
-    const average = new ModelAverage(set.labels.length, classifier.numClasses);
-    for (const entry of folder.samples) {
-      model.write(await folder.readSample(model.layouts, entry));
-      average.add(await session.logits(set));
-    }
-    const probabilities = average.probabilities();
-    const mutualInformation = average.mutualInformation();
-    return {
-      members: average.members,
-      probabilities,
-      entropy: average.entropyOfMean(),
-      mutualInformation,
-      metrics: computeMetrics(probabilities, set.labels, mutualInformation),
-      warning: folder.samples.length > 1 ? average.warning() : undefined,
-    };
-  } finally {
-    session.destroy();
-    model.destroy();
-  }
+  const layouts = layoutModel(classifier);
+  const samples = (async function* () {
+    for (const entry of folder.samples) yield await folder.readSample(layouts, entry);
+  })();
+  const average = await averagePredictions(gpu, classifier, samples, set, { batchSize, normalisation });
+  const probabilities = average.probabilities();
+  const mutualInformation = average.mutualInformation();
+  return {
+    members: average.members,
+    probabilities,
+    entropy: average.entropyOfMean(),
+    mutualInformation,
+    metrics: computeMetrics(probabilities, set.labels, mutualInformation),
+    warning: folder.samples.length > 1 ? average.warning() : undefined,
+  };
 }

@@ -9,15 +9,14 @@ import type { ImageSet } from "../../lib/data/dataset.ts";
 import { NORMALISATIONS } from "../../lib/data/normalisation.ts";
 import { computeMetrics, type Metrics, reliability } from "../../lib/evaluation/metrics.ts";
 import type { ReliabilityBin } from "../../lib/evaluation/calibration.ts";
-import { ModelAverage } from "../../lib/evaluation/model_average.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { samplePosterior } from "../../lib/inference/chain.ts";
 import type { LearnedPrior } from "../../lib/inference/learn_prior.ts";
-import { PredictionSession } from "../../lib/inference/prediction.ts";
+import { averagePredictions } from "../../lib/inference/prediction.ts";
 import type { SamplerName } from "../../lib/inference/samplers.ts";
 import { cosine, cyclical } from "../../lib/inference/schedules.ts";
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
-import { DeviceModel, layoutModel } from "../../lib/models/device_model.ts";
+import { layoutModel } from "../../lib/models/device_model.ts";
 import { initialWeights } from "../../lib/models/weights.ts";
 import { type Gaussian, isotropic, shiftedGaussian } from "../../lib/priors/gaussian.ts";
 
@@ -108,22 +107,14 @@ export async function runRival(
     },
   });
   const imagesPerSecond = steps * batchSize / (performance.now() - start) * 1000;
-  const model = new DeviceModel(gpu, config);
-  const session = await PredictionSession.create(model, { batchSize: 100, normalisation });
-  try {
-    const average = new ModelAverage(test.labels.length, config.numClasses);
-    for (const { weights } of drawn) {
-      model.write(weights);
-      average.add(await session.logits(test));
-    }
-    const probabilities = average.probabilities();
-    return {
-      metrics: computeMetrics(probabilities, test.labels, average.mutualInformation()),
-      bins: reliability(probabilities, test.labels, 10),
-      imagesPerSecond,
-    };
-  } finally {
-    session.destroy();
-    model.destroy();
-  }
+  const average = await averagePredictions(gpu, config, drawn.map(({ weights }) => weights), test, {
+    batchSize: 100,
+    normalisation,
+  });
+  const probabilities = average.probabilities();
+  return {
+    metrics: computeMetrics(probabilities, test.labels, average.mutualInformation()),
+    bins: reliability(probabilities, test.labels, 10),
+    imagesPerSecond,
+  };
 }

@@ -19,13 +19,12 @@ import { loadDataset } from "../../lib/data/load.ts";
 import { NORMALISATIONS } from "../../lib/data/normalisation.ts";
 import { balancedSubset, takeExamples } from "../../lib/data/subset.ts";
 import { computeMetrics, type Metrics } from "../../lib/evaluation/metrics.ts";
-import { ModelAverage } from "../../lib/evaluation/model_average.ts";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
 import { samplePosterior } from "../../lib/inference/chain.ts";
 import { type LearnedPrior, learnPrior } from "../../lib/inference/learn_prior.ts";
-import { PredictionSession } from "../../lib/inference/prediction.ts";
+import { averagePredictions } from "../../lib/inference/prediction.ts";
 import { constantSwag, cosine, cyclical } from "../../lib/inference/schedules.ts";
-import { DeviceModel, layoutModel } from "../../lib/models/device_model.ts";
+import { layoutModel } from "../../lib/models/device_model.ts";
 import { initialWeights, weightsFromStateDict } from "../../lib/models/weights.ts";
 import { isotropic, shiftedGaussian } from "../../lib/priors/gaussian.ts";
 
@@ -134,15 +133,8 @@ async function runOnce(
       priorStep: "implicit",
     },
   });
-  const model = new DeviceModel(gpu, config);
-  const session = await PredictionSession.create(model, { batchSize: 68, normalisation });
-  const average = new ModelAverage(test.labels.length, config.numClasses);
-  for (const { weights } of drawn) {
-    model.write(weights);
-    average.add(await session.logits(test));
-  }
-  session.destroy();
-  model.destroy();
+  const samples = drawn.map(({ weights }) => weights);
+  const average = await averagePredictions(gpu, config, samples, test, { batchSize: 68, normalisation });
   return computeMetrics(average.probabilities(), test.labels, average.mutualInformation());
 }
 
