@@ -1,0 +1,141 @@
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { readSafetensors } from "../../lib/checkpoint/safetensors.ts";
+import { assertRefused, cliCommand, runCli, withFolder } from "../cli/run_cli.ts";
+import { cifarRecords, makeTask, runJson, sampleHashes, stepsIn, type Task, taskFlags } from "./task.ts";
+
+const PERMISSIONS = { permissions: "--allow-read --allow-write" };
+const KILLS = 20;
+const KILLS_PER_RUN = 4;
+
+function inferArgs(task: Task): string[] {
+  const length = ["--max-steps", "9", "--n-samples", "2", "--chains", "2", "--checkpoint-steps", "3"];
+  return ["infer", ...taskFlags(task), "--prior-path", task.prior, ...length];
+}
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+const modified = (path: string) => Deno.stat(path).then(({ mtime }) => mtime?.getTime() ?? 0, () => 0);
+const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
+
+/** What killing one process came to. */
+interface Kill {
+  /** False where the process ended by itself before. */
+  readonly landed: boolean;
+  /** Milliseconds after its start. */
+  readonly after: number;
+}
+
+/** Starts a command, waits for `moment` and kills it as `kill -9` does. */
+async function killAt(args: readonly string[], moment: (ended: () => boolean) => Promise<void>): Promise<Kill> {
+  const child = cliCommand(args, PERMISSIONS).spawn();
+  const start = performance.now();
+  let ended = false;
+  const status = child.status.then((value) => {
+    ended = true;
+    return value;
+  });
+  const output = Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+  await moment(() => ended);
+  const after = performance.now() - start;
+  if (!ended) child.kill("SIGKILL");
+  const { signal, code } = await status;
+  const [, stderr] = await output;
+  if (signal === "SIGKILL") return { landed: true, after };
+  assertEquals(code, 0, stderr);
+  return { landed: false, after };
+}
+
+Deno.test({
+  name: "infer --resume ends with bit-identical samples after 20 kills at random moments",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    await withFolder(async (folder) => {
+      const task = makeTask(folder);
+      const start = performance.now();
+      const whole = await runJson([...inferArgs(task), "--out", `${folder}/whole`]);
+      const duration = performance.now() - start;
+      const wanted = { samples: sampleHashes(`${folder}/whole`), steps: stepsIn(`${folder}/whole`) };
+      assertEquals([wanted.samples.length, new Set(wanted.steps).size, wanted.steps.length], [4, 18, 18]);
+
+      let kills = 0, inTraining = 0;
+      const moments: number[] = [];
+      for (let index = 0; kills < KILLS; index++) {
+        const run = `${folder}/run${index}`;
+        const started = () => exists(`${run}/config.json`);
+        for (let here = 0; here < KILLS_PER_RUN && kills < KILLS;) {
+          const args = await started() ? ["infer", "--resume", "--out", run] : [...inferArgs(task), "--out", run];
+          const before = await modified(`${run}/checkpoint/state.safetensors`);
+          const { landed, after } = await killAt([...args, "--quiet"], async (ended) => {
+            // Every other kill falls anywhere; the rest soon after a checkpoint, that is while the chain moves.
+            if (here % 2 === 0) return await pause(Math.random() * 0.7 * duration);
+            while (!ended() && await modified(`${run}/checkpoint/state.safetensors`) === before) await pause(5);
+            await pause(Math.random() * 100);
+          });
+          if (!landed) break;
+          moments.push(Math.round(after));
+          kills++;
+          here++;
+          if (await modified(`${run}/checkpoint/state.safetensors`) !== before) inTraining++;
+        }
+        const args = await started() ? ["infer", "--resume", "--out", run] : [...inferArgs(task), "--out", run];
+        const result = await runJson(args);
+        const seen = `killed after ${moments} ms`;
+        assertEquals(sampleHashes(run), wanted.samples, seen);
+        assertEquals(stepsIn(run), wanted.steps, seen);
+        assertEquals([result.accuracy, result.nll], [whole.accuracy, whole.nll], seen);
+      }
+      assertEquals(kills, KILLS);
+      assert(inTraining >= 5, `only ${inTraining} of ${KILLS} kills fell behind a checkpoint of their process`);
+    });
+  },
+});
+
+Deno.test("infer --resume refuses other images, another prior and a damaged checkpoint, and loses nothing", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder), run = `${folder}/run`;
+    const length = ["--max-steps", "4", "--n-samples", "2", "--checkpoint-steps", "3"];
+    await runJson(["infer", ...taskFlags(task), "--prior-path", task.prior, ...length, "--out", run]);
+    const samples = sampleHashes(run), steps = stepsIn(run);
+    const checkpoint = `${run}/checkpoint/state.safetensors`;
+    const refused = async (message: RegExp) => {
+      const kept = await Deno.readFile(checkpoint);
+      assertRefused(await runCli(["infer", "--resume", "--out", run, "--quiet"], PERMISSIONS), 1, message);
+      assertEquals(await Deno.readFile(checkpoint), kept);
+      assertEquals([sampleHashes(run), stepsIn(run)], [samples, steps]);
+    };
+
+    for (const [file, name] of [["data_batch_1.bin", "training"], ["test_batch.bin", "validation"]]) {
+      const path = `${task.data}/${file}`;
+      const kept = await Deno.readFile(path);
+      await Deno.writeFile(path, cifarRecords(40, 9));
+      await refused(new RegExp(`^swagpu infer: Cannot resume .*: the ${name} images differ`));
+      await Deno.writeFile(path, kept);
+    }
+
+    const prior = await Deno.readFile(task.prior);
+    const { tensors } = readSafetensors(prior);
+    const rows = tensors.get("cov_factor")!.data as Float32Array;
+    assertNotEquals(rows[0], 0);
+    const changed = prior.slice();
+    changed[rows.byteOffset - prior.byteOffset + 1] ^= 1;
+    await Deno.writeFile(task.prior, changed);
+    await refused(/^swagpu infer: Cannot (resume .*: the prior differ|read .*prior\.safetensors)/);
+    await Deno.writeFile(task.prior, prior);
+
+    const whole = await Deno.readFile(checkpoint);
+    const flipped = whole.slice();
+    flipped[whole.length - 5] ^= 0x10;
+    for (
+      const [bytes, message] of [
+        [flipped, /^swagpu infer: Cannot read .*state\.safetensors as a run's checkpoint: its SHA-256 /],
+        [whole.subarray(0, whole.length - 40), /^swagpu infer: Cannot read .*state\.safetensors as safetensors: /],
+        [whole.subarray(0, 100), /^swagpu infer: Cannot read .*state\.safetensors as safetensors: /],
+      ] as const
+    ) {
+      await Deno.writeFile(checkpoint, bytes);
+      await refused(message);
+    }
+    await Deno.remove(checkpoint);
+    await runJson(["infer", "--resume", "--out", run]);
+    assertEquals([sampleHashes(run), stepsIn(run)], [samples, steps]);
+  });
+});
