@@ -5,6 +5,8 @@
 // the whole vector; rows [ROWS_K, COUNT].
 //
 // PHASE 0, explicit: theta moves along the whole gradient g + (Psi^-1 (d - W c)) / N, with c = C^-1 W^T Psi^-1 d.
+//   COMBINED: the prior's part is in `gradient` already.
+// PHASE 5, combine: the whole gradient is left in `gradient`, to be clipped before an explicit step.
 // PHASE 1, stage: u = proposal is left in `gradient`; partial sums of W^T (Psi + k)^-1 u. Without rows: all of 1 and 2.
 // PHASE 2, finish: solved = (I + k S^-1)^-1 u = (Psi u + k W c) / (Psi + k), with c = C_k^-1 W^T (Psi + k)^-1 u.
 // PHASE 3, project: partial sums of W^T Psi^-1 d and, last, of d Psi^-1 d.
@@ -79,17 +81,22 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var item = 0u; item < ITEMS; item++) {
     let i = block * (64u * ITEMS) + item * 64u + lane;
     if (i < COUNT) {
-#if PHASE == 0
-#if PRIOR
+#if PHASE == 0 || PHASE == 5
+#if PRIOR && !COMBINED
       let delta = theta[i] - mean[i];
 #if ROWS_K > 0
       let force = (delta - low_rank(i)) / psi[i];
 #else
       let force = delta / psi[i];
 #end
-      theta[i] += displacement(i, gradient[i] + control.inverse_count * force);
+      let g = gradient[i] + control.inverse_count * force;
 #else
-      theta[i] += displacement(i, gradient[i]);
+      let g = gradient[i];
+#end
+#if PHASE == 5
+      gradient[i] = g;
+#else
+      theta[i] += displacement(i, g);
 #end
 #end
 #if PHASE == 1

@@ -17,6 +17,7 @@ import { DeviceGaussian } from "../priors/device_gaussian.ts";
 import { type Gaussian, isotropic } from "../priors/gaussian.ts";
 import { Stream } from "../random/philox.ts";
 import { Control } from "../gpu/control.ts";
+import { GradientClip } from "./clip.ts";
 import { controlOf, SAMPLERS, type SamplerSettings } from "./samplers.ts";
 import { FlatUpdate } from "./update.ts";
 
@@ -34,6 +35,8 @@ export interface TrainingOptions {
   readonly labelSmoothing?: number;
   /** Sampler or optimiser, and its constants. */
   readonly settings: SamplerSettings;
+  /** Bound on the joint norm of the gradients of backbone and head; absent: no clipping. It biases a sampler. */
+  readonly clipNorm?: number;
   /** Seed of the noise. */
   readonly seed: number;
   /** Index of the chain, which has noise of its own; default 0. */
@@ -116,6 +119,7 @@ export class TrainingSession {
   readonly #control: Control;
   readonly #ring: GPUBuffer;
   #program!: Program;
+  #clip: GradientClip | undefined;
   #updates!: { readonly backbone: FlatUpdate; readonly head: FlatUpdate };
   #pending: number[] = [];
 
@@ -169,6 +173,7 @@ export class TrainingSession {
         prior: session.#priors[part],
         priorStep: settings.priorStep,
         // A prior already says where the weights belong; the original decays them to zero as well (defect D11).
+        clipped: options.clipNorm !== undefined,
         decay: session.#priors[part] === undefined || part === "head" || settings.compat === true,
         stream,
         anchorStream,
@@ -177,6 +182,9 @@ export class TrainingSession {
       backbone: await update("backbone", Stream.noise, Stream.anchor),
       head: await update("head", Stream.headNoise, Stream.headAnchor),
     };
+    if (options.clipNorm !== undefined) {
+      session.#clip = await GradientClip.create(model.gpu, Object.values(session.#gradients), options.clipNorm);
+    }
     return session;
   }
 
@@ -209,6 +217,11 @@ export class TrainingSession {
     const encoder = this.#gpu.device.createCommandEncoder({ label: "training step" });
     const pass = encoder.beginComputePass({ label: "training step" });
     this.#program.encode(pass);
+    if (this.#clip !== undefined) {
+      encodeLaunches(pass, this.#updates.backbone.gradientLaunches);
+      encodeLaunches(pass, this.#updates.head.gradientLaunches);
+      encodeLaunches(pass, this.#clip.launches);
+    }
     encodeLaunches(pass, this.#updates.backbone.launches(values.priorStep!));
     encodeLaunches(pass, this.#updates.head.launches(values.priorStep!));
     pass.end();
@@ -265,6 +278,7 @@ export class TrainingSession {
 
   /** Frees all that the session made; the model stays. */
   destroy(): void {
+    this.#clip?.destroy();
     this.#program.destroy();
     this.#externals.forEach((buffer) => this.#gpu.destroyBuffer(buffer));
     this.#gpu.destroyBuffer(this.#ring);

@@ -27,7 +27,7 @@ import { type PriorStep, type SamplerName, SAMPLERS } from "./samplers.ts";
 const MOST_BLOCKS = 1024;
 
 /** Passes of `prior_step.wgsl`. */
-const Phase = { explicit: 0, stage: 1, finish: 2, project: 3, gram: 4 } as const;
+const Phase = { explicit: 0, stage: 1, finish: 2, project: 3, gram: 4, combine: 5 } as const;
 
 /** What is updated, and how. */
 export interface UpdateOptions {
@@ -41,6 +41,8 @@ export interface UpdateOptions {
   readonly priorStep: PriorStep;
   /** Whether weight decay applies to this vector; default true. */
   readonly decay?: boolean;
+  /** Leave room for clipping between gradient and update: see {@linkcode FlatUpdate.gradientLaunches}. */
+  readonly clipped?: boolean;
   /** Highest words of the counters of the noise, and of draws from the prior (two). */
   readonly stream: number;
   readonly anchorStream: number;
@@ -66,6 +68,7 @@ export class FlatUpdate {
   >;
   #step: readonly Launch[] = [];
   #stepAndGram: readonly Launch[] = [];
+  #combine: readonly Launch[] = [];
   #density: readonly Launch[] = [];
   #initialise: readonly Launch[] = [];
   #lastPriorStep = NaN;
@@ -103,17 +106,15 @@ export class FlatUpdate {
     const { prior, priorStep, sampler } = options;
     const rank = update.#rank;
     const phase = (value: number, exact = false) => update.#phase(value, exact);
-    if (prior === undefined || (priorStep === "explicit" && rank === 0)) {
+    if (options.clipped && prior !== undefined && priorStep === "explicit") {
+      update.#combine = [...await update.#project(), ...await phase(Phase.combine)];
+      update.#step = update.#stepAndGram = await phase(Phase.explicit);
+    } else if (prior === undefined || (priorStep === "explicit" && rank === 0)) {
       update.#step = update.#stepAndGram = await phase(Phase.explicit);
     } else if (rank === 0) {
       update.#step = update.#stepAndGram = await phase(Phase.stage);
     } else if (priorStep === "explicit") {
-      update.#step = update.#stepAndGram = [
-        ...await phase(Phase.project),
-        await update.#sum(rank + 1, "projection"),
-        await update.#solve("exactGram"),
-        ...await phase(Phase.explicit),
-      ];
+      update.#step = update.#stepAndGram = [...await update.#project(), ...await phase(Phase.explicit)];
     } else {
       const stage = [
         ...await update.#drawWeights(),
@@ -131,6 +132,14 @@ export class FlatUpdate {
     }
     if (update.state !== undefined) update.#initialise = await update.#fillNormal(update.state);
     return update;
+  }
+
+  /**
+   * Launches that complete the gradient before it is clipped: the prior's part of an explicit step. None where the prior is
+   * taken implicitly: then the likelihood's gradient alone is clipped.
+   */
+  get gradientLaunches(): readonly Launch[] {
+    return this.#combine;
   }
 
   /** Launches of one step. `priorStepSize` is k of the step's control: where it is as before, its gram is kept. */
@@ -182,6 +191,7 @@ export class FlatUpdate {
       const constants = {
         PHASE: phase,
         EXACT: exact ? 1 : 0,
+        COMBINED: this.#options.clipped && phase === Phase.explicit ? 1 : 0,
         PRIOR: prior ? 1 : 0,
         ROWS_K: rank,
         NOISE: kernel.noise ? 1 : 0,
@@ -229,6 +239,16 @@ export class FlatUpdate {
       groups: [1, 1, 1] as const,
     };
     return [await prepareLaunch(this.#gpu, kernel, [whole(this.#control.buffer), whole(this.#buffers.weights)])];
+  }
+
+  /** The coefficients of the explicit gradient's low-rank part. */
+  async #project(): Promise<Launch[]> {
+    if (this.#rank === 0) return [];
+    return [
+      ...await this.#phase(Phase.project, false),
+      await this.#sum(this.#rank + 1, "projection"),
+      await this.#solve("exactGram"),
+    ];
   }
 
   #sum(columns: number, into: "projection" | "gram"): Promise<Launch> {

@@ -236,7 +236,7 @@ export const PRIOR_FLAGS = {
   compat: {
     type: "boolean",
     group: "Prior",
-    help: "reproduce the original system's numbers, defects included",
+    help: "reproduce the original system's numbers, defects included; wants --prior-step explicit",
   },
 } as const satisfies FlagTable;
 

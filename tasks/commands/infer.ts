@@ -62,6 +62,12 @@ export const command = defineCommand({
     },
     ...SAMPLER_FLAGS,
     ...TRAINING_FLAGS,
+    clipNorm: {
+      type: "number",
+      min: 0,
+      group: "Training",
+      help: "clip the gradient's norm; it biases a sampler. Off unless given; 2 under --compat, prior included",
+    },
     nesterov: { type: "boolean", default: true, group: "Training", help: "sgd with Nesterov's momentum" },
     checkpointSteps: {
       type: "integer",
@@ -90,6 +96,9 @@ interface Plan {
   readonly val: ImageSet;
   readonly chain: ChainOptions;
 }
+
+/** The norm at which the original clips likelihood and prior together (defect D9). */
+const COMPAT_CLIP_NORM = 2;
 
 /** Flags that do not change what a run computes; a resumed run takes them from the command line. */
 const FREE_FLAGS = ["out", "json", "quiet", "resume", "dryRun", "checkpointSteps"] as const;
@@ -159,6 +168,7 @@ async function planRun(flags: Flags): Promise<Plan> {
     augmentation: augmentationOf(flags.augmentation),
     labelSmoothing: flags.labelSmoothing,
     settings,
+    clipNorm: flags.clipNorm ?? (flags.compat ? COMPAT_CLIP_NORM : undefined),
     seed: flags.seed,
     prior: priorOf(flags, prior, weights),
     priorEps: flags.priorEps,

@@ -1,5 +1,5 @@
 /**
- * `--compat`: the original's numbers, each defect by name (D2, D3, D5, D6, D11 of hsouri/BayesianTransferLearning), beside
+ * `--compat`: the original's numbers, each defect by name (D2, D3, D5, D6, D9, D11 of hsouri/BayesianTransferLearning), beside
  * the correct form that is the default.
  *
  * @module
@@ -9,10 +9,12 @@ import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { openGpu } from "../../lib/gpu/device.ts";
 import { submitLaunches } from "../../lib/gpu/launch.ts";
 import { FlatVector } from "../../lib/graph/vector.ts";
+import { GradientClip } from "../../lib/inference/clip.ts";
+import { DeviceGaussian } from "../../lib/priors/device_gaussian.ts";
 import { Control } from "../../lib/gpu/control.ts";
 import { controlOf, type SamplerSettings } from "../../lib/inference/samplers.ts";
 import { FlatUpdate } from "../../lib/inference/update.ts";
-import { type Gaussian, shiftedGaussian } from "../../lib/priors/gaussian.ts";
+import { type Gaussian, isotropic, shiftedGaussian } from "../../lib/priors/gaussian.ts";
 import type { Swag } from "../../lib/priors/swag.ts";
 import { layoutOf } from "./workbench.ts";
 
@@ -98,5 +100,40 @@ Deno.test("D11: weight decay moves a vector only where it is allowed to", async 
     const moved = await theta.read();
     const expected = decay ? 0.95 : 1;
     assert(moved.every((value, i) => Math.abs(value - expected * start[i]) < 1e-5), `decay ${decay}`);
+  }
+});
+
+Deno.test("D9: clipping bounds the joint norm of likelihood and prior gradient, and leaves a small one alone", async () => {
+  using gpu = await openGpu();
+  const layout = layoutOf(gpu, [70, 5]);
+  const numData = 4, psi = 0.5;
+  const mean = new Float32Array(75), start = Float32Array.from({ length: 75 }, (_, i) => (i - 30) / 20);
+  const likelihood = Float32Array.from({ length: 75 }, (_, i) => Math.sin(i));
+  const whole = likelihood.map((g, i) => g + start[i] / psi / numData);
+  const norm = Math.hypot(...whole);
+  for (const clipNorm of [norm / 3, norm * 3]) {
+    const theta = new FlatVector(gpu, "theta", layout), gradient = new FlatVector(gpu, "gradient", layout);
+    theta.write(start);
+    gradient.write(likelihood);
+    const control = new Control(gpu, "clip");
+    const update = await FlatUpdate.create(gpu, control, {
+      label: "clip",
+      sampler: "sgd",
+      theta,
+      gradient,
+      prior: new DeviceGaussian(gpu, layout, isotropic(mean, psi)),
+      priorStep: "explicit",
+      clipped: true,
+      stream: 0,
+      anchorStream: 9,
+    });
+    const clip = await GradientClip.create(gpu, [gradient], clipNorm);
+    const settings = { sampler: "sgd", momentum: 0, temperature: 0, numData, priorStep: "explicit" } as const;
+    control.write(controlOf(settings, { seed: 0, chain: 0, step: 0, learningRate: 0.1, noisy: false }));
+    submitLaunches(gpu, "step", [...update.gradientLaunches, ...clip.launches, ...update.launches(0)]);
+    const moved = await theta.read();
+    const scale = Math.min(1, clipNorm / norm);
+    // Float32 sums of 75 squares: relative error far below 1e-5.
+    moved.forEach((value, i) => assertAlmostEquals(value, start[i] - 0.1 * scale * whole[i], 1e-5));
   }
 });
