@@ -17,7 +17,7 @@ export interface BatchSource {
 
 /** What the caller does along the way. */
 export interface LoopHooks {
-  /** Metrics of the steps since the last call. */
+  /** Metrics of the steps since the last call; at least one. */
   onMetrics?(metrics: readonly StepMetrics[]): void | Promise<void>;
   /** After a step that the schedule collects. */
   onCollect?(step: number): void | Promise<void>;
@@ -33,16 +33,20 @@ export async function trainSteps(
   hooks: LoopHooks = {},
   range: { readonly from?: number; readonly until?: number } = {},
 ): Promise<void> {
+  const report = async () => {
+    const metrics = await session.metrics();
+    if (metrics.length > 0) await hooks.onMetrics?.(metrics);
+  };
   const until = Math.min(range.until ?? schedule.steps, schedule.steps);
   let lastRead = performance.now();
   for (let step = range.from ?? 0; step < until; step++) {
     session.submit(step, batches.batchAt(step), schedule.learningRate(step), schedule.noise(step));
     if (session.pending === 64 || performance.now() - lastRead > READ_INTERVAL_MS) {
-      await hooks.onMetrics?.(await session.metrics());
+      await report();
       lastRead = performance.now();
     }
     if (schedule.collect(step)) await hooks.onCollect?.(step);
     await hooks.afterStep?.(step);
   }
-  await hooks.onMetrics?.(await session.metrics());
+  await report();
 }

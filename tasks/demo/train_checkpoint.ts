@@ -24,8 +24,8 @@ import { initialWeights, stateDictFromWeights } from "../../lib/models/weights.t
 
 const ENCODER = "resnet8_narrow";
 const SEED = 1;
-const PER_CLASS = 500;
-const EPOCHS = 10;
+const PER_CLASS = 300;
+const EPOCHS = 7;
 const BATCH_SIZE = 64;
 const LEARNING_RATE = 0.1;
 
