@@ -18,7 +18,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   models: ["graph", "ops", "gpu", "kernels", "checkpoint", "data"],
   priors: ["graph", "ops", "gpu", "kernels", "checkpoint"],
   evaluation: [],
-  inference: ["models", "priors", "data", "graph", "ops", "gpu", "kernels"],
+  inference: ["models", "priors", "data", "evaluation", "graph", "ops", "gpu", "kernels"],
   tasks: ["inference", "priors", "models", "data", "evaluation", "checkpoint", "graph", "ops", "gpu", "kernels"],
   cli: ["tasks"],
   mod: ["inference", "priors", "models", "data", "evaluation", "checkpoint", "graph", "ops", "gpu"],
