@@ -10,8 +10,9 @@ import type { ImageSet } from "../data/dataset.ts";
 import { DivergedError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { ClassifierConfig } from "../models/classifier.ts";
-import { DeviceModel } from "../models/device_model.ts";
+import { DeviceModel, layoutModel } from "../models/device_model.ts";
 import type { Weights } from "../models/weights.ts";
+import { requirePriorFits } from "../priors/device_gaussian.ts";
 import { type LoopHooks, trainSteps } from "./loop.ts";
 import { requireStable } from "./samplers.ts";
 import type { Schedule } from "./schedules.ts";
@@ -73,12 +74,15 @@ function stiffnessOf({ prior, headVariance }: ChainOptions): number {
 }
 
 /**
- * Refuses a chain whose explicit prior step would diverge; costs nothing.
+ * Refuses a chain that cannot run: a prior over another network, or an explicit prior step that would diverge. Costs
+ * nothing: it needs no device.
  *
+ * @throws TypeError where the prior and the backbone have different numbers of parameters
  * @throws RangeError that names the largest stable learning rate and the smallest sufficient eps
  */
-export function requireStableChain(options: ChainOptions): void {
-  const { schedule, settings } = options;
+export function requireRunnable(options: ChainOptions): void {
+  const { schedule, settings, prior, model } = options;
+  if (prior !== undefined) requirePriorFits(prior, layoutModel(model).backbone);
   let largest = 0;
   for (let step = 0; step < schedule.steps; step++) largest = Math.max(largest, schedule.learningRate(step));
   requireStable(settings, largest, stiffnessOf(options), options.priorEps ?? 0);
@@ -111,7 +115,7 @@ export async function runChain(
   from?: ChainCheckpoint,
 ): Promise<void> {
   const { train, schedule, seed, chain = 0 } = options;
-  requireStableChain(options);
+  requireRunnable(options);
   // Chains differ in their noise and in the order of their examples.
   const batches = new BatchSequence(train, {
     batchSize: options.batchSize,

@@ -12,6 +12,16 @@ import type { Gaussian } from "./gaussian.ts";
 /** Variance of the padding between tensors: so large that it never counts. */
 export const PADDING_PSI = 1e30;
 
+/**
+ * Refuses a prior over another number of parameters than a vector has.
+ *
+ * @throws TypeError with both numbers
+ */
+export function requirePriorFits({ mean }: Gaussian, { count, label }: VectorLayout): void {
+  if (mean.length === count) return;
+  throw new TypeError(`Cannot use a prior over ${mean.length} parameters: the network has ${count} in its ${label}`);
+}
+
 /** Mean, Psi and rows of a {@linkcode Gaussian} over a flat vector. */
 export class DeviceGaussian {
   readonly mean: FlatVector;
@@ -21,12 +31,7 @@ export class DeviceGaussian {
   readonly host: Gaussian;
 
   constructor(gpu: Gpu, layout: VectorLayout, host: Gaussian) {
-    if (host.mean.length !== layout.count) {
-      throw new TypeError(
-        `Cannot use a prior over ${host.mean.length} parameters: the network has ${layout.count} in its ` +
-          layout.label,
-      );
-    }
+    requirePriorFits(host, layout);
     this.host = host;
     this.mean = new FlatVector(gpu, "prior mean", layout);
     this.mean.write(host.mean);

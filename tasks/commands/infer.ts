@@ -10,7 +10,7 @@ import { BatchSequence } from "../../lib/data/batches.ts";
 import type { ImageSet } from "../../lib/data/dataset.ts";
 import { UsageError } from "../../lib/errors.ts";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
-import { type ChainOptions, requireStableChain, runChain } from "../../lib/inference/chain.ts";
+import { type ChainOptions, requireRunnable, runChain } from "../../lib/inference/chain.ts";
 import type { SamplerSettings } from "../../lib/inference/samplers.ts";
 import { constant, cosine, cyclical, type Schedule } from "../../lib/inference/schedules.ts";
 import { estimateMemory, type StepMetrics } from "../../lib/inference/training.ts";
@@ -219,7 +219,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
   if (!given.resume && !given.dryRun) await RunFolder.requireAbsent(given.out);
   const flags = resumed ? resumedFlags(given, resumed) : given;
   const plan = await planRun(flags);
-  requireStableChain(plan.chain);
+  requireRunnable(plan.chain);
   using gpu = await openGpu();
   if (flags.dryRun) {
     const memory = estimateMemory(gpu, plan.classifier, plan.chain);
