@@ -2,12 +2,11 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { openGpu } from "../../lib/gpu/device.ts";
 import { command } from "../../tasks/commands/doctor.ts";
 import { selfTest } from "../../tasks/commands/self_test.ts";
-import { runCli } from "./run_cli.ts";
+import { NO_ADAPTER, runCli } from "./run_cli.ts";
 
 const { permissions } = command;
 
 /** No such backend: then there is no adapter, whatever the machine has. */
-const NO_ADAPTER = { "DENO_WEBGPU_BACKEND": "noop" };
 
 Deno.test("swagpu doctor finds this machine well, without any permission", async () => {
   assertEquals(permissions, "");

@@ -10,6 +10,9 @@ import { fromFileUrl } from "@std/path";
 /** Path of the command line. */
 export const CLI: string = fromFileUrl(new URL("../../cli.ts", import.meta.url));
 
+/** Environment in which Deno finds no adapter, whatever drivers the machine has. */
+export const NO_ADAPTER: Readonly<Record<string, string>> = { "DENO_WEBGPU_BACKEND": "noop" };
+
 /** What a process left. */
 export interface CliResult {
   readonly code: number;
