@@ -26,7 +26,7 @@ export const MODEL_FLAGS = {
     type: "string",
     value: "FILE",
     group: "Model",
-    help: "network and weights from an ONNX file, instead of --encoder and --weights-path",
+    help: "weights of --encoder from torchvision's ONNX export, instead of --weights-path",
   },
   smallStem: {
     type: "boolean",

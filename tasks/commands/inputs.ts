@@ -11,7 +11,7 @@ import { loadDataset } from "../../lib/data/load.ts";
 import { resolveNormalisation } from "../../lib/data/normalisation.ts";
 import { balancedSubset, splitTrainVal, takeExamples } from "../../lib/data/subset.ts";
 import { UsageError } from "../../lib/errors.ts";
-import { type ClassifierConfig, encoderConfig } from "../../lib/models/classifier.ts";
+import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { initialWeights, type LoadOptions, type Weights, weightsFromStateDict } from "../../lib/models/weights.ts";
 import { type PriorFile, readPrior, readPriorParts } from "../../lib/priors/files.ts";
@@ -82,7 +82,6 @@ export async function loadTask(flags: DataFlags, seed: number): Promise<TaskData
 
 /** The classifier of a network and a data set. */
 export function classifierOf(flags: ModelFlags, set: ImageSet): ClassifierConfig {
-  if (flags.onnx !== undefined) encoderConfig(flags.encoder, flags.smallStem);
   return {
     encoder: flags.encoder,
     numClasses: set.classNames.length,
