@@ -8,7 +8,7 @@ const KILLS = 20;
 const KILLS_PER_RUN = 4;
 
 function inferArgs(task: Task): string[] {
-  const length = ["--max-steps", "9", "--n-samples", "2", "--chains", "2", "--checkpoint-steps", "3"];
+  const length = ["--max-steps", "15", "--n-samples", "2", "--chains", "2", "--checkpoint-steps", "3"];
   return ["infer", ...taskFlags(task), "--prior-path", task.prior, ...length];
 }
 
@@ -54,7 +54,7 @@ Deno.test({
       const whole = await runJson([...inferArgs(task), "--out", `${folder}/whole`]);
       const duration = performance.now() - start;
       const wanted = { samples: sampleHashes(`${folder}/whole`), steps: stepsIn(`${folder}/whole`) };
-      assertEquals([wanted.samples.length, new Set(wanted.steps).size, wanted.steps.length], [4, 18, 18]);
+      assertEquals([wanted.samples.length, new Set(wanted.steps).size, wanted.steps.length], [4, 30, 30]);
 
       let kills = 0, inTraining = 0;
       const moments: number[] = [];
@@ -67,8 +67,8 @@ Deno.test({
           const { landed, after } = await killAt([...args, "--quiet"], async (ended) => {
             // Every other kill falls anywhere; the rest soon after a checkpoint, that is while the chain moves.
             if (here % 2 === 0) return await pause(Math.random() * 0.7 * duration);
-            while (!ended() && await modified(`${run}/checkpoint/state.safetensors`) === before) await pause(5);
-            await pause(Math.random() * 100);
+            while (!ended() && await modified(`${run}/checkpoint/state.safetensors`) === before) await pause(1);
+            await pause(Math.random() * 20);
           });
           if (!landed) break;
           moments.push(Math.round(after));
