@@ -85,17 +85,23 @@ function differentiable(graph: Graph, trainable: (parameter: Parameter) => boole
   return set;
 }
 
+/** The launches that one operation adds to the backward pass. */
+export interface BackwardStep {
+  readonly operation: Operation;
+  readonly dispatches: readonly Dispatch[];
+}
+
 /**
- * Launches of the backward pass of the last operation, which must be a loss. Gradients of parameters are overwritten,
- * not accumulated across steps.
+ * The backward pass of the last operation, which must be a loss, operation by operation. Gradients of parameters are
+ * overwritten, not accumulated across steps.
  *
  * @param trainable which parameters get gradients; the default is all
  */
-export function lowerBackward(
+export function lowerBackwardSteps(
   graph: Graph,
   target: Target,
   trainable: (parameter: Parameter) => boolean = () => true,
-): Dispatch[] {
+): BackwardStep[] {
   const wanted = differentiable(graph, trainable);
   const gradients = new Map<Tensor, Tensor>();
   const gradientOf: GradientOf = (input) => {
@@ -108,13 +114,20 @@ export function lowerBackward(
     gradients.set(input, tensor);
     return { tensor, accumulate: false };
   };
-  const dispatches: Dispatch[] = [];
   const loss = graph.operations[graph.operations.length - 1];
-  for (const operation of graph.operations.toReversed()) {
+  return graph.operations.toReversed().flatMap((operation) => {
     const dOutput = operation === loss ? operation.output : gradients.get(operation.output);
-    if (dOutput !== undefined) dispatches.push(...operation.backward(target, dOutput, gradientOf));
-  }
-  return dispatches;
+    return dOutput === undefined ? [] : [{ operation, dispatches: operation.backward(target, dOutput, gradientOf) }];
+  });
+}
+
+/** Launches of the backward pass: see {@linkcode lowerBackwardSteps}. */
+export function lowerBackward(
+  graph: Graph,
+  target: Target,
+  trainable?: (parameter: Parameter) => boolean,
+): Dispatch[] {
+  return lowerBackwardSteps(graph, target, trainable).flatMap(({ dispatches }) => dispatches);
 }
 
 function parameterGradient(parameter: Parameter): ParameterGradient {

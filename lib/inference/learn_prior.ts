@@ -41,6 +41,8 @@ export interface LearnPriorOptions extends SwagOptions {
   readonly weightDecay?: number;
   /** Share of a label's mass spread over all classes, 0 to 1; default 0. */
   readonly labelSmoothing?: number;
+  /** Compute activations again in the backward pass instead of keeping them: less memory, the same bits. */
+  readonly recompute?: boolean;
   /** Seed of the examples' order and the augmentation. */
   readonly seed: number;
   /** What the caller does along the way. */
@@ -71,6 +73,7 @@ export async function learnPrior(gpu: Gpu, options: LearnPriorOptions): Promise<
     batchSize: batches.batchSize,
     normalisation,
     labelSmoothing: options.labelSmoothing,
+    recompute: options.recompute,
     seed,
     settings: {
       sampler: "sgd",

@@ -10,9 +10,11 @@ import type { Gpu } from "../gpu/device.ts";
 import { encodeLaunches } from "../gpu/launch.ts";
 import { lowerBackward, lowerForward } from "../graph/graph.ts";
 import { compile, planProgram, type Program } from "../graph/program.ts";
+import { lowerRecomputing } from "../graph/recompute.ts";
 import { FlatVector } from "../graph/vector.ts";
 import { buildClassifier, type Classifier, type ClassifierConfig, colourTable } from "../models/classifier.ts";
 import { type DeviceModel, layoutModel } from "../models/device_model.ts";
+import type { Dispatch } from "../ops/operation.ts";
 import { DeviceGaussian } from "../priors/device_gaussian.ts";
 import { type Gaussian, isotropic } from "../priors/gaussian.ts";
 import { Stream } from "../random/philox.ts";
@@ -45,6 +47,8 @@ export interface TrainingOptions {
   readonly prior?: Gaussian;
   /** Variance of the head's zero-mean Gaussian prior; absent: none. */
   readonly headVariance?: number;
+  /** Compute activations again in the backward pass instead of keeping them: same bits, less memory, more time. */
+  readonly recompute?: boolean;
 }
 
 /** A batch as `lib/data` makes it. */
@@ -83,16 +87,17 @@ export interface MemoryEstimate {
   readonly total: number;
 }
 
-function lowerStep(gpu: Gpu, classifier: Classifier) {
+function lowerStep(gpu: Gpu, { graph }: Classifier, recompute = false): Dispatch[] {
   const target = { subgroupSize: gpu.subgroupSize, training: true };
-  return [...lowerForward(classifier.graph, target), ...lowerBackward(classifier.graph, target)];
+  if (recompute) return lowerRecomputing(graph, target);
+  return [...lowerForward(graph, target), ...lowerBackward(graph, target)];
 }
 
 /** What a run would allocate; allocates nothing. */
 export function estimateMemory(gpu: Gpu, config: ClassifierConfig, options: TrainingOptions): MemoryEstimate {
   const layouts = layoutModel(config, gpu.maxBindingBytes);
   const classifier = buildClassifier(config, options.batchSize, options);
-  const plan = planProgram(gpu, lowerStep(gpu, classifier), [classifier.totals]);
+  const plan = planProgram(gpu, lowerStep(gpu, classifier, options.recompute), [classifier.totals]);
   const trainable = 4 * (layouts.backbone.paddedCount + layouts.head.paddedCount);
   const rows = options.prior ? 2 + options.prior.rows.length : 0;
   const parts = {
@@ -156,7 +161,7 @@ export class TrainingSession {
     const session = new TrainingSession(model, options);
     const { settings } = options;
     const totals = session.#classifier.totals;
-    session.#program = await compile(model.gpu, lowerStep(model.gpu, session.#classifier), {
+    session.#program = await compile(model.gpu, lowerStep(model.gpu, session.#classifier, options.recompute), {
       label: "training",
       vectors: model.vectors,
       gradients: session.#gradients,

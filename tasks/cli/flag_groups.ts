@@ -135,6 +135,11 @@ export const TRAINING_FLAGS = {
   },
   labelSmoothing: { type: "number", default: 0, min: 0, max: 0.999, group: "Training", help: "label smoothing" },
   chains: { type: "integer", default: 1, min: 1, group: "Training", help: "independent chains, one after another" },
+  recompute: {
+    type: "boolean",
+    group: "Training",
+    help: "compute activations again in the backward pass: less memory, more time, the same bits",
+  },
   precision: {
     type: "choice",
     choices: ["f32"],

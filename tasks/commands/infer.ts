@@ -167,6 +167,7 @@ async function planRun(flags: Flags): Promise<Plan> {
     normalisation: normalisationOf(flags),
     augmentation: augmentationOf(flags.augmentation),
     labelSmoothing: flags.labelSmoothing,
+    recompute: flags.recompute,
     settings,
     clipNorm: flags.clipNorm ?? (flags.compat ? COMPAT_CLIP_NORM : undefined),
     seed: flags.seed,

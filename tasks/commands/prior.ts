@@ -7,10 +7,11 @@
 import config from "../../deno.json" with { type: "json" };
 import { BatchSequence } from "../../lib/data/batches.ts";
 import { UsageError } from "../../lib/errors.ts";
-import { openGpu } from "../../lib/gpu/device.ts";
-import { learnPrior } from "../../lib/inference/learn_prior.ts";
-import { constantSwag, cyclicalSwag } from "../../lib/inference/schedules.ts";
+import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
+import { type LearnedPrior, learnPrior } from "../../lib/inference/learn_prior.ts";
+import { constantSwag, cyclicalSwag, type Schedule } from "../../lib/inference/schedules.ts";
 import { estimateMemory, type StepMetrics } from "../../lib/inference/training.ts";
+import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { stateDictFromWeights } from "../../lib/models/weights.ts";
 import { type PriorFile, writePrior, writePriorParts } from "../../lib/priors/files.ts";
@@ -35,6 +36,7 @@ export const command = defineCommand({
     momentum: TRAINING_FLAGS.momentum,
     weightDecay: { ...TRAINING_FLAGS.weightDecay, default: 1e-4 },
     labelSmoothing: TRAINING_FLAGS.labelSmoothing,
+    recompute: TRAINING_FLAGS.recompute,
     precision: TRAINING_FLAGS.precision,
     ...SWAG_FLAGS,
     format: {
@@ -80,6 +82,54 @@ async function requireWritable({ out, force }: Flags, paths: readonly string[]):
   }
 }
 
+/** Prints what a run would allocate. */
+function reportMemory(gpu: Gpu, flags: Flags, classifier: ClassifierConfig, batchSize: number, io: Io): void {
+  const settings = {
+    sampler: "sgd",
+    momentum: flags.momentum,
+    temperature: 0,
+    numData: 1,
+    priorStep: "explicit",
+  } as const;
+  const normalisation = normalisationOf(flags);
+  const options = { batchSize, normalisation, settings, seed: flags.seed, recompute: flags.recompute };
+  const memory = estimateMemory(gpu, classifier, options);
+  const swag = 4 * layoutModel(classifier).backbone.paddedCount * (2 + flags.maxRank);
+  io.result({ out: null, ...memory, swag }, [
+    ...memoryLines(memory),
+    `SWAG            ${(swag / 2 ** 20).toFixed(1)} MiB`,
+  ]);
+}
+
+function scheduleOf(flags: Flags, stepsPerEpoch: number): Schedule {
+  const steps = Math.min(flags.maxSteps ?? Infinity, flags.epochs * stepsPerEpoch);
+  const learningRate = flags.swaLrs;
+  return flags.swagScheduler === "constant"
+    ? constantSwag({ learningRate, steps, start: Math.max(1, flags.startSwag), interval: flags.intervalSteps })
+    : cyclicalSwag({ learningRate, steps, cycles: Math.min(flags.nSamples, steps) });
+}
+
+/** The file of a learned prior: its weights and where they come from. */
+async function priorFileOf(
+  flags: Flags,
+  classifier: ClassifierConfig,
+  { swag, weights }: LearnedPrior,
+): Promise<PriorFile> {
+  const layouts = layoutModel(classifier);
+  const source = flags.weightsPath ?? flags.onnx!;
+  return {
+    swag,
+    parameters: layouts.backbone.entries.map(({ name, torchShape }) => ({ name, shape: torchShape })),
+    model: stateDictFromWeights(layouts, weights, ["backbone", "state"]),
+    metadata: {
+      architecture: flags.encoder,
+      source: source.split("/").at(-1)!,
+      sourceSha256: await sha256(await readInput(source, "a checkpoint")),
+      software: `swagpu ${config.version}`,
+    },
+  };
+}
+
 /** Runs `prior`. */
 export async function run(flags: Flags, io: Io): Promise<number> {
   if (flags.weightsPath === undefined && flags.onnx === undefined) {
@@ -90,44 +140,23 @@ export async function run(flags: Flags, io: Io): Promise<number> {
   const classifier = classifierOf(flags, train);
   const weights = await loadWeights(flags, classifier, "fresh");
   using gpu = await openGpu();
-  const normalisation = normalisationOf(flags);
   const { batchSize, stepsPerEpoch } = new BatchSequence(train, { batchSize: flags.batchSize, seed: flags.seed });
   if (flags.dryRun) {
-    const settings = {
-      sampler: "sgd",
-      momentum: flags.momentum,
-      temperature: 0,
-      numData: 1,
-      priorStep: "explicit",
-    } as const;
-    const memory = estimateMemory(gpu, classifier, { batchSize, normalisation, settings, seed: flags.seed });
-    const swag = 4 * layoutModel(classifier).backbone.paddedCount * (2 + flags.maxRank);
-    io.result({ out: null, ...memory, swag }, [
-      ...memoryLines(memory),
-      `SWAG            ${(swag / 2 ** 20).toFixed(1)} MiB`,
-    ]);
+    reportMemory(gpu, flags, classifier, batchSize, io);
     return 0;
   }
-  const steps = Math.min(flags.maxSteps ?? Infinity, flags.epochs * stepsPerEpoch);
-  const schedule = flags.swagScheduler === "constant"
-    ? constantSwag({
-      learningRate: flags.swaLrs,
-      steps,
-      start: Math.max(1, flags.startSwag),
-      interval: flags.intervalSteps,
-    })
-    : cyclicalSwag({ learningRate: flags.swaLrs, steps, cycles: Math.min(flags.nSamples, steps) });
-  const progress = io.progress("prior", steps);
+  const schedule = scheduleOf(flags, stepsPerEpoch);
+  const progress = io.progress("prior", schedule.steps);
   const throughput = new Throughput(batchSize);
   const start = performance.now();
   let last: StepMetrics | undefined;
-  const { swag, weights: mean, snapshots } = await learnPrior(gpu, {
+  const learned = await learnPrior(gpu, {
     ...flags,
     model: classifier,
     weights,
     train,
     batchSize,
-    normalisation,
+    normalisation: normalisationOf(flags),
     augmentation: augmentationOf(flags.augmentation),
     schedule,
     varianceClamp: flags.varClamp,
@@ -142,25 +171,12 @@ export async function run(flags: Flags, io: Io): Promise<number> {
     },
   });
   progress.finish();
-  const layouts = layoutModel(classifier);
-  const source = flags.weightsPath ?? flags.onnx!;
-  const prior: PriorFile = {
-    swag,
-    parameters: layouts.backbone.entries.map(({ name, torchShape }) => ({ name, shape: torchShape })),
-    model: stateDictFromWeights(layouts, mean, ["backbone", "state"]),
-    metadata: {
-      architecture: flags.encoder,
-      source: source.split("/").at(-1)!,
-      sourceSha256: await sha256(await readInput(source, "a checkpoint")),
-      software: `swagpu ${config.version}`,
-    },
-  };
-  await writeFiles(flags, prior);
-  const seconds = (performance.now() - start) / 1000;
+  await writeFiles(flags, await priorFileOf(flags, classifier, learned));
+  const { swag, snapshots } = learned;
   const result = {
     out: flags.out,
-    steps,
-    seconds,
+    steps: schedule.steps,
+    seconds: (performance.now() - start) / 1000,
     imagesPerSecond: throughput.imagesPerSecond,
     loss: last?.loss,
     accuracy: last?.accuracy,
@@ -169,10 +185,10 @@ export async function run(flags: Flags, io: Io): Promise<number> {
     parameters: swag.mean.length,
   };
   io.result(result, [
-    `prior over ${swag.mean.length} parameters, rank ${swag.covFactor.length}, from ${snapshots} snapshots: ${
+    `prior over ${result.parameters} parameters, rank ${result.rank}, from ${snapshots} snapshots: ${
       targets(flags).join(" ")
     }`,
-    `last loss ${last?.loss.toFixed(4)}, ${steps} steps in ${seconds.toFixed(1)} s`,
+    `last loss ${last?.loss.toFixed(4)}, ${result.steps} steps in ${result.seconds.toFixed(1)} s`,
   ]);
   return 0;
 }

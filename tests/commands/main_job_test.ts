@@ -162,6 +162,8 @@ Deno.test("infer and prior --dry-run print the memory plan and write nothing", a
       assertEquals(out, null);
       assert(gradients >= 4 * 18888 && parameters > gradients && activations >= activationsLowerBound);
       assert(total >= activations + gradients + parameters);
+      const again = await runCli([...args, "--dry-run", "--json", "--recompute"], { permissions: "--allow-read" });
+      assert(resultOf(again).activations < activations);
       const text = await runCli([...args, "--dry-run"], { permissions: "--allow-read" });
       assertEquals(text.stdout.includes("activations"), true);
       assertEquals(namesIn(folder), before);
