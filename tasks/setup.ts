@@ -31,6 +31,9 @@ const APT: readonly (readonly string[])[] = [
 /** Silences Mesa's layer that looks for a display; no Vulkan application without a window needs it. */
 const QUIET_MESA = { "NODEVICE_SELECT": "1" };
 
+/** OpenGL, which Deno falls back on, computes right but many times slower: Mesa's has no subgroups. */
+const WITHOUT_OPENGL = { "DENO_WEBGPU_BACKEND": "vulkan,metal,dx12" };
+
 /** Chooses the remedy for a machine without an adapter. */
 export function remedyFor({ os, release, root }: Machine): Remedy {
   if (os === "darwin") return { advice: "a Mac with Metal is required: update macOS" };
@@ -53,11 +56,14 @@ function say(line: string): void {
   Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
 }
 
-/** Opens a device in a process of its own, since a process never sees a driver that was installed after its start. */
-async function probe(): Promise<string | undefined> {
+/**
+ * Opens a device in a process of its own, since a process never sees a driver that was installed after its start.
+ * `DENO_WEBGPU_BACKEND`, where the user set it, decides.
+ */
+async function probe(backends: Readonly<Record<string, string>> = {}): Promise<string | undefined> {
   const { success, stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-prompt", import.meta.url, "--probe"],
-    env: QUIET_MESA,
+    env: { ...QUIET_MESA, ...(Deno.env.has("DENO_WEBGPU_BACKEND") ? {} : backends) },
     stderr: "null",
   }).output();
   return success ? new TextDecoder().decode(stdout).trim() : undefined;
@@ -107,12 +113,17 @@ async function install(commands: readonly (readonly string[])[]): Promise<boolea
 
 /** Resolves to 0 once there is an adapter, or to 1 after saying what is missing. */
 async function main(): Promise<number> {
-  let adapter = await probe();
+  let adapter = await probe(WITHOUT_OPENGL);
   if (adapter === undefined) {
     const remedy = remedyFor(await machine());
-    if ("install" in remedy && await install(remedy.install)) adapter = await probe();
+    if ("install" in remedy && await install(remedy.install)) adapter = await probe(WITHOUT_OPENGL);
     if (adapter === undefined) {
       const advice = "advice" in remedy ? remedy.advice : `run: ${APT.map((words) => words.join(" ")).join(" && ")}`;
+      const slow = await probe();
+      if (slow !== undefined) {
+        say(`setup: WebGPU adapter: ${slow}, through OpenGL, which is many times slower than Vulkan; ${advice}`);
+        return 0;
+      }
       say(`setup: Cannot go on without a WebGPU adapter: none was found; ${advice}`);
       return 1;
     }

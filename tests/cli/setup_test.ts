@@ -48,6 +48,18 @@ Deno.test("setup finds the adapter of this machine", async () => {
   assertEquals(code, 0);
 });
 
+Deno.test("setup takes an OpenGL adapter only where no Vulkan driver can be installed, and says that it is slow", async () => {
+  // Hides every Vulkan driver; what is left, if anything, is OpenGL.
+  const bare = { "VK_DRIVER_FILES": "/nonexistent", "VK_ICD_FILENAMES": "/nonexistent", "PATH": "/nonexistent" };
+  if (Deno.build.os !== "linux") return;
+  const { code, stderr } = await setup(bare);
+  const last = stderr.trimEnd().split("\n").at(-1)!;
+  assertMatch(
+    last,
+    code === 0 ? /^setup: WebGPU adapter: .*, through OpenGL, .*: \S/ : /^setup: Cannot go on without /,
+  );
+});
+
 Deno.test("setup without an adapter and without a way to install one prints the exact command and exits 1", async () => {
   const { code, stderr } = await setup({ "DENO_WEBGPU_BACKEND": "noop", "PATH": "/nonexistent" });
   assertEquals(code, 1);
