@@ -14,29 +14,16 @@ import { proceduralDownstream } from "../lib/data/procedural.ts";
 import { balancedSubset, takeExamples } from "../lib/data/subset.ts";
 import { renderReport } from "../lib/evaluation/report.ts";
 import { openGpu } from "../lib/gpu/device.ts";
-import { type Budget, type Outcome, RIVALS, runRival } from "./demo/rivals.ts";
+import { BUDGET, PRIOR_STEPS, TABLE_LABELS } from "./demo/budget.ts";
+import { type Outcome, RIVALS, runRival } from "./demo/rivals.ts";
 import { ENCODER, learnDemoPrior } from "./demo/source.ts";
+import { type Spread, spread } from "./demo/spread.ts";
 
 const OUT = "swagpu-demo.html";
 const SEEDS = [1, 2, 3];
 /** Labels in all, over 10 classes. The table is made at the middle one with all seeds, the curve with one. */
-const LABELS = [50, 100, 200];
-const TABLE_LABELS = 100;
+const LABELS = [50, TABLE_LABELS, 200];
 const TEST_PER_CLASS = 30;
-const PRIOR_STEPS = 70;
-const BUDGET: Budget = { steps: 80, batchSize: 20, samples: 6, cycles: 2 };
-
-/** A mean and a standard deviation (of the sample; 0 for one value). */
-interface Spread {
-  readonly mean: number;
-  readonly std: number;
-}
-
-function spread(values: readonly number[]): Spread {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return { mean, std: values.length > 1 ? Math.sqrt(squares / (values.length - 1)) : 0 };
-}
 
 /** All results: by rival, then by number of labels, one outcome a seed. */
 type Results = ReadonlyMap<string, Map<number, Outcome[]>>;
@@ -59,7 +46,7 @@ async function compareRivals(): Promise<{ results: Results; seconds: number }> {
     for (const seed of count === TABLE_LABELS ? SEEDS : SEEDS.slice(0, 1)) {
       const train: ImageSet = takeExamples(pool, balancedSubset(pool, count, seed));
       for (const rival of RIVALS) {
-        const outcome = await runRival(gpu, rival, { config, learned, train, test }, BUDGET, seed);
+        const outcome = await runRival(gpu, rival, rival.chosen, { config, learned, train, test }, BUDGET, seed);
         results.get(rival.name)!.get(count)!.push(outcome);
         const { accuracy, nll } = outcome.metrics;
         console.error(

@@ -20,13 +20,24 @@ import { layoutModel } from "../../lib/models/device_model.ts";
 import { initialWeights } from "../../lib/models/weights.ts";
 import { type Gaussian, isotropic, shiftedGaussian } from "../../lib/priors/gaussian.ts";
 
+/** What is chosen for a rival on validation images. */
+export interface Setting {
+  readonly learningRate: number;
+  /** Strength of the prior: the variance of the isotropic one, lambda of the learned one; unused without a prior. */
+  readonly scale: number;
+}
+
 /** One way to use a pre-trained network. */
 export interface Rival {
+  /** Name in tables. */
   readonly name: string;
   readonly sampler: SamplerName;
-  readonly learningRate: number;
+  /** What is tried: as many settings for every rival. */
+  readonly search: readonly Setting[];
+  /** The setting that `choose.ts` found best for the demo. */
+  readonly chosen: Setting;
   /** The prior over the backbone, from what was learned on the source task. */
-  prior(learned: LearnedPrior): Gaussian | undefined;
+  prior(learned: LearnedPrior, scale: number): Gaussian | undefined;
 }
 
 /** What every rival may spend. */
@@ -47,28 +58,59 @@ export interface Outcome {
 }
 
 /** Added to the variance of every weight of the learned prior. */
-const EPS = 1e-6;
+export const EPS = 1e-6;
 /** Variance of the head's weights. */
-const HEAD_VARIANCE = 1;
-const MOMENTUM = 0.9;
+export const HEAD_VARIANCE = 1;
+/** Of every rival; 1 - friction of SGHMC. */
+export const MOMENTUM = 0.9;
 
 /** The learned prior, scaled. */
-function learnedPrior(scale: number): Rival["prior"] {
-  return ({ swag }) => shiftedGaussian(swag, { scale, eps: EPS });
+function learnedPrior({ swag }: LearnedPrior, scale: number): Gaussian {
+  return shiftedGaussian(swag, { scale, eps: EPS });
 }
 
-/** The four rivals. Learning rates and scales were chosen on other images of the task: see `choose.ts`. */
+/** Every learning rate with every scale. */
+function grid(learningRates: readonly number[], scales: readonly number[]): Setting[] {
+  return learningRates.flatMap((learningRate) => scales.map((scale) => ({ learningRate, scale })));
+}
+
+/** The four rivals. */
 export const RIVALS: readonly Rival[] = [
-  { name: "SGD from the checkpoint", sampler: "sgd", learningRate: 0.02, prior: () => undefined },
-  { name: "isotropic prior, MAP", sampler: "sgd", learningRate: 0.02, prior: ({ swag }) => isotropic(swag.mean, 1e-2) },
-  { name: "learned prior, MAP", sampler: "sgd", learningRate: 0.02, prior: learnedPrior(1e3) },
-  { name: "learned prior, SGHMC average", sampler: "sghmc", learningRate: 0.02, prior: learnedPrior(10) },
+  {
+    name: "SGD, no prior",
+    sampler: "sgd",
+    search: grid([0.005, 0.01, 0.02, 0.05, 0.1, 0.2], [0]),
+    chosen: { learningRate: 0.05, scale: 0 },
+    prior: () => undefined,
+  },
+  {
+    name: "isotropic prior, MAP",
+    sampler: "sgd",
+    search: grid([0.02, 0.1], [1e-4, 1e-3, 1e-2]),
+    chosen: { learningRate: 0.1, scale: 1e-3 },
+    prior: ({ swag }, scale) => isotropic(swag.mean, scale),
+  },
+  {
+    name: "learned prior, MAP",
+    sampler: "sgd",
+    search: grid([0.02, 0.1], [1e1, 1e3, 1e5]),
+    chosen: { learningRate: 0.1, scale: 1e3 },
+    prior: learnedPrior,
+  },
+  {
+    name: "learned prior, SGHMC average",
+    sampler: "sghmc",
+    search: grid([0.02, 0.1], [1, 1e1, 1e2]),
+    chosen: { learningRate: 0.1, scale: 10 },
+    prior: learnedPrior,
+  },
 ];
 
 /** Trains a rival and measures its predictions. */
 export async function runRival(
   gpu: Gpu,
   rival: Rival,
+  { learningRate, scale }: Setting,
   task: {
     readonly config: ClassifierConfig;
     readonly learned: LearnedPrior;
@@ -82,7 +124,6 @@ export async function runRival(
   const normalisation = NORMALISATIONS.imagenet;
   const batchSize = Math.min(budget.batchSize, train.labels.length);
   const { steps, samples, cycles } = budget;
-  const { learningRate } = rival;
   const start = performance.now();
   const drawn = await samplePosterior(gpu, {
     model: config,
@@ -92,7 +133,7 @@ export async function runRival(
     normalisation,
     augmentation: AUGMENTATIONS.crop,
     seed,
-    prior: rival.prior(learned),
+    prior: rival.prior(learned, scale),
     headVariance: HEAD_VARIANCE,
     schedule: rival.sampler === "sgd"
       ? cosine({ learningRate, steps })

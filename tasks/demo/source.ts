@@ -15,7 +15,7 @@ import { layoutModel } from "../../lib/models/device_model.ts";
 import { weightsFromStateDict } from "../../lib/models/weights.ts";
 
 /** The network of the demo. */
-export const ENCODER = "resnet8_narrow";
+export const ENCODER = "resnet8";
 
 /** Learns the prior: SGD at a constant rate from the shipped checkpoint, a snapshot every few steps. */
 export async function learnDemoPrior(
@@ -25,7 +25,7 @@ export async function learnDemoPrior(
 ): Promise<LearnedPrior> {
   const train = proceduralSource({ seed: 0, perClass: 100, split: "train" });
   const model = { encoder: ENCODER, numClasses: train.classNames.length, height: train.height, width: train.width };
-  const file = await Deno.readFile(new URL("resnet8_narrow.safetensors", import.meta.url));
+  const file = await Deno.readFile(new URL("resnet8.safetensors", import.meta.url));
   return await learnPrior(gpu, {
     model,
     weights: weightsFromStateDict(layoutModel(model), readSafetensors(file).tensors, { head: "require", seed: 0 }),

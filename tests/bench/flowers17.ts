@@ -4,7 +4,7 @@
  *
  * `deno run -A tests/bench/flowers17.ts`
  *
- * It needs `../shared/data` beside the project and about 30 minutes on two CPU cores. Runs that are done are kept in
+ * It needs `../shared/data` beside the project and about 40 minutes on two CPU cores. Runs that are done are kept in
  * `runs/flowers17.jsonl`, so that a stopped bench goes on.
  *
  * @module
@@ -18,50 +18,38 @@ import type { ImageSet } from "../../lib/data/dataset.ts";
 import { loadDataset } from "../../lib/data/load.ts";
 import { NORMALISATIONS } from "../../lib/data/normalisation.ts";
 import { balancedSubset, takeExamples } from "../../lib/data/subset.ts";
-import { computeMetrics, type Metrics } from "../../lib/evaluation/metrics.ts";
+import type { Metrics } from "../../lib/evaluation/metrics.ts";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
-import { samplePosterior } from "../../lib/inference/chain.ts";
 import { type LearnedPrior, learnPrior } from "../../lib/inference/learn_prior.ts";
-import { averagePredictions } from "../../lib/inference/prediction.ts";
-import { constantSwag, cosine, cyclical } from "../../lib/inference/schedules.ts";
+import { constantSwag } from "../../lib/inference/schedules.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
-import { initialWeights, weightsFromStateDict } from "../../lib/models/weights.ts";
-import { isotropic, shiftedGaussian } from "../../lib/priors/gaussian.ts";
+import { weightsFromStateDict } from "../../lib/models/weights.ts";
+import {
+  type Budget,
+  EPS,
+  HEAD_VARIANCE,
+  MOMENTUM,
+  type Rival,
+  RIVALS,
+  runRival,
+  type Setting,
+} from "../../tasks/demo/rivals.ts";
+import { spread } from "../../tasks/demo/spread.ts";
 
 const SHARED = new URL("../../../shared/data/", import.meta.url).pathname;
 const LOG = "runs/flowers17.jsonl";
 const RESULTS = new URL("results/flowers17.md", import.meta.url);
 const LABELS = 170;
-const BATCH_SIZE = 34;
-const STEPS = 40;
-const SAMPLES = 5;
-const CYCLES = 2;
-const EPS = 1e-6;
-const HEAD_VARIANCE = 1;
-const PRIOR_STEPS = 60;
+const BUDGET: Budget = { steps: 100, batchSize: 34, samples: 6, cycles: 2 };
+const PRIOR_STEPS = 190;
 const SEEDS = [1, 2, 3];
 const SEARCH_SEED = 100;
 const normalisation = NORMALISATIONS.imagenet;
 
-type Method = "SGD" | "isotropic prior, MAP" | "learned prior, MAP" | "learned prior, SGHMC average";
-
-/** One setting of a method; `scale` is the isotropic variance or lambda. */
-interface Setting {
-  readonly learningRate: number;
-  readonly scale: number;
-}
-
-/** Three settings each: equal search. */
-const SEARCH: Readonly<Record<Method, readonly Setting[]>> = {
-  "SGD": [0.003, 0.01, 0.03].map((learningRate) => ({ learningRate, scale: 0 })),
-  "isotropic prior, MAP": [1e-3, 1e-2, 1e-1].map((scale) => ({ learningRate: 0.01, scale })),
-  "learned prior, MAP": [1e1, 1e3, 1e5].map((scale) => ({ learningRate: 0.01, scale })),
-  "learned prior, SGHMC average": [1, 1e2, 1e4].map((scale) => ({ learningRate: 0.01, scale })),
-};
-
 /** A run that is done. */
 interface Row extends Setting {
-  readonly method: Method;
+  /** Name of the rival. */
+  readonly method: string;
   readonly phase: "search" | "final";
   readonly seed: number;
   readonly metrics: Metrics;
@@ -79,7 +67,7 @@ async function learn(gpu: Gpu): Promise<LearnedPrior> {
     batchSize: 64,
     normalisation,
     augmentation: AUGMENTATIONS.crop,
-    schedule: constantSwag({ learningRate: 0.01, steps: PRIOR_STEPS, start: 10, interval: 5 }),
+    schedule: constantSwag({ learningRate: 0.01, steps: PRIOR_STEPS, start: 10, interval: 18 }),
     momentum: 0.9,
     weightDecay: 1e-4,
     maxRank: 10,
@@ -94,71 +82,29 @@ async function learn(gpu: Gpu): Promise<LearnedPrior> {
   });
 }
 
-async function runOnce(
-  gpu: Gpu,
-  learned: LearnedPrior,
-  method: Method,
-  setting: Setting,
-  train: ImageSet,
-  test: ImageSet,
-  seed: number,
-): Promise<Metrics> {
-  const config = { encoder: "resnet20", numClasses: 17, height: 32, width: 32 };
-  const { learningRate, scale } = setting;
-  const sampling = method === "learned prior, SGHMC average";
-  const prior = method === "SGD"
-    ? undefined
-    : method === "isotropic prior, MAP"
-    ? isotropic(learned.swag.mean, scale)
-    : shiftedGaussian(learned.swag, { scale, eps: EPS });
-  const drawn = await samplePosterior(gpu, {
-    model: config,
-    weights: { ...learned.weights, head: initialWeights(layoutModel(config), seed).head },
-    train,
-    batchSize: BATCH_SIZE,
-    normalisation,
-    augmentation: AUGMENTATIONS.crop,
-    seed,
-    prior,
-    headVariance: HEAD_VARIANCE,
-    schedule: sampling
-      ? cyclical({ learningRate, steps: STEPS, cycles: CYCLES, samples: SAMPLES })
-      : cosine({ learningRate, steps: STEPS }),
-    settings: {
-      sampler: sampling ? "sghmc" : "sgd",
-      momentum: 0.9,
-      nesterov: true,
-      temperature: 1,
-      numData: train.labels.length,
-      priorStep: "implicit",
-    },
-  });
-  const samples = drawn.map(({ weights }) => weights);
-  const average = await averagePredictions(gpu, config, samples, test, { batchSize: 68, normalisation });
-  return computeMetrics(average.probabilities(), test.labels, average.mutualInformation());
-}
-
 async function readLog(): Promise<Row[]> {
   const text = await Deno.readTextFile(LOG).catch(() => "");
   return text.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
 }
+
+/** What tells a rival's runs apart. */
+type RunKey = Omit<Row, "metrics" | "method">;
 
 function same(a: Row, b: Omit<Row, "metrics">): boolean {
   return a.method === b.method && a.phase === b.phase && a.seed === b.seed && a.learningRate === b.learningRate &&
     a.scale === b.scale;
 }
 
-function spread(values: readonly number[]): string {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const std = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1));
+function cell(values: readonly number[]): string {
+  const { mean, std } = spread(values);
   return `${mean.toFixed(3)} ± ${std.toFixed(3)}`;
 }
 
-function renderTable(rows: readonly Row[], chosen: ReadonlyMap<Method, Setting>, adapter: string): string {
+function renderTable(rows: readonly Row[], chosen: ReadonlyMap<string, Setting>, adapter: string): string {
   const lines = [...chosen].map(([method, { learningRate, scale }]) => {
     const metrics = rows.filter((row) => row.phase === "final" && row.method === method).map((row) => row.metrics);
     const columns = [(m: Metrics) => 100 * m.accuracy, (m: Metrics) => m.nll, (m: Metrics) => m.ece].map((of) =>
-      spread(metrics.map(of))
+      cell(metrics.map(of))
     );
     return `| ${method} | ${columns.join(" | ")} | lr ${learningRate}${scale ? `, scale ${scale}` : ""} |`;
   });
@@ -172,10 +118,10 @@ function renderTable(rows: readonly Row[], chosen: ReadonlyMap<Method, Setting>,
 \`deno run -A tests/bench/flowers17.ts\`, ${
     new Date().toISOString().slice(0, 10)
   }, ${adapter}. Prior: SWAG over ${PRIOR_STEPS} steps of
-64 from resnet20-12fca82f on 4,000 CIFAR-10 images, rank at most 10, eps ${EPS}. Downstream: ${STEPS} steps of ${BATCH_SIZE} images for every
-method, the same augmentation, head prior N(0, ${HEAD_VARIANCE}), momentum 0.9; the SGHMC average has ${SAMPLES} samples over ${CYCLES} cycles at
-temperature 1. All methods start from the learned mean. 272 test images; mean and standard deviation over ${SEEDS.length} seeds (subset,
-head, order). Learning rate and scale were chosen by NLL on 170 other training images, three settings a method, before the test
+64 from resnet20-12fca82f on 4,000 CIFAR-10 images, rank at most 10, eps ${EPS}. Downstream: ${BUDGET.steps} steps of ${BUDGET.batchSize} images for every
+method, the same augmentation, head prior N(0, ${HEAD_VARIANCE}), momentum ${MOMENTUM}; the SGHMC average has ${BUDGET.samples} samples over
+${BUDGET.cycles} cycles at temperature 1. All methods start from the learned mean. 272 test images; mean and standard deviation over ${SEEDS.length} seeds (subset,
+head, order). Learning rate and scale were chosen by NLL on 170 other training images, six settings a method, before the test
 images were used.
 
 | method | accuracy, % | NLL, nats | ECE | chosen |
@@ -198,10 +144,12 @@ if (import.meta.main) {
   const request = { name: "flowers17", dir: `${SHARED}flowers17`, size: 32, resize: "squash" } as const;
   const pool = await loadDataset({ ...request, split: "train" });
   const test = await loadDataset({ ...request, split: "test", classNames: pool.classNames });
-  const run = async (wanted: Omit<Row, "metrics">, train: ImageSet, held: ImageSet): Promise<Row> => {
+  const config = { encoder: "resnet20", numClasses: pool.classNames.length, height: 32, width: 32 };
+  const run = async (rival: Rival, key: RunKey, train: ImageSet, held: ImageSet): Promise<Row> => {
+    const wanted = { ...key, method: rival.name };
     const known = rows.find((row) => same(row, wanted));
     if (known) return known;
-    const metrics = await runOnce(gpu, learned, wanted.method, wanted, train, held, wanted.seed);
+    const { metrics } = await runRival(gpu, rival, wanted, { config, learned, train, test: held }, BUDGET, wanted.seed);
     const row = { ...wanted, metrics };
     rows.push(row);
     await Deno.writeTextFile(LOG, JSON.stringify(row) + "\n", { append: true });
@@ -216,26 +164,23 @@ if (import.meta.main) {
   const both = takeExamples(pool, drawn);
   const inner = balancedSubset(both, LABELS, SEARCH_SEED);
   const outer = Uint32Array.from({ length: 2 * LABELS }, (_, i) => i).filter((i) => !inner.includes(i));
-  const chosen = new Map<Method, Setting>();
-  for (const [method, settings] of Object.entries(SEARCH) as [Method, readonly Setting[]][]) {
+  const chosen = new Map<string, Setting>();
+  for (const rival of RIVALS) {
     const tried: Row[] = [];
-    for (const setting of settings) {
-      tried.push(
-        await run(
-          { method, phase: "search", seed: SEARCH_SEED, ...setting },
-          takeExamples(both, inner),
-          takeExamples(both, outer),
-        ),
-      );
+    for (const setting of rival.search) {
+      const key = { phase: "search", seed: SEARCH_SEED, ...setting } as const;
+      tried.push(await run(rival, key, takeExamples(both, inner), takeExamples(both, outer)));
     }
-    chosen.set(method, tried.reduce((best, row) => (row.metrics.nll < best.metrics.nll ? row : best)));
+    chosen.set(rival.name, tried.reduce((best, row) => (row.metrics.nll < best.metrics.nll ? row : best)));
   }
   for (const seed of SEEDS) {
     const train = takeExamples(pool, balancedSubset(pool, LABELS, seed));
-    for (const [method, { learningRate, scale }] of chosen) {
-      await run({ method, phase: "final", seed, learningRate, scale }, train, test);
+    for (const rival of RIVALS) {
+      const { learningRate, scale } = chosen.get(rival.name)!;
+      await run(rival, { phase: "final", seed, learningRate, scale }, train, test);
     }
   }
-  await Deno.writeTextFile(RESULTS, renderTable(rows, chosen, gpu.adapter.description));
-  console.log(renderTable(rows, chosen, gpu.adapter.description));
+  const table = renderTable(rows, chosen, gpu.adapter.description);
+  await Deno.writeTextFile(RESULTS, table);
+  console.log(table);
 }
