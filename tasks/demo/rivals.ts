@@ -94,14 +94,14 @@ export const RIVALS: readonly Rival[] = [
     name: "learned prior, MAP",
     sampler: "sgd",
     search: grid([0.02, 0.1], [1e1, 1e3, 1e5]),
-    chosen: { learningRate: 0.1, scale: 1e3 },
+    chosen: { learningRate: 0.1, scale: 10 },
     prior: learnedPrior,
   },
   {
     name: "learned prior, SGHMC average",
     sampler: "sghmc",
     search: grid([0.02, 0.1], [1, 1e1, 1e2]),
-    chosen: { learningRate: 0.1, scale: 10 },
+    chosen: { learningRate: 0.1, scale: 1 },
     prior: learnedPrior,
   },
 ];
