@@ -1,8 +1,8 @@
 // One update of a segment of the flat vector: likelihood gradient, Gaussian prior and noise in one pass over memory.
 //
 // The prior is N(mean, Psi + W W^T) with Psi diagonal and W^T the ROWS_K rows. Joined behind control.wgsl, philox.wgsl,
-// workgroup_sum.wgsl and one sampler_*.wgsl. COUNT vec4 items of the segment; BASE is the index of its first item in
-// the whole vector; rows [ROWS_K, COUNT].
+// workgroup_sum.wgsl, elementwise.wgsl and one sampler_*.wgsl. COUNT vec4 items of the segment; BASE is the index of
+// its first item in the whole vector; rows [ROWS_K, COUNT].
 //
 // PHASE 0, explicit: theta moves along the whole gradient g + (Psi^-1 (d - W c)) / N, with c = C^-1 W^T Psi^-1 d.
 //   COMBINED: the prior's part is in `gradient` already.
@@ -78,69 +78,68 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #end
 #end
 #end
-  for (var item = 0u; item < ITEMS; item++) {
-    let i = block * (64u * ITEMS) + item * 64u + lane;
-    if (i < COUNT) {
+  let first = first_item(group, lane);
+  let end = end_of(first);
+  for (var i = first; i < end; i += RUN) {
 #if PHASE == 0 || PHASE == 5
 #if PRIOR && !COMBINED
-      let delta = theta[i] - mean[i];
+    let delta = theta[i] - mean[i];
 #if ROWS_K > 0
-      let force = (delta - low_rank(i)) / psi[i];
+    let force = (delta - low_rank(i)) / psi[i];
 #else
-      let force = delta / psi[i];
+    let force = delta / psi[i];
 #end
-      let g = gradient[i] + control.inverse_count * force;
+    let g = gradient[i] + control.inverse_count * force;
 #else
-      let g = gradient[i];
+    let g = gradient[i];
 #end
 #if PHASE == 5
-      gradient[i] = g;
+    gradient[i] = g;
 #else
-      theta[i] += displacement(i, g);
+    theta[i] += displacement(i, g);
 #end
 #end
 #if PHASE == 1
-      let delta = theta[i] - mean[i];
-      let u = proposal(i, delta, gradient[i]);
+    let delta = theta[i] - mean[i];
+    let u = proposal(i, delta, gradient[i]);
 #if ROWS_K > 0
-      gradient[i] = u;
-      let weighted = u / (psi[i] + prior_step(i));
+    gradient[i] = u;
+    let weighted = u / (psi[i] + prior_step(i));
 #for k in 0..ROWS_K
-      sum$k += rows[$(k)u * COUNT + i] * weighted;
+    sum$k += rows[$(k)u * COUNT + i] * weighted;
 #end
 #else
-      theta[i] = mean[i] + settle(i, delta, psi[i] / (psi[i] + prior_step(i)) * u);
+    theta[i] = mean[i] + settle(i, delta, psi[i] / (psi[i] + prior_step(i)) * u);
 #end
 #end
 #if PHASE == 2
-      let k = prior_step(i);
-      let scale = 1.0 / (psi[i] + k);
-      let solved = psi[i] * scale * gradient[i] + k * scale * low_rank(i);
-      theta[i] = mean[i] + settle(i, theta[i] - mean[i], solved);
+    let k = prior_step(i);
+    let scale = 1.0 / (psi[i] + k);
+    let solved = psi[i] * scale * gradient[i] + k * scale * low_rank(i);
+    theta[i] = mean[i] + settle(i, theta[i] - mean[i], solved);
 #end
 #if PHASE == 3
-      let delta = theta[i] - mean[i];
-      let weighted = delta / psi[i];
+    let delta = theta[i] - mean[i];
+    let weighted = delta / psi[i];
 #for k in 0..ROWS_K
-      sum$k += rows[$(k)u * COUNT + i] * weighted;
+    sum$k += rows[$(k)u * COUNT + i] * weighted;
 #end
-      sum$ROWS_K += delta * weighted;
+    sum$ROWS_K += delta * weighted;
 #end
 #if PHASE == 4
 #if EXACT
-      let weight = 1.0 / psi[i];
+    let weight = 1.0 / psi[i];
 #else
-      let weight = 1.0 / (psi[i] + prior_step(i));
+    let weight = 1.0 / (psi[i] + prior_step(i));
 #end
 #for a in 0..ROWS_K
-      let row$a = rows[$(a)u * COUNT + i];
-      let weighted$a = row$a * weight;
+    let row$a = rows[$(a)u * COUNT + i];
+    let weighted$a = row$a * weight;
 #for b in 0..(a + 1)
-      sum$(a * (a + 1) / 2 + b) += weighted$a * row$b;
+    sum$(a * (a + 1) / 2 + b) += weighted$a * row$b;
 #end
 #end
 #end
-    }
   }
 #if ROWS_K > 0 && PHASE == 1
 #for k in 0..ROWS_K
