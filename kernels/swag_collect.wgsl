@@ -16,9 +16,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let row = snapshot[1];
   let end = end_of(first);
   for (var i = first; i < end; i += RUN) {
-    let before = theta[i] - mean[i];
-    let moved = mean[i] + before / (count + 1.0);
-    let deviation = theta[i] - moved;
+    let position = theta[i];
+    let center = mean[i];
+    let before = position - center;
+    let moved = center + before / (count + 1.0);
+    let deviation = position - moved;
     mean[i] = moved;
     squares[i] += before * deviation;
     if (row < ROWS_K) { rows[row * COUNT + i] = deviation; }

@@ -198,13 +198,13 @@ export class FlatUpdate {
         ROWS_K: rank,
         NOISE: kernel.noise ? 1 : 0,
         NESTEROV: nesterov ? 1 : 0,
+        DECAY: this.#options.decay === false ? 0 : 1,
         STREAM: stream,
         ANCHOR_STREAM: anchorStream,
         BASE: segment.globalOffset / 4,
         BLOCKS: blocks,
         FIRST_BLOCK: this.#blocks(index),
       };
-      const floats = { PADDING_PSI, DECAY: this.#options.decay === false ? 0 : 1 };
       const bindings = [
         whole(this.#control.buffer),
         theta.segment(segment),
@@ -221,7 +221,7 @@ export class FlatUpdate {
         label: `${label} ${name} ${index}`,
         source,
         constants,
-        floats,
+        floats: { PADDING_PSI },
         groups,
       }, bindings);
     }));

@@ -43,7 +43,7 @@ for (const [file, text] of texts) {
 }
 
 /** Constants that are numbers with a fraction. */
-const FLOATS = new Set(["EPS", "MOMENTUM", "SMOOTHING", "CLAMP", "PADDING_PSI", "DECAY", "CLIP_NORM"]);
+const FLOATS = new Set(["EPS", "MOMENTUM", "SMOOTHING", "CLAMP", "PADDING_PSI", "CLIP_NORM"]);
 /** Sizes where 1 would not be a kernel that anyone builds; all others are 1 but for the flags. */
 const SIZES: Record<string, number> = {
   S: 8,
