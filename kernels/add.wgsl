@@ -11,20 +11,16 @@
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let first = first_item(group, lane);
-#for j in 0..ITEMS
-  {
-    let i = first + $(j * 64)u;
-    if (i < COUNT) {
+  let end = end_of(first);
+  for (var i = first; i < end; i += RUN) {
 #if COPY
 #if ACCUMULATE
-      output[i] += a[i];
+    output[i] += a[i];
 #else
-      output[i] = a[i];
+    output[i] = a[i];
 #end
 #else
-      output[i] = a[i] + b[i];
+    output[i] = a[i] + b[i];
 #end
-    }
   }
-#end
 }

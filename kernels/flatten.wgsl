@@ -6,22 +6,18 @@
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let first = first_item(group, lane);
-#for j in 0..ITEMS
-  {
-    let i = first + $(j * 64)u;
-    if (i < COUNT) {
-      let image = i / (C * AREA);
+  let end = end_of(first);
+  for (var i = first; i < end; i += RUN) {
+    let image = i / (C * AREA);
 #if BACKWARD
-      let value = source[image * (C * AREA) + (i % C) * AREA + (i / C) % AREA];
+    let value = source[image * (C * AREA) + (i % C) * AREA + (i / C) % AREA];
 #if ACCUMULATE
-      output[i] += value;
+    output[i] += value;
 #else
-      output[i] = value;
+    output[i] = value;
 #end
 #else
-      output[i] = source[image * (C * AREA) + (i % AREA) * C + (i / AREA) % C];
+    output[i] = source[image * (C * AREA) + (i % AREA) * C + (i / AREA) % C];
 #end
-    }
   }
-#end
 }

@@ -8,16 +8,13 @@
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let first = first_item(group, lane);
+  let end = end_of(first);
 #if SCALE
   let scale = min(1.0, CLIP_NORM / sqrt(sums[0]));
-#for j in 0..ITEMS
-  if (first + $(j * 64)u < COUNT) { gradient[first + $(j * 64)u] *= scale; }
-#end
+  for (var i = first; i < end; i += RUN) { gradient[i] *= scale; }
 #else
   var sum = vec4<f32>(0.0);
-#for j in 0..ITEMS
-  if (first + $(j * 64)u < COUNT) { sum += gradient[first + $(j * 64)u] * gradient[first + $(j * 64)u]; }
-#end
+  for (var i = first; i < end; i += RUN) { sum += gradient[i] * gradient[i]; }
   let total = workgroup_sum(dot(sum, vec4<f32>(1.0)), lane);
   let block = group.y * GRID_X + group.x;
   if (lane == 0u && block < BLOCKS) { sums[FIRST_BLOCK + block] = total; }

@@ -26,62 +26,55 @@ fn unpack(word: u32) -> Taps { return word; }
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let first = first_item(group, lane);
-#for j in 0..ITEMS
-  {
-    let i = first + $(j * 64)u;
-    if (i < COUNT) {
-      let channel = i % (C / W);
-      let position = i / (C / W);
+  let end = end_of(first);
+  for (var i = first; i < end; i += RUN) {
+    let channel = i % (C / W);
+    let position = i / (C / W);
 #if BACKWARD
-      let h = (position / INPUT_W) % INPUT_H;
-      let w = position % INPUT_W;
-      let image = position / (INPUT_H * INPUT_W);
-      var sum = Item(0.0);
-      for (var kh = 0u; kh < KH; kh++) {
-        let top = i32(h + PAD) - i32(kh);
-        if (top < 0 || top % i32(STRIDE) != 0 || top / i32(STRIDE) >= i32(OUTPUT_H)) { continue; }
-        for (var kw = 0u; kw < KW; kw++) {
-          let left = i32(w + PAD) - i32(kw);
-          if (left < 0 || left % i32(STRIDE) != 0 || left / i32(STRIDE) >= i32(OUTPUT_W)) { continue; }
-          let window = (image * OUTPUT_H + u32(top) / STRIDE) * OUTPUT_W + u32(left) / STRIDE;
-          let at = window * (C / W) + channel;
-          sum += select(Item(0.0), d_output[at], unpack(taps[at]) == Taps(kh * KW + kw));
-        }
+    let h = (position / INPUT_W) % INPUT_H;
+    let w = position % INPUT_W;
+    let image = position / (INPUT_H * INPUT_W);
+    var sum = Item(0.0);
+    for (var oh = first_window(h, KH); oh < end_window(h, OUTPUT_H); oh++) {
+      for (var ow = first_window(w, KW); ow < end_window(w, OUTPUT_W); ow++) {
+        let window = (image * OUTPUT_H + oh) * OUTPUT_W + ow;
+        let at = window * (C / W) + channel;
+        let tap = (h + PAD - oh * STRIDE) * KW + w + PAD - ow * STRIDE;
+        sum += select(Item(0.0), d_output[at], unpack(taps[at]) == Taps(tap));
       }
+    }
 #if ACCUMULATE
-      d_input[i] += sum;
+    d_input[i] += sum;
 #else
-      d_input[i] = sum;
+    d_input[i] = sum;
 #end
 #else
-      let top = i32(((position / OUTPUT_W) % OUTPUT_H) * STRIDE) - i32(PAD);
-      let left = i32((position % OUTPUT_W) * STRIDE) - i32(PAD);
-      let image = position / (OUTPUT_H * OUTPUT_W);
-      var best = Item(-3.4028234663852886e38);
-      var winner = Taps(0u);
-      var seen = false;
-      for (var kh = 0u; kh < KH; kh++) {
-        for (var kw = 0u; kw < KW; kw++) {
-          let h = top + i32(kh);
-          let w = left + i32(kw);
-          if (u32(h) < INPUT_H && u32(w) < INPUT_W) {
-            let value = input[((image * INPUT_H + u32(h)) * INPUT_W + u32(w)) * (C / W) + channel];
-            // A NaN wins and stays, as in PyTorch. By its bits: compilers may take x != x for false.
-            let wins = (value > best) | ((bitcast<Taps>(value) & Taps(0x7fffffffu)) > Taps(0x7f800000u));
-            best = select(best, value, wins);
-            winner = select(winner, Taps(kh * KW + kw), wins);
-            if (!seen) {
-              best = value;
-              winner = Taps(kh * KW + kw);
-              seen = true;
-            }
+    let top = i32(((position / OUTPUT_W) % OUTPUT_H) * STRIDE) - i32(PAD);
+    let left = i32((position % OUTPUT_W) * STRIDE) - i32(PAD);
+    let image = position / (OUTPUT_H * OUTPUT_W);
+    var best = Item(-3.4028234663852886e38);
+    var winner = Taps(0u);
+    var seen = false;
+    for (var kh = 0u; kh < KH; kh++) {
+      for (var kw = 0u; kw < KW; kw++) {
+        let h = top + i32(kh);
+        let w = left + i32(kw);
+        if (u32(h) < INPUT_H && u32(w) < INPUT_W) {
+          let value = input[((image * INPUT_H + u32(h)) * INPUT_W + u32(w)) * (C / W) + channel];
+          // A NaN wins and stays, as in PyTorch. By its bits: compilers may take x != x for false.
+          let wins = (value > best) | ((bitcast<Taps>(value) & Taps(0x7fffffffu)) > Taps(0x7f800000u));
+          best = select(best, value, wins);
+          winner = select(winner, Taps(kh * KW + kw), wins);
+          if (!seen) {
+            best = value;
+            winner = Taps(kh * KW + kw);
+            seen = true;
           }
         }
       }
-      output[i] = best;
-      taps[i] = pack(winner);
-#end
     }
-  }
+    output[i] = best;
+    taps[i] = pack(winner);
 #end
+  }
 }

@@ -8,18 +8,14 @@
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let first = first_item(group, lane);
-#for j in 0..ITEMS
-  {
-    let i = first + $(j * 64)u;
-    if (i < COUNT) {
+  let end = end_of(first);
+  for (var i = first; i < end; i += RUN) {
 #for c in 0..3
-      {
-        let at = i * 3u + $(c)u;
-        let byte = (images[at / 4u] >> ((at % 4u) * 8u)) & 255u;
-        output[at] = f32(byte) * colours[$c] + colours[$(c + 3)];
-      }
-#end
+    {
+      let at = i * 3u + $(c)u;
+      let byte = (images[at / 4u] >> ((at % 4u) * 8u)) & 255u;
+      output[at] = f32(byte) * colours[$c] + colours[$(c + 3)];
     }
-  }
 #end
+  }
 }

@@ -1,8 +1,8 @@
 // One update of a segment of the flat vector: likelihood gradient, Gaussian prior and noise in one pass over memory.
 //
 // The prior is N(mean, Psi + W W^T) with Psi diagonal and W^T the ROWS_K rows. Joined behind control.wgsl, philox.wgsl,
-// workgroup_sum.wgsl and one sampler_*.wgsl. COUNT vec4 items of the segment; BASE is the index of its first item in
-// the whole vector; rows [ROWS_K, COUNT].
+// workgroup_sum.wgsl, elementwise.wgsl and one sampler_*.wgsl. COUNT vec4 items of the segment; BASE is the index of
+// its first item in the whole vector; rows [ROWS_K, COUNT].
 //
 // PHASE 0, explicit: theta moves along the whole gradient g + (Psi^-1 (d - W c)) / N, with c = C^-1 W^T Psi^-1 d.
 //   COMBINED: the prior's part is in `gradient` already.
@@ -12,7 +12,7 @@
 // PHASE 3, project: partial sums of W^T Psi^-1 d and, last, of d Psi^-1 d.
 // PHASE 4, gram: partial sums of W^T (Psi + k)^-1 W, its lower triangle by rows; k = 0 where EXACT.
 
-@group(0) @binding(0) var<storage, read_write> control: Control;
+@group(0) @binding(0) var<storage, read_write> step_control: Control;
 @group(0) @binding(1) var<storage, read_write> theta: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> gradient: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> state: array<vec4<f32>>;
@@ -27,6 +27,9 @@
 @group(0) @binding(9) var<storage, read_write> weights: array<f32>;
 #end
 
+// Compilers load from a writable buffer anew at each use: what is needed more than once is copied.
+var<private> control: Control;
+
 fn noise4(i: u32) -> vec4<f32> {
 #if NOISE
   if (control.noise == 0.0) { return vec4<f32>(0.0); }
@@ -36,31 +39,22 @@ fn noise4(i: u32) -> vec4<f32> {
 #end
 }
 
-#if ROWS_K > 0
-fn low_rank(i: u32) -> vec4<f32> {
-  return rows[i] * coefficients[0]
-#for k in 1..ROWS_K
-    + rows[$(k)u * COUNT + i] * coefficients[$k]
-#end
-  ;
-}
-#end
-
-#if PRIOR && NOISE
-/// A draw from the prior at the run's temperature, relative to its mean; the same in both phases of a step.
-fn anchor(i: u32) -> vec4<f32> {
-  if (control.prior_noise == 0.0) { return vec4<f32>(0.0); }
-  // The padding between tensors has PADDING_PSI, and no draw.
-  return control.prior_noise * (
-    select(sqrt(psi[i]), vec4<f32>(0.0), psi[i] >= vec4<f32>(PADDING_PSI))
-    * normal4(vec4<u32>(BASE + i, control.step, control.chain, ANCHOR_STREAM), control.key)
-#for k in 0..ROWS_K
-    + rows[$(k)u * COUNT + i] * weights[$k]
-#end
-  );
-}
+/// The loss's gradient with weight decay, for vectors that have it.
+fn decayed(g: vec4<f32>, position: vec4<f32>) -> vec4<f32> {
+#if DECAY
+  return g + control.weight_decay * position;
 #else
-fn anchor(i: u32) -> vec4<f32> { return vec4<f32>(0.0); }
+  return g;
+#end
+}
+
+#if NOISE
+/// A draw from the prior's diagonal part, relative to its mean; the same in both phases of a step.
+fn diagonal_draw(i: u32, variance: vec4<f32>) -> vec4<f32> {
+  // The padding between tensors has PADDING_PSI, and no draw.
+  return select(sqrt(variance), vec4<f32>(0.0), variance >= vec4<f32>(PADDING_PSI))
+    * normal4(vec4<u32>(BASE + i, control.step, control.chain, ANCHOR_STREAM), control.key);
+}
 #end
 
 @compute @workgroup_size(64)
@@ -78,69 +72,99 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #end
 #end
 #end
-  for (var item = 0u; item < ITEMS; item++) {
-    let i = block * (64u * ITEMS) + item * 64u + lane;
-    if (i < COUNT) {
+  control = step_control;
+#if ROWS_K > 0
+#for k in 0..ROWS_K
+  let coefficient$k = coefficients[$k];
+  let draw$k = weights[$k];
+#end
+#end
+  let first = first_item(group, lane);
+  let end = end_of(first);
+  for (var i = first; i < end; i += RUN) {
+#if PRIOR && !COMBINED
+    let variance = psi[i];
+#if PHASE != 4
+    let position = theta[i];
+    let center = mean[i];
+    let delta = position - center;
+#end
+#for k in 0..ROWS_K
+    let row$k = rows[$(k)u * COUNT + i];
+#end
+    let low_rank = vec4<f32>(0.0)
+#for k in 0..ROWS_K
+      + row$k * coefficient$k
+#end
+    ;
+#else
+    let position = theta[i];
+#end
 #if PHASE == 0 || PHASE == 5
 #if PRIOR && !COMBINED
-      let delta = theta[i] - mean[i];
-#if ROWS_K > 0
-      let force = (delta - low_rank(i)) / psi[i];
+    let g = gradient[i] + control.inverse_count * ((delta - low_rank) / variance);
 #else
-      let force = delta / psi[i];
-#end
-      let g = gradient[i] + control.inverse_count * force;
-#else
-      let g = gradient[i];
+    let g = gradient[i];
 #end
 #if PHASE == 5
-      gradient[i] = g;
+    gradient[i] = g;
 #else
-      theta[i] += displacement(i, g);
+    theta[i] = position + displacement(i, decayed(g, position));
+#end
+#end
+#if PHASE == 1 || PHASE == 2
+    // A draw from the prior at the run's temperature, relative to its mean.
+    var anchor = vec4<f32>(0.0);
+#if NOISE
+    if (control.prior_noise != 0.0) {
+      anchor = control.prior_noise * (
+        diagonal_draw(i, variance)
+#for k in 0..ROWS_K
+        + row$k * draw$k
+#end
+      );
+    }
 #end
 #end
 #if PHASE == 1
-      let delta = theta[i] - mean[i];
-      let u = proposal(i, delta, gradient[i]);
+    let u = proposal(i, delta, decayed(gradient[i], position), anchor);
+    let k = prior_step(i);
 #if ROWS_K > 0
-      gradient[i] = u;
-      let weighted = u / (psi[i] + prior_step(i));
+    gradient[i] = u;
+    let weighted = u / (variance + k);
 #for k in 0..ROWS_K
-      sum$k += rows[$(k)u * COUNT + i] * weighted;
+    sum$k += row$k * weighted;
 #end
 #else
-      theta[i] = mean[i] + settle(i, delta, psi[i] / (psi[i] + prior_step(i)) * u);
+    theta[i] = center + settle(i, delta, variance / (variance + k) * u, anchor);
 #end
 #end
 #if PHASE == 2
-      let k = prior_step(i);
-      let scale = 1.0 / (psi[i] + k);
-      let solved = psi[i] * scale * gradient[i] + k * scale * low_rank(i);
-      theta[i] = mean[i] + settle(i, theta[i] - mean[i], solved);
+    let k = prior_step(i);
+    let scale = 1.0 / (variance + k);
+    let solved = variance * scale * gradient[i] + k * scale * low_rank;
+    theta[i] = center + settle(i, delta, solved, anchor);
 #end
 #if PHASE == 3
-      let delta = theta[i] - mean[i];
-      let weighted = delta / psi[i];
+    let weighted = delta / variance;
 #for k in 0..ROWS_K
-      sum$k += rows[$(k)u * COUNT + i] * weighted;
+    sum$k += row$k * weighted;
 #end
-      sum$ROWS_K += delta * weighted;
+    sum$ROWS_K += delta * weighted;
 #end
 #if PHASE == 4
 #if EXACT
-      let weight = 1.0 / psi[i];
+    let weight = 1.0 / variance;
 #else
-      let weight = 1.0 / (psi[i] + prior_step(i));
+    let weight = 1.0 / (variance + prior_step(i));
 #end
 #for a in 0..ROWS_K
-      let row$a = rows[$(a)u * COUNT + i];
-      let weighted$a = row$a * weight;
+    let weighted$a = row$a * weight;
 #for b in 0..(a + 1)
-      sum$(a * (a + 1) / 2 + b) += weighted$a * row$b;
+    sum$(a * (a + 1) / 2 + b) += weighted$a * row$b;
 #end
 #end
 #end
-    }
   }
 #if ROWS_K > 0 && PHASE == 1
 #for k in 0..ROWS_K

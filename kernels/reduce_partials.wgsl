@@ -5,21 +5,15 @@
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let first = first_item(group, lane);
-#for j in 0..ITEMS
-  {
-    let i = first + $(j * 64)u;
-    if (i < COUNT) {
-      var sum = partial[i];
-      for (var split = 1u; split < SPLITS; split++) {
-        sum += partial[split * COUNT + i];
-      }
-#if ACCUMULATE
-      output[i] += sum;
-#else
-      output[i] = sum;
-#end
-    }
+  let i = first_item(group, lane);
+  if (i >= COUNT) { return; }
+  var sum = partial[i];
+  for (var split = 1u; split < SPLITS; split++) {
+    sum += partial[split * COUNT + i];
   }
+#if ACCUMULATE
+  output[i] += sum;
+#else
+  output[i] = sum;
 #end
 }

@@ -12,22 +12,18 @@
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let first = first_item(group, lane);
-#for j in 0..ITEMS
-  {
-    let i = first + $(j * 64)u;
-    if (i < COUNT) {
+  let end = end_of(first);
+  for (var i = first; i < end; i += RUN) {
 #if BACKWARD
-      let value = select(d_output[i], Item(0.0), output[i] <= Item(0.0));
+    let value = select(d_output[i], Item(0.0), output[i] <= Item(0.0));
 #if ACCUMULATE
-      d_input[i] += value;
+    d_input[i] += value;
 #else
-      d_input[i] = value;
+    d_input[i] = value;
 #end
 #else
-      // Not max(): NaN must stay visible.
-      output[i] = select(input[i], Item(0.0), input[i] < Item(0.0));
+    // Not max(): NaN must stay visible.
+    output[i] = select(input[i], Item(0.0), input[i] < Item(0.0));
 #end
-    }
   }
-#end
 }

@@ -3,15 +3,14 @@
 
 fn preconditioner(i: u32) -> vec4<f32> { return 1.0 / (sqrt(state[i]) + control.damping); }
 
-fn displacement(i: u32, loss_gradient: vec4<f32>) -> vec4<f32> {
-  let g = loss_gradient + DECAY * control.weight_decay * theta[i];
+fn displacement(i: u32, g: vec4<f32>) -> vec4<f32> {
   state[i] = control.momentum * state[i] + (1.0 - control.momentum) * g * g;
   let scale = preconditioner(i);
   return control.noise * sqrt(scale) * noise4(i) - control.learning_rate * scale * g;
 }
 
 fn prior_step(i: u32) -> vec4<f32> { return control.prior_step * preconditioner(i); }
-fn proposal(i: u32, delta: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
-  return delta - anchor(i) + displacement(i, g);
+fn proposal(i: u32, delta: vec4<f32>, g: vec4<f32>, anchor: vec4<f32>) -> vec4<f32> {
+  return delta - anchor + displacement(i, g);
 }
-fn settle(i: u32, delta: vec4<f32>, solved: vec4<f32>) -> vec4<f32> { return anchor(i) + solved; }
+fn settle(i: u32, delta: vec4<f32>, solved: vec4<f32>, anchor: vec4<f32>) -> vec4<f32> { return anchor + solved; }

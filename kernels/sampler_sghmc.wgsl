@@ -9,20 +9,19 @@
 // rule would keep its energy and reflect it for ever). With a likelihood the mean is exact. Without noise: as
 // sampler_sgd.wgsl.
 
-fn displacement(i: u32, loss_gradient: vec4<f32>) -> vec4<f32> {
-  let g = loss_gradient + DECAY * control.weight_decay * theta[i];
+fn displacement(i: u32, g: vec4<f32>) -> vec4<f32> {
   let velocity = control.momentum * state[i] - control.learning_rate * g + control.noise * noise4(i);
   state[i] = velocity;
   return velocity;
 }
 
 fn prior_step(i: u32) -> vec4<f32> { return vec4<f32>(control.prior_step); }
-fn proposal(i: u32, delta: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
-  return delta - anchor(i) + displacement(i, g);
+fn proposal(i: u32, delta: vec4<f32>, g: vec4<f32>, anchor: vec4<f32>) -> vec4<f32> {
+  return delta - anchor + displacement(i, g);
 }
-fn settle(i: u32, delta: vec4<f32>, solved: vec4<f32>) -> vec4<f32> {
+fn settle(i: u32, delta: vec4<f32>, solved: vec4<f32>, anchor: vec4<f32>) -> vec4<f32> {
   if (control.prior_noise == 0.0) { return solved; }
-  let moved = anchor(i) + solved;
+  let moved = anchor + solved;
   state[i] = 2.0 * (moved - delta) - state[i];
   return moved;
 }

@@ -5,13 +5,12 @@
 // lr: with A = k I, M = (S + A)^-1, S M S M S + 2 S M A M S + A M S M A = S, because S M A = A M S. A stiff direction
 // is drawn afresh at each step instead of oscillating. Without noise z = 0 and this is backward Euler.
 
-fn displacement(i: u32, loss_gradient: vec4<f32>) -> vec4<f32> {
-  let g = loss_gradient + DECAY * control.weight_decay * theta[i];
+fn displacement(i: u32, g: vec4<f32>) -> vec4<f32> {
   return control.noise * noise4(i) - control.learning_rate * g;
 }
 
 fn prior_step(i: u32) -> vec4<f32> { return vec4<f32>(control.prior_step); }
-fn proposal(i: u32, delta: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
-  return delta - anchor(i) + displacement(i, g);
+fn proposal(i: u32, delta: vec4<f32>, g: vec4<f32>, anchor: vec4<f32>) -> vec4<f32> {
+  return delta - anchor + displacement(i, g);
 }
-fn settle(i: u32, delta: vec4<f32>, solved: vec4<f32>) -> vec4<f32> { return anchor(i) + solved; }
+fn settle(i: u32, delta: vec4<f32>, solved: vec4<f32>, anchor: vec4<f32>) -> vec4<f32> { return anchor + solved; }

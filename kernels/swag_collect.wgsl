@@ -14,17 +14,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let first = first_item(group, lane);
   let count = f32(snapshot[0]);
   let row = snapshot[1];
-#for j in 0..ITEMS
-  {
-    let i = first + $(j * 64)u;
-    if (i < COUNT) {
-      let before = theta[i] - mean[i];
-      let moved = mean[i] + before / (count + 1.0);
-      let deviation = theta[i] - moved;
-      mean[i] = moved;
-      squares[i] += before * deviation;
-      if (row < ROWS_K) { rows[row * COUNT + i] = deviation; }
-    }
+  let end = end_of(first);
+  for (var i = first; i < end; i += RUN) {
+    let position = theta[i];
+    let center = mean[i];
+    let before = position - center;
+    let moved = center + before / (count + 1.0);
+    let deviation = position - moved;
+    mean[i] = moved;
+    squares[i] += before * deviation;
+    if (row < ROWS_K) { rows[row * COUNT + i] = deviation; }
   }
-#end
 }

@@ -11,16 +11,12 @@
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let first = first_item(group, lane);
-#for j in 0..ITEMS
-  {
-    let i = first + $(j * 64)u;
-    if (i < COUNT) {
-      var draw = sqrt(variance[i]) * normal4(vec4<u32>(BASE + i, control.step, control.chain, STREAM), control.key);
+  let end = end_of(first);
+  for (var i = first; i < end; i += RUN) {
+    var draw = sqrt(variance[i]) * normal4(vec4<u32>(BASE + i, control.step, control.chain, STREAM), control.key);
 #for k in 0..ROWS_K
-      draw += weights[$k] * rows[$(k)u * COUNT + i];
+    draw += weights[$k] * rows[$(k)u * COUNT + i];
 #end
-      output[i] = mean[i] + control.noise * draw;
-    }
+    output[i] = mean[i] + control.noise * draw;
   }
-#end
 }

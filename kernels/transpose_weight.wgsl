@@ -7,16 +7,12 @@
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let first = first_item(group, lane);
-#for j in 0..ITEMS
-  {
-    let i = first + $(j * 64)u;
-    if (i < COUNT) {
-      let input_channel = i % (G * CI);
-      let row = i / (G * CI);
-      let channel_group = input_channel / CI;
-      let source_row = (row / CO) * CI + input_channel % CI;
-      transposed[i] = weight[source_row * (G * CO) + channel_group * CO + row % CO];
-    }
+  let end = end_of(first);
+  for (var i = first; i < end; i += RUN) {
+    let input_channel = i % (G * CI);
+    let row = i / (G * CI);
+    let channel_group = input_channel / CI;
+    let source_row = (row / CO) * CI + input_channel % CI;
+    transposed[i] = weight[source_row * (G * CO) + channel_group * CO + row % CO];
   }
-#end
 }

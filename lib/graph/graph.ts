@@ -25,8 +25,14 @@ function deviceShape(layout: ParameterLayout, torchShape: readonly number[]): re
 
 /** A graph under construction, then as compiled: operations in order, parameters in PyTorch's order. */
 export class Graph {
-  readonly #operations: Operation[] = [];
-  readonly #parameters: Parameter[] = [];
+  readonly #operations: Operation[];
+  readonly #parameters: Parameter[];
+
+  /** An empty graph, or one of these operations. */
+  constructor(operations: readonly Operation[] = [], parameters: readonly Parameter[] = []) {
+    this.#operations = [...operations];
+    this.#parameters = [...parameters];
+  }
 
   /** Operations in the order in which they run. */
   get operations(): readonly Operation[] {

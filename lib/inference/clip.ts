@@ -11,9 +11,7 @@ import workgroupSumSource from "../../kernels/workgroup_sum.wgsl" with { type: "
 import type { Gpu } from "../gpu/device.ts";
 import { type BufferRange, type Launch, prepareLaunch } from "../gpu/launch.ts";
 import { type FlatVector, segmentsOf } from "../graph/vector.ts";
-import { foldGroups, GRID_X } from "../ops/elementwise.ts";
-
-const ITEMS = 8;
+import { shapeLoop } from "../ops/elementwise.ts";
 
 /** The launches that scale gradients such that their joint norm is at most a bound. */
 export class GradientClip {
@@ -36,27 +34,22 @@ export class GradientClip {
     let blocks = 0;
     const parts = gradients.flatMap((gradient) =>
       segmentsOf(gradient.layout, 1, gpu.maxBindingBytes).map((segment) => {
-        const count = segment.length / 4;
-        const part = {
-          range: gradient.segment(segment),
-          count,
-          first: blocks,
-          blocks: Math.ceil(count / (64 * ITEMS)),
-        };
-        blocks += part.blocks;
+        const shape = shapeLoop({ count: segment.length / 4, width: 4 });
+        const part = { range: gradient.segment(segment), shape, first: blocks, blocks: shape.blocks };
+        blocks += shape.blocks;
         return part;
       })
     );
     const partial = gpu.createBuffer("squares of gradients", blocks * 4), total = gpu.createBuffer("squared norm", 4);
     const whole = (buffer: GPUBuffer): BufferRange => ({ buffer, offset: 0, size: buffer.size });
     const pass = (scale: 0 | 1) =>
-      parts.map(({ range, count, first, blocks }) =>
+      parts.map(({ range, shape, first, blocks }) =>
         prepareLaunch(gpu, {
           label: scale ? "scale gradient" : "squares of gradient",
           source: workgroupSumSource + elementwiseSource + normSource,
-          constants: { SCALE: scale, W: 4, ITEMS, GRID_X, COUNT: count, FIRST_BLOCK: first, BLOCKS: blocks },
+          constants: { ...shape.constants, SCALE: scale, FIRST_BLOCK: first, BLOCKS: blocks },
           floats: { CLIP_NORM: clipNorm },
-          groups: foldGroups(blocks),
+          groups: shape.groups,
         }, [range, whole(scale ? total : partial)])
       );
     const sum = prepareLaunch(gpu, {

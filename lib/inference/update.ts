@@ -16,7 +16,7 @@ import workgroupSumSource from "../../kernels/workgroup_sum.wgsl" with { type: "
 import type { Gpu } from "../gpu/device.ts";
 import { type BufferRange, type Launch, prepareLaunch, submitLaunches } from "../gpu/launch.ts";
 import { FlatVector, type Segment, segmentsOf } from "../graph/vector.ts";
-import { foldGroups, GRID_X } from "../ops/elementwise.ts";
+import { type LoopShape, shapeLoop } from "../ops/elementwise.ts";
 import { type DeviceGaussian, PADDING_PSI } from "../priors/device_gaussian.ts";
 import { logNormaliser } from "../priors/gaussian.ts";
 import { Stream } from "../random/philox.ts";
@@ -80,7 +80,7 @@ export class FlatUpdate {
     this.#control = control;
     this.#rank = prior?.rows.count ?? 0;
     this.#segments = this.#rank > 0 ? prior!.rows.segments : segmentsOf(theta.layout, 1, gpu.maxBindingBytes);
-    this.#items = Math.max(4, Math.ceil(theta.layout.paddedCount / (4 * 64 * MOST_BLOCKS)));
+    this.#items = Math.max(16, Math.ceil(theta.layout.paddedCount / (4 * 64 * MOST_BLOCKS)));
     this.state = SAMPLERS[options.sampler].stateful ? new FlatVector(gpu, `${label} state`, theta.layout) : undefined;
     const rank = this.#rank, pairs = Math.max(1, rank * (rank + 1) / 2);
     const buffer = (name: string, floats: number) => gpu.createBuffer(`${label} ${name}`, floats * 4);
@@ -173,22 +173,24 @@ export class FlatUpdate {
 
   /** Workgroups of the segments before `end`. */
   #blocks(end = this.#segments.length): number {
-    return this.#segments.slice(0, end).reduce(
-      (sum, { length }) => sum + Math.ceil(length / (4 * 64 * this.#items)),
-      0,
-    );
+    return this.#segments.slice(0, end).reduce((sum, segment) => sum + shapeLoop(this.#shapeOf(segment)).blocks, 0);
+  }
+
+  #shapeOf(segment: Segment): LoopShape {
+    return { count: segment.length / 4, width: 4, items: this.#items };
   }
 
   async #phase(phase: number, exact: boolean): Promise<Launch[]> {
     const { label, sampler, theta, gradient, prior, stream, anchorStream, nesterov } = this.#options;
     const kernel = SAMPLERS[sampler];
-    const source = controlSource + philoxSource + workgroupSumSource + kernel.source + priorStepSource;
+    const source = controlSource + philoxSource + workgroupSumSource + elementwiseSource + kernel.source +
+      priorStepSource;
     const buffers = this.#buffers;
     const rank = this.#rank;
     return await Promise.all(this.#segments.map((segment, index) => {
-      const count = segment.length / 4;
-      const blocks = Math.ceil(count / (64 * this.#items));
+      const { constants: shape, blocks, groups } = shapeLoop(this.#shapeOf(segment));
       const constants = {
+        ...shape,
         PHASE: phase,
         EXACT: exact ? 1 : 0,
         COMBINED: this.#options.clipped && phase === Phase.explicit ? 1 : 0,
@@ -196,16 +198,13 @@ export class FlatUpdate {
         ROWS_K: rank,
         NOISE: kernel.noise ? 1 : 0,
         NESTEROV: nesterov ? 1 : 0,
+        DECAY: this.#options.decay === false ? 0 : 1,
         STREAM: stream,
         ANCHOR_STREAM: anchorStream,
-        COUNT: count,
         BASE: segment.globalOffset / 4,
-        ITEMS: this.#items,
         BLOCKS: blocks,
         FIRST_BLOCK: this.#blocks(index),
-        GRID_X,
       };
-      const floats = { PADDING_PSI, DECAY: this.#options.decay === false ? 0 : 1 };
       const bindings = [
         whole(this.#control.buffer),
         theta.segment(segment),
@@ -222,8 +221,8 @@ export class FlatUpdate {
         label: `${label} ${name} ${index}`,
         source,
         constants,
-        floats,
-        groups: foldGroups(blocks),
+        floats: { PADDING_PSI },
+        groups,
       }, bindings);
     }));
   }
@@ -274,12 +273,12 @@ export class FlatUpdate {
     // Not the noise's own stream: the first step would push along the velocity that it starts with.
     const velocityStream = stream === Stream.headNoise ? Stream.headVelocity : Stream.velocity;
     return Promise.all(this.#segments.map((segment, index) => {
-      const count = segment.length / 4;
+      const { constants, groups } = shapeLoop({ count: segment.length / 4, width: 4 });
       const kernel = {
         label: `${label} initial state ${index}`,
         source: controlSource + philoxSource + elementwiseSource + fillNormalSource,
-        constants: { COUNT: count, W: 4, ITEMS: 4, GRID_X, BASE: segment.globalOffset / 4, STREAM: velocityStream },
-        groups: foldGroups(Math.ceil(count / 256)),
+        constants: { ...constants, BASE: segment.globalOffset / 4, STREAM: velocityStream },
+        groups,
       };
       return prepareLaunch(this.#gpu, kernel, [whole(this.#control.buffer), state.segment(segment)]);
     }));

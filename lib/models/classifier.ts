@@ -6,6 +6,7 @@
 
 import { type Normalisation, scaleAndShift } from "../data/normalisation.ts";
 import { UsageError } from "../errors.ts";
+import { fuse } from "../graph/fuse.ts";
 import { Graph } from "../graph/graph.ts";
 import { normaliseImages } from "../ops/images.ts";
 import { linear } from "../ops/linear.ts";
@@ -80,7 +81,17 @@ export function buildClassifier(
   const bias = graph.parameter("head", `${encoder.headName}.bias`, "vector", [config.numClasses]);
   const logits = graph.apply(linear(encoder.headName, features, weight, bias));
   const totals = graph.apply(softmaxCrossEntropy("loss", logits, labels, options));
-  return { config, batchSize, graph, images, colours, labels, features, logits, totals };
+  return {
+    config,
+    batchSize,
+    graph: fuse(graph, [features, logits, totals]),
+    images,
+    colours,
+    labels,
+    features,
+    logits,
+    totals,
+  };
 }
 
 /** The scale and shift that normalise bytes: [scale r, g, b, shift r, g, b]. */

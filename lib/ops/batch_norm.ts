@@ -1,5 +1,6 @@
 /**
- * Batch normalisation (Ioffe and Szegedy, arXiv 1502.03167), as `torch.nn.BatchNorm2d`.
+ * Batch normalisation (Ioffe and Szegedy, arXiv 1502.03167), as `torch.nn.BatchNorm2d`, alone or with the sum and the
+ * rectifier that follow it in residual networks.
  *
  * @module
  */
@@ -7,9 +8,11 @@
 import applySource from "../../kernels/batch_norm_apply.wgsl" with { type: "text" };
 import finalizeSource from "../../kernels/batch_norm_finalize.wgsl" with { type: "text" };
 import statisticsSource from "../../kernels/batch_norm_statistics.wgsl" with { type: "text" };
+import type { Constants } from "../../kernels/template.ts";
 import { sizeOf } from "../tensor.ts";
+import { copyInto } from "./add.ts";
 import { chunksOf } from "./column_sum.ts";
-import { loop, widthOf } from "./elementwise.ts";
+import { loop, RUN, widthOf } from "./elementwise.ts";
 import {
   type Dispatch,
   imageShape,
@@ -19,9 +22,6 @@ import {
   type Target,
   type Tensor,
 } from "./operation.ts";
-
-/** Items of an invocation that normalises: they share the channel's coefficients. */
-const ITEMS = 8;
 
 /** Parameters and running statistics, each [C]. */
 export interface BatchNormTensors {
@@ -37,84 +37,113 @@ export interface BatchNormOptions {
   readonly eps?: number;
   /** Weight of the batch in the running statistics; 0.1. */
   readonly momentum?: number;
+  /** Added to what is normalised; of the input's shape. */
+  readonly residual?: Tensor;
+  /** Ends with max(., 0); the gradient at 0 is 0. */
+  readonly relu?: boolean;
 }
 
-/**
- * Normalises input [N, H, W, C] per channel. In training by the batch's mean and biased variance, while the running
- * statistics move towards the mean and the unbiased variance; otherwise by the running statistics.
- */
-export function batchNorm(
-  name: string,
-  input: Tensor,
-  tensors: BatchNormTensors,
-  options: BatchNormOptions = {},
-): Operation {
-  const { n, h, w, c } = imageShape("batchNorm", input);
-  const { weight, bias, runningMean, runningVariance } = tensors;
-  for (const tensor of [weight, bias, runningMean, runningVariance]) {
+function requireShapes(input: Tensor, tensors: BatchNormTensors, residual: Tensor | undefined): void {
+  const { c } = imageShape("batchNorm", input);
+  for (const tensor of Object.values(tensors)) {
     if (sizeOf(tensor.shape) !== c) {
       throw shapeError("batchNorm", `${tensor.name} of shape [${tensor.shape}]`, `[${c}] is required`);
     }
   }
-  const rows = n * h * w;
-  const width = widthOf(c);
+  if (residual !== undefined && residual.shape.join() !== input.shape.join()) {
+    throw shapeError(
+      "batchNorm",
+      `residual [${residual.shape}] of input [${input.shape}]`,
+      "equal shapes are required",
+    );
+  }
+}
+
+/** Makes the launches of one normalisation: what its kernels share. */
+function launcherOf(name: string, input: Tensor, options: BatchNormOptions) {
+  const { n, h, w, c } = imageShape("batchNorm", input);
+  const rows = n * h * w, width = widthOf(c);
   const { chunkRows, chunks } = chunksOf(rows);
-  const output = scratch(name, input.shape);
-  const batchMean = scratch(`${name} mean`, [c]), batchVariance = scratch(`${name} variance`, [c]);
+  const flags = { RELU: options.relu ? 1 : 0, RESIDUAL: options.residual ? 1 : 0 };
   const sizes = { C: c, ROWS: rows, CHUNK_ROWS: chunkRows, CHUNKS: chunks };
   const floats = { EPS: options.eps ?? 1e-5, MOMENTUM: options.momentum ?? 0.1 };
-
-  const statisticsOf = (target: Target) =>
-    target.training ? { mean: batchMean, variance: batchVariance } : { mean: runningMean, variance: runningVariance };
-
-  const launch = (
+  // A multiple of the channels: an invocation that normalises has those of its first item.
+  const run = c / width * Math.ceil(RUN * width / c);
+  const launch = (source: string, size: number, shape: { items?: number; run?: number }) =>
+  (
     label: string,
-    source: string,
-    count: number,
-    items: number,
-    constants: Record<string, number>,
-    bindings: Tensor[],
-  ) =>
+    constants: Constants,
+    bindings: readonly Tensor[],
+  ): Dispatch =>
     loop({
       label: `${name} ${label}`,
       source,
-      count,
+      count: size / width,
       width,
-      items,
-      constants: { ...sizes, ...constants },
+      ...shape,
+      constants: { ...sizes, ...flags, ...constants },
       floats,
       bindings,
     });
+  return {
+    rows,
+    /** Two partial sums per channel and range of rows. */
+    partials: (label: string) => scratch(`${name} ${label}`, [chunks, 2, c]),
+    statistics: launch(statisticsSource, chunks * c, { items: 1 }),
+    finalize: launch(finalizeSource, c, { items: 1 }),
+    apply: launch(applySource, rows * c, { run }),
+  };
+}
+
+/**
+ * Normalises input [N, H, W, C] per channel. In training by the batch's mean and biased variance, while the running
+ * statistics move towards the mean and the unbiased variance; otherwise by the running statistics. Then adds
+ * `options.residual` and rectifies, where asked to, in the same pass; the gradient needs what was normalised and, where
+ * both are asked for, the output.
+ *
+ * @param output where the result goes; default a tensor of its own
+ * @throws TypeError where a shape does not fit, or, in training, where a channel has a single value
+ */
+export function batchNorm(
+  name: string,
+  input: Tensor,
+  { weight, bias, runningMean, runningVariance }: BatchNormTensors,
+  options: BatchNormOptions = {},
+  output: Tensor = scratch(name, input.shape),
+): Operation {
+  const { residual, relu } = options;
+  const tensors = { weight, bias, runningMean, runningVariance };
+  requireShapes(input, tensors, residual);
+  const launch = launcherOf(name, input, options);
+  const channels = weight.shape;
+  const batchMean = scratch(`${name} mean`, channels), batchVariance = scratch(`${name} variance`, channels);
+  const statisticsOf = ({ training }: Target) => training ? [batchMean, batchVariance] : [runningMean, runningVariance];
 
   return {
     kind: "batchNorm",
-    inputs: [input, weight, bias, runningMean, runningVariance],
+    inputs: [input, ...Object.values(tensors), ...residual ? [residual] : []],
     output,
     forward(target) {
-      const { mean, variance } = statisticsOf(target);
-      const apply = launch("apply", applySource, sizeOf(input.shape) / width, ITEMS, { BACKWARD: 0, FROZEN: 0 }, [
-        input,
-        mean,
-        variance,
-        weight,
-        bias,
+      const affine = [input, ...statisticsOf(target), weight, bias];
+      const apply = launch.apply("apply", { BACKWARD: 0, FROZEN: 0 }, [
+        ...affine,
         output,
+        ...residual ? [residual] : [],
       ]);
       if (!target.training) return [apply];
-      if (rows < 2) {
+      if (launch.rows < 2) {
         throw shapeError(
           "batchNorm for training",
           `one value per channel at ${input.name}`,
           "at least two values per channel are required",
         );
       }
-      const partial = scratch(`${name} partials`, [chunks, 2, c]);
+      const partial = launch.partials("partials");
       return [
-        launch("statistics", statisticsSource, chunks * c / width, 1, { BACKWARD: 0 }, [input, partial]),
-        launch("finalize", finalizeSource, c / width, 1, { BACKWARD: 0 }, [
+        launch.statistics("statistics", { BACKWARD: 0 }, [input, partial]),
+        launch.finalize("finalize", { BACKWARD: 0 }, [
           partial,
-          mean,
-          variance,
+          ...statisticsOf(target),
           runningMean,
           runningVariance,
         ]),
@@ -122,37 +151,58 @@ export function batchNorm(
       ];
     },
     backward(target, dOutput, gradientOf) {
-      const { mean, variance } = statisticsOf(target);
+      const dResidual = residual && gradientOf(residual);
       const dWeight = gradientOf(weight), dBias = gradientOf(bias), dInput = gradientOf(input);
-      const sums = scratch(`${name} gradient sums`, [2, c]);
+      const sums = scratch(`${name} gradient sums`, [2, ...channels]);
+      // What passes a rectifier behind a sum is kept: it is the residual's gradient, and saves the output's memory.
+      const kept = relu && residual !== undefined;
+      const inSlot = dResidual !== undefined && !dResidual.accumulate && residual !== input;
+      const passed = !kept ? dOutput : inSlot ? dResidual.tensor : scratch(`${name} passed gradient`, input.shape);
       const dispatches: Dispatch[] = [];
       // Batch statistics depend on the input, so its gradient needs the sums even where the parameters are frozen.
-      if (dWeight !== undefined || dBias !== undefined || (target.training && dInput !== undefined)) {
-        const partial = scratch(`${name} gradient partials`, [chunks, 2, c]);
-        const accumulate = dWeight?.accumulate || dBias?.accumulate ? 1 : 0;
-        const unwanted = (tensor: Tensor) => scratch(`${name} unwanted gradient of ${tensor.name}`, [c]);
+      if (dWeight !== undefined || dBias !== undefined || (target.training && dInput !== undefined) || kept) {
+        const partial = launch.partials("gradient partials");
+        const unwanted = (tensor: Tensor) => scratch(`${name} unwanted gradient of ${tensor.name}`, channels);
+        const rectifier = kept ? [output, passed] : relu ? [weight, bias] : [];
         dispatches.push(
-          launch("gradient sums", statisticsSource, chunks * c / width, 1, { BACKWARD: 1 }, [
+          launch.statistics("gradient sums", { BACKWARD: 1 }, [
             input,
             partial,
             dOutput,
-            mean,
-            variance,
+            ...statisticsOf(target),
+            ...rectifier,
           ]),
-          launch("gradient finalize", finalizeSource, c / width, 1, { BACKWARD: 1, ACCUMULATE: accumulate }, [
-            partial,
-            sums,
-            dWeight?.tensor ?? unwanted(weight),
-            dBias?.tensor ?? unwanted(bias),
-          ]),
+          launch.finalize(
+            "gradient finalize",
+            { BACKWARD: 1, ACCUMULATE: dWeight?.accumulate || dBias?.accumulate ? 1 : 0 },
+            [partial, sums, dWeight?.tensor ?? unwanted(weight), dBias?.tensor ?? unwanted(bias)],
+          ),
         );
       }
+      if (dResidual !== undefined && dResidual.tensor !== passed) {
+        dispatches.push(copyInto(`${name} residual gradient`, passed, dResidual));
+      }
       if (dInput !== undefined) {
-        const constants = { BACKWARD: 1, FROZEN: target.training ? 0 : 1, ACCUMULATE: dInput.accumulate ? 1 : 0 };
-        const bindings = [input, mean, variance, weight, sums, dOutput, dInput.tensor];
-        dispatches.push(launch("input gradient", applySource, sizeOf(input.shape) / width, ITEMS, constants, bindings));
+        dispatches.push(launch.apply(
+          "input gradient",
+          {
+            BACKWARD: 1,
+            FROZEN: target.training ? 0 : 1,
+            RELU: relu && !kept ? 1 : 0,
+            ACCUMULATE: dInput.accumulate ? 1 : 0,
+          },
+          [input, ...statisticsOf(target), weight, bias, sums, passed, dInput.tensor],
+        ));
       }
       return dispatches;
+    },
+    fuse(consumer) {
+      if (relu) return undefined;
+      const { kind, inputs, output: result } = consumer;
+      if (kind === "relu") return batchNorm(name, input, tensors, { ...options, relu: true }, result);
+      if (kind !== "add" || residual !== undefined) return undefined;
+      const other = inputs.find((tensor) => tensor !== output);
+      return other && batchNorm(name, input, tensors, { ...options, residual: other }, result);
     },
   };
 }

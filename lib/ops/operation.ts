@@ -84,6 +84,11 @@ export interface Operation {
   forward(target: Target): readonly Dispatch[];
   /** Kernels that add to the gradients of the inputs, given that of the output. */
   backward(target: Target, dOutput: Tensor, gradientOf: GradientOf): readonly Dispatch[];
+  /**
+   * One operation that does this and `consumer`, the only reader of `output`, and writes the consumer's output;
+   * `undefined` where the two must stay apart.
+   */
+  fuse?(consumer: Operation): Operation | undefined;
 }
 
 /** A tensor in the arena. */

@@ -6,6 +6,7 @@
 
 import averageSource from "../../kernels/average_pool.wgsl" with { type: "text" };
 import maxSource from "../../kernels/max_pool.wgsl" with { type: "text" };
+import windowsSource from "../../kernels/pool_windows.wgsl" with { type: "text" };
 import { sizeOf } from "../tensor.ts";
 import { loop, widthOf } from "./elementwise.ts";
 import {
@@ -72,9 +73,10 @@ export function maxPool(name: string, input: Tensor, options: PoolOptions): Oper
   const launch = (label: string, side: Tensor, extra: Record<string, number>, bindings: Tensor[]): Dispatch =>
     loop({
       label: `${name} ${label}`,
-      source: maxSource,
+      source: windowsSource + maxSource,
       count: sizeOf(side.shape) / width,
       width,
+      items: 1,
       constants: { ...constants, ...extra },
       bindings,
     });
@@ -105,7 +107,7 @@ function average(
   const launch = (label: string, side: Tensor, extra: Record<string, number>, bindings: Tensor[]): Dispatch =>
     loop({
       label: `${name} ${label}`,
-      source: averageSource,
+      source: windowsSource + averageSource,
       count: sizeOf(side.shape) / width,
       width,
       items: 1,

@@ -13,7 +13,7 @@ import { type Launch, prepareLaunch, submitLaunches } from "../gpu/launch.ts";
 import { RowMatrix } from "../graph/rows.ts";
 import { FlatVector } from "../graph/vector.ts";
 import { Control } from "../gpu/control.ts";
-import { foldGroups, GRID_X } from "../ops/elementwise.ts";
+import { shapeLoop } from "../ops/elementwise.ts";
 import { PhiloxSequence, Stream } from "../random/philox.ts";
 import type { Swag } from "./swag.ts";
 
@@ -80,20 +80,17 @@ export class SwagSampler {
   static async create(gpu: Gpu, swag: Swag, output: FlatVector): Promise<SwagSampler> {
     const sampler = new SwagSampler(gpu, swag, output);
     sampler.#launches = await Promise.all(sampler.#rows.segments.map((segment, index) => {
-      const count = segment.length / 4;
+      const { constants, groups } = shapeLoop({ count: segment.length / 4, width: 4 });
       const kernel = {
         label: `swag draw ${index}`,
         source: controlSource + philoxSource + elementwise + swagSampleSource,
         constants: {
-          COUNT: count,
-          W: 4,
-          ITEMS: 4,
-          GRID_X,
+          ...constants,
           ROWS_K: sampler.#rows.count,
           BASE: segment.globalOffset / 4,
           STREAM: Stream.prior,
         },
-        groups: foldGroups(Math.ceil(count / 256)),
+        groups,
       };
       return prepareLaunch(gpu, kernel, [
         { buffer: sampler.#control.buffer, offset: 0, size: sampler.#control.buffer.size },

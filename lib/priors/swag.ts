@@ -10,7 +10,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { type Launch, prepareLaunch, submitLaunches } from "../gpu/launch.ts";
 import { RowMatrix } from "../graph/rows.ts";
 import { FlatVector } from "../graph/vector.ts";
-import { foldGroups, GRID_X } from "../ops/elementwise.ts";
+import { shapeLoop } from "../ops/elementwise.ts";
 
 /** What SWAG learned, in PyTorch's order. The posterior is N(mean, (diag(variance) + Q^T Q) / 2). */
 export interface Swag {
@@ -62,12 +62,12 @@ export class SwagCollector {
     const collector = new SwagCollector(gpu, theta, options);
     collector.#launches = await Promise.all(
       collector.#rows.segments.map((segment, index) => {
-        const count = segment.length / 4;
+        const { constants, groups } = shapeLoop({ count: segment.length / 4, width: 4 });
         const kernel = {
           label: `swag collect ${index}`,
           source: elementwise + swagCollectSource,
-          constants: { COUNT: count, W: 4, ITEMS: 4, GRID_X, ROWS_K: collector.#maxRank },
-          groups: foldGroups(Math.ceil(count / 256)),
+          constants: { ...constants, ROWS_K: collector.#maxRank },
+          groups,
         };
         return prepareLaunch(gpu, kernel, [
           { buffer: collector.#snapshot, offset: 0, size: 8 },

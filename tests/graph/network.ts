@@ -1,8 +1,8 @@
 /**
  * A small residual network, twice: as a graph for the device, and composed of the f64 twins.
  *
- * conv 3x3 - norm - relu = h; conv 3x3 stride 2 (h) - norm - relu, plus the padded shortcut of h; conv 1x1 on the sum,
- * plus the sum itself; global average - linear - loss. So h, and the sum, have two consumers.
+ * conv 3x3 - norm - relu = h; conv 3x3 stride 2 (h) - norm, plus the padded shortcut of h, relu = sum; conv 1x1 on the
+ * sum, plus the sum itself; global average - linear - loss. So h, and the sum, have two consumers.
  *
  * @module
  */
@@ -75,8 +75,9 @@ export function buildNetwork(): { graph: Graph; input: DeviceTensor; labels: Dev
   const h = graph.apply(relu("relu1", norm("norm1", conv1)));
   const kernel2 = parameter("conv2.weight", "convolution");
   const conv2 = graph.apply(conv2d("conv2", h, kernel2, { padding: 1, stride: 2 }));
-  const branch = graph.apply(relu("relu2", norm("norm2", conv2)));
-  const sum = graph.apply(add("sum", branch, graph.apply(padChannels("shortcut", h, PAD))));
+  const branch = norm("norm2", conv2);
+  const block = graph.apply(add("block", branch, graph.apply(padChannels("shortcut", h, PAD))));
+  const sum = graph.apply(relu("relu2", block));
   const kernel3 = parameter("conv3.weight", "convolution");
   const conv3 = graph.apply(conv2d("conv3", sum, kernel3, { bias: parameter("conv3.bias") }));
   const features = graph.apply(globalAveragePool("pool", graph.apply(add("output", conv3, sum))));
@@ -95,8 +96,7 @@ export function twinLoss(parameters: Parameters): number {
     return batchNormTrain(x, { weight, bias }, running).output;
   };
   const h = reluTwin(norm(conv(INPUT, "conv1", 1, 1), "norm1"));
-  const branch = reluTwin(norm(conv(h, "conv2", 2, 1), "norm2"));
-  const sum = addTwin(branch, padTwin(h, PAD));
+  const sum = reluTwin(addTwin(norm(conv(h, "conv2", 2, 1), "norm2"), padTwin(h, PAD)));
   const features = averageTwin(addTwin(conv(sum, "conv3", 1, 0, parameters["conv3.bias"]), sum));
   const logits = linearTwin(features, parameters["fc.weight"], parameters["fc.bias"]);
   return lossTwin(logits, LABELS, SMOOTHING).loss;

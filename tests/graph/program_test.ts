@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { OutOfMemoryError } from "../../lib/errors.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { submitLaunches } from "../../lib/gpu/launch.ts";
+import { fuse } from "../../lib/graph/fuse.ts";
 import { Graph, lowerBackward, lowerForward } from "../../lib/graph/graph.ts";
 import { compile, type ModelVectors } from "../../lib/graph/program.ts";
 import { add } from "../../lib/ops/add.ts";
@@ -20,8 +21,13 @@ const gpuTest = gpuTests();
 const flat = (parameters: Parameters) => Float32Array.from(Object.values(parameters).flatMap(({ data }) => [...data]));
 
 /** Loss, gradients (backbone, then head) and running statistics after `steps` runs of the same step. */
-async function runNetwork(gpu: Gpu, trainable?: (name: string) => boolean, steps = 1) {
-  const { graph, input, labels, totals } = buildNetwork();
+async function runNetwork(
+  gpu: Gpu,
+  { trainable, steps = 1, fused = false }: { trainable?: (name: string) => boolean; steps?: number; fused?: boolean } =
+    {},
+) {
+  const { graph: built, input, labels, totals } = buildNetwork();
+  const graph = fused ? fuse(built, [totals]) : built;
   const parameters = drawParameters();
   const names = Object.keys(parameters), head = names.filter((name) => name.startsWith("fc"));
   const take = (wanted: string[]) => flat(Object.fromEntries(wanted.map((name) => [name, parameters[name]])));
@@ -60,28 +66,33 @@ async function runNetwork(gpu: Gpu, trainable?: (name: string) => boolean, steps
   return result;
 }
 
-gpuTest("every gradient of a network equals the central difference of the f64 twins' loss", async (gpu) => {
-  const { loss, gradient } = await runNetwork(gpu);
-  const parameters = drawParameters();
-  assertClose("loss", tensor([], [loss]), tensor([], [twinLoss(parameters)]), TOLERANCE);
-  // The third derivative is of order 1 to 100: an error of 1e-8 at this step.
-  const step = 1e-5;
-  let start = 0;
-  for (const [name, { shape, data }] of Object.entries(parameters)) {
-    const differences = data.map((value, i) => {
-      const at = (moved: number) => {
-        data[i] = moved;
-        return twinLoss(parameters);
-      };
-      const difference = (at(value + step) - at(value - step)) / (2 * step);
-      data[i] = value;
-      return difference;
-    });
-    const found = tensor(shape, gradient.slice(start, start += data.length));
-    assertClose(`gradient of ${name}`, found, tensor(shape, differences), TOLERANCE);
-  }
-  assertEquals(start, gradient.length);
-});
+for (const fused of [false, true]) {
+  gpuTest(
+    `every gradient of a network, fused ${fused}, equals the central difference of the twins' loss`,
+    async (gpu) => {
+      const { loss, gradient } = await runNetwork(gpu, { fused });
+      const parameters = drawParameters();
+      assertClose("loss", tensor([], [loss]), tensor([], [twinLoss(parameters)]), TOLERANCE);
+      // The third derivative is of order 1 to 100: an error of 1e-8 at this step.
+      const step = 1e-5;
+      let start = 0;
+      for (const [name, { shape, data }] of Object.entries(parameters)) {
+        const differences = data.map((value, i) => {
+          const at = (moved: number) => {
+            data[i] = moved;
+            return twinLoss(parameters);
+          };
+          const difference = (at(value + step) - at(value - step)) / (2 * step);
+          data[i] = value;
+          return difference;
+        });
+        const found = tensor(shape, gradient.slice(start, start += data.length));
+        assertClose(`gradient of ${name}`, found, tensor(shape, differences), TOLERANCE);
+      }
+      assertEquals(start, gradient.length);
+    },
+  );
+}
 
 gpuTest("a network gives the same bits in shards of 2 KiB", async (gpu) => {
   const whole = await runNetwork(gpu);
@@ -96,7 +107,7 @@ gpuTest("a network gives the same bits in shards of 2 KiB", async (gpu) => {
 });
 
 gpuTest("a second run overwrites the gradients and moves the running statistics again", async (gpu) => {
-  const once = await runNetwork(gpu), twice = await runNetwork(gpu, undefined, 2);
+  const once = await runNetwork(gpu), twice = await runNetwork(gpu, { steps: 2 });
   assertEquals(twice.gradient, once.gradient);
   // From 0 towards m by a tenth of the way: 0.1 m, then 0.19 m.
   const ratio = (i: number) => twice.state[i] / once.state[i];
@@ -106,7 +117,7 @@ gpuTest("a second run overwrites the gradients and moves the running statistics 
 gpuTest("lowerBackward() of some parameters gives their gradients alone, unchanged", async (gpu) => {
   const all = await runNetwork(gpu), parameters = drawParameters();
   for (const prefix of ["conv1", "fc", "norm2.weight"]) {
-    const some = await runNetwork(gpu, (name) => name.startsWith(prefix));
+    const some = await runNetwork(gpu, { trainable: (name) => name.startsWith(prefix) });
     let start = 0;
     for (const [name, { shape, data }] of Object.entries(parameters)) {
       const range = [start, start += data.length] as const;

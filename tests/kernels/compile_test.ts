@@ -43,7 +43,7 @@ for (const [file, text] of texts) {
 }
 
 /** Constants that are numbers with a fraction. */
-const FLOATS = new Set(["EPS", "MOMENTUM", "SMOOTHING", "CLAMP", "PADDING_PSI", "DECAY", "CLIP_NORM"]);
+const FLOATS = new Set(["EPS", "MOMENTUM", "SMOOTHING", "CLAMP", "PADDING_PSI", "CLIP_NORM"]);
 /** Sizes where 1 would not be a kernel that anyone builds; all others are 1 but for the flags. */
 const SIZES: Record<string, number> = {
   S: 8,
@@ -115,7 +115,15 @@ for (const [file, text] of kernels) {
 }
 
 gpuTest("the compiler refuses a broken kernel, so that the tests above can fail", async (gpu) => {
-  const text = expand(kernels.get("relu.wgsl")!, { COUNT: 1, W: 1, ITEMS: 1, GRID_X: 1, BACKWARD: 0, ACCUMULATE: 0 });
+  const text = expand(kernels.get("relu.wgsl")!, {
+    COUNT: 1,
+    W: 1,
+    ITEMS: 1,
+    RUN: 1,
+    GRID_X: 1,
+    BACKWARD: 0,
+    ACCUMULATE: 0,
+  });
   assertEquals(await refusal(gpu, text), undefined);
   assert((await refusal(gpu, text.replace("first_item(group, lane)", "first_item(group)"))) !== undefined);
 });

@@ -7,6 +7,7 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
 import { submitLaunches } from "../../lib/gpu/launch.ts";
+import { fuse } from "../../lib/graph/fuse.ts";
 import { Graph, lowerBackward, lowerForward } from "../../lib/graph/graph.ts";
 import { compile } from "../../lib/graph/program.ts";
 import { FlatVector, layoutVector } from "../../lib/graph/vector.ts";
@@ -23,7 +24,7 @@ import { type NetworkFixture, readNetwork, relativeError } from "../fixtures/net
 import published from "../fixtures/networks/torchvision_parameters.json" with { type: "json" };
 
 /** The fixture's network as a graph over float images. */
-function buildGraph({ name, batch, size, classes }: NetworkFixture) {
+function buildGraph({ name, batch, size, classes }: NetworkFixture, fused: boolean) {
   const graph = new Graph();
   const config = encoderConfig(name);
   const images = graph.external("images", [batch, size, size, 3]);
@@ -33,12 +34,12 @@ function buildGraph({ name, batch, size, classes }: NetworkFixture) {
   const bias = graph.parameter("head", `${config.headName}.bias`, "vector", [classes]);
   const logits = graph.apply(linear(config.headName, features, weight, bias));
   const totals = graph.apply(softmaxCrossEntropy("loss", logits, labels));
-  return { graph, images, labels, logits, totals };
+  return { graph: fused ? fuse(graph, [logits, totals]) : graph, images, labels, logits, totals };
 }
 
 /** Everything that a comparison needs, on the device. */
-function prepare(gpu: Gpu, fixture: NetworkFixture) {
-  const model = buildGraph(fixture);
+function prepare(gpu: Gpu, fixture: NetworkFixture, fused: boolean) {
+  const model = buildGraph(fixture, fused);
   const vector = (kind: "backbone" | "head" | "state", label: string) =>
     new FlatVector(gpu, label, layoutVector(kind, model.graph.parametersOf(kind), gpu.maxBindingBytes));
   const vectors = {
@@ -84,10 +85,10 @@ function distance(found: Float32Array, recorded: Float64Array): number {
   return Math.sqrt(difference / norm);
 }
 
-async function compareNetwork(name: string): Promise<void> {
+async function compareNetwork(name: string, fused: boolean): Promise<void> {
   const fixture = readNetwork(name);
   using gpu = await openGpu();
-  const network = prepare(gpu, fixture);
+  const network = prepare(gpu, fixture, fused);
   const { graph, vectors, gradients, externals, logits, totals } = network;
   const options = { vectors, gradients, externals, keep: [logits, totals] };
   const read = async (program: Awaited<ReturnType<typeof compile>>, tensor: Tensor) => {
@@ -166,8 +167,11 @@ async function trainTenSteps(
 }
 
 for (const name of ["resnet20", "resnet18", "resnet50"]) {
-  Deno.test(`${name} agrees with PyTorch: logits, gradients, statistics and ten losses`, () => compareNetwork(name));
+  Deno.test(`${name} agrees with PyTorch: logits, gradients, statistics and ten losses`, () =>
+    compareNetwork(name, true));
 }
+
+Deno.test("resnet20 agrees with PyTorch where no operations are fused", () => compareNetwork("resnet20", false));
 
 Deno.test("RESNETS have torchvision's parameters in torchvision's order", () => {
   const counts: Record<string, number> = {};

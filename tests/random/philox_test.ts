@@ -115,7 +115,7 @@ gpuTest("philox.wgsl gives the bits of philox4x32() on 10,000 counters, and thei
   const launch = await prepareLaunch(gpu, {
     label: "philox",
     source: elementwise + philox + LAUNCH,
-    constants: { COUNT, W: 1, ITEMS: 1, GRID_X: 1000, KEY_0: key[0], KEY_1: key[1] },
+    constants: { COUNT, W: 1, ITEMS: 1, RUN: 8, GRID_X: 1000, KEY_0: key[0], KEY_1: key[1] },
     groups: [Math.ceil(COUNT / 64), 1, 1],
   }, [words, normals].map((buffer) => ({ buffer, offset: 0, size: buffer.size })));
   submitLaunches(gpu, "philox", [launch]);

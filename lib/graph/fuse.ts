@@ -1,0 +1,42 @@
+/**
+ * Joining operations: a tensor that a single operation reads need not pass through memory where one kernel can do the
+ * work of its producer and of its reader.
+ *
+ * @module
+ */
+
+import type { Operation, Tensor } from "../ops/operation.ts";
+import { Graph } from "./graph.ts";
+
+/** How many operations read each tensor, with those that must be kept counted once more. */
+function readersOf(operations: readonly Operation[], keep: readonly Tensor[]): ReadonlyMap<Tensor, number> {
+  const readers = new Map<Tensor, number>();
+  for (const tensor of [...operations.flatMap(({ inputs }) => inputs), ...keep]) {
+    readers.set(tensor, (readers.get(tensor) ?? 0) + 1);
+  }
+  return readers;
+}
+
+/**
+ * The same graph with operations joined where {@linkcode Operation.fuse} allows it. Outputs keep their tensors; those
+ * between joined operations are no more.
+ *
+ * @param keep tensors that the host reads
+ */
+export function fuse(graph: Graph, keep: readonly Tensor[] = []): Graph {
+  const readers = readersOf(graph.operations, keep);
+  // By output and in order: a joined operation runs when its last input is there.
+  const fused = new Map<Tensor, Operation>();
+  for (const operation of graph.operations) {
+    let joined = operation;
+    for (const input of operation.inputs) {
+      const both = readers.get(input) === 1 ? fused.get(input)?.fuse?.(joined) : undefined;
+      if (both === undefined) continue;
+      fused.delete(input);
+      joined = both;
+      break;
+    }
+    fused.set(joined.output, joined);
+  }
+  return new Graph([...fused.values()], graph.parameters);
+}

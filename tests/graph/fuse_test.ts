@@ -1,0 +1,63 @@
+import { assert, assertEquals } from "@std/assert";
+import { fuse } from "../../lib/graph/fuse.ts";
+import { Graph, lowerBackward, lowerForward } from "../../lib/graph/graph.ts";
+import { planMemory } from "../../lib/graph/plan.ts";
+import { batchNorm } from "../../lib/ops/batch_norm.ts";
+import { relu } from "../../lib/ops/relu.ts";
+import { encoderConfig } from "../../lib/models/classifier.ts";
+import { resnet } from "../../lib/models/resnet.ts";
+import { buildNetwork } from "./network.ts";
+
+const kindsOf = ({ operations }: Graph) => operations.map(({ kind }) => kind);
+
+/** relu(norm(input)), and the tensors on the way. */
+function normAndRelu() {
+  const graph = new Graph(), input = graph.external("input", [1, 4, 4, 3]);
+  const vector = (name: string) => graph.parameter("backbone", name, "vector", [3]);
+  const [weight, bias, runningMean, runningVariance] = ["weight", "bias", "mean", "variance"].map(vector);
+  const normalised = graph.apply(batchNorm("norm", input, { weight, bias, runningMean, runningVariance }));
+  return { graph, normalised, output: graph.apply(relu("relu", normalised)) };
+}
+
+Deno.test("fuse() joins what a single operation reads, and leaves the graph that it is given", () => {
+  const { graph, output } = normAndRelu();
+  const fused = fuse(graph);
+  assertEquals(kindsOf(fused), ["batchNorm"]);
+  assertEquals(fused.operations[0].output, output);
+  assertEquals(fused.parameters, graph.parameters);
+  assertEquals(kindsOf(graph), ["batchNorm", "relu"]);
+});
+
+Deno.test("fuse() keeps what the host or a second operation reads", () => {
+  const { graph, normalised } = normAndRelu();
+  assertEquals(kindsOf(fuse(graph, [normalised])), ["batchNorm", "relu"]);
+  graph.apply(relu("other", normalised));
+  assertEquals(kindsOf(fuse(graph)), ["batchNorm", "relu", "relu"]);
+});
+
+Deno.test("fuse() runs a joined operation where its last input is there", () => {
+  const { graph } = buildNetwork();
+  assertEquals(
+    kindsOf(fuse(graph)),
+    ["conv2d", "batchNorm", "conv2d", "padChannels", "batchNorm", "conv2d", "add", "averagePool", "linear"].concat(
+      "softmaxCrossEntropy",
+    ),
+  );
+});
+
+for (const [name, size] of [["resnet20", 32], ["resnet50", 224]] as const) {
+  Deno.test(`fuse() leaves of ${name} no sum, no rectifier and no more memory than before`, () => {
+    const graph = new Graph(), images = graph.parameter("head", "images", "vector", [2, size, size, 3]);
+    resnet(graph, encoderConfig(name), images);
+    const fused = fuse(graph);
+    assert(kindsOf(graph).includes("add") && kindsOf(graph).includes("relu"));
+    assertEquals(kindsOf(fused).filter((kind) => kind === "add" || kind === "relu"), []);
+    const target = { subgroupSize: 8, training: true };
+    const planOf = (graph: Graph) =>
+      planMemory([...lowerForward(graph, target), ...lowerBackward(graph, target)], new Set(), 2 ** 40);
+    const before = planOf(graph), after = planOf(fused);
+    assert(after.lowerBound <= before.lowerBound);
+    const bytes = after.slabs.reduce((sum, slab) => sum + slab, 0);
+    assert(bytes <= 1.15 * after.lowerBound, `${bytes} bytes, but ${after.lowerBound} are alive at once`);
+  });
+}
