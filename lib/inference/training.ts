@@ -13,6 +13,7 @@ import { compile, planProgram, type Program } from "../graph/program.ts";
 import { FlatVector } from "../graph/vector.ts";
 import { buildClassifier, type Classifier, type ClassifierConfig, colourTable } from "../models/classifier.ts";
 import { type DeviceModel, layoutModel } from "../models/device_model.ts";
+import { targetOf } from "../ops/operation.ts";
 import { DeviceGaussian } from "../priors/device_gaussian.ts";
 import { type Gaussian, isotropic } from "../priors/gaussian.ts";
 import { Stream } from "../random/philox.ts";
@@ -84,7 +85,7 @@ export interface MemoryEstimate {
 }
 
 function lowerStep(gpu: Gpu, classifier: Classifier) {
-  const target = { subgroupSize: gpu.subgroupSize, training: true };
+  const target = targetOf(gpu, { training: true });
   return [...lowerForward(classifier.graph, target), ...lowerBackward(classifier.graph, target)];
 }
 
