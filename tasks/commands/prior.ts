@@ -14,11 +14,19 @@ import { estimateMemory, type StepMetrics } from "../../lib/inference/training.t
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { stateDictFromWeights } from "../../lib/models/weights.ts";
 import { type PriorFile, writePrior, writePriorParts } from "../../lib/priors/files.ts";
-import { DATA_FLAGS, MODEL_FLAGS, OUTPUT_FLAGS, SWAG_FLAGS, TRAINING_FLAGS } from "../cli/flag_groups.ts";
+import { DATA_FLAGS, DEVICE_FLAGS, MODEL_FLAGS, OUTPUT_FLAGS, SWAG_FLAGS, TRAINING_FLAGS } from "../cli/flag_groups.ts";
 import { readInput, requireAbsent, writeAllWhole, writeWhole } from "../cli/files.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
-import { augmentationOf, classifierOf, loadSource, loadWeights, normalisationOf, sha256 } from "./inputs.ts";
+import {
+  augmentationOf,
+  classifierOf,
+  kernelScheduleOf,
+  loadSource,
+  loadWeights,
+  normalisationOf,
+  sha256,
+} from "./inputs.ts";
 import { memoryLines } from "./memory.ts";
 import { Throughput } from "./throughput.ts";
 
@@ -37,6 +45,7 @@ export const command = defineCommand({
     labelSmoothing: TRAINING_FLAGS.labelSmoothing,
     precision: TRAINING_FLAGS.precision,
     ...SWAG_FLAGS,
+    ...DEVICE_FLAGS,
     format: {
       type: "choice",
       choices: ["safetensors", "parts"],
@@ -89,7 +98,7 @@ export async function run(flags: Flags, io: Io): Promise<number> {
   const train = await loadSource(flags, flags.seed);
   const classifier = classifierOf(flags, train);
   const weights = await loadWeights(flags, classifier, "fresh");
-  using gpu = await openGpu();
+  using gpu = await openGpu({ schedule: kernelScheduleOf(flags) });
   const normalisation = normalisationOf(flags);
   const { batchSize, stepsPerEpoch } = new BatchSequence(train, { batchSize: flags.batchSize, seed: flags.seed });
   if (flags.dryRun) {
