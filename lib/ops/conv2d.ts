@@ -11,8 +11,9 @@ import transposeSource from "../../kernels/transpose_weight.wgsl" with { type: "
 import { sizeOf } from "../tensor.ts";
 import { columnSum, reducePartials } from "./column_sum.ts";
 import { type Conv2dOptions, type GatherOperands, type Geometry, geometryOf } from "./conv2d_geometry.ts";
+import { groupedGather, groupedWeightGradient, isFinelyGrouped } from "./conv2d_grouped.ts";
 import { sharesInputs, stripGather, stripWeightGradient } from "./conv2d_strip.ts";
-import { tiledGather, tiledWeightGradient, usesTiles } from "./conv2d_tile.ts";
+import { tiledGather, tiledWeightGradient } from "./conv2d_tile.ts";
 import { GRID_X, loop } from "./elementwise.ts";
 import { columnWidth, divisorOf, lanesOf } from "./gemm.ts";
 import {
@@ -86,7 +87,11 @@ function tile(geometry: Geometry, target: Target, ck: number, cn: number, rows: 
 
 /** The launch that computes an output, or an input gradient from the output's, by the kernel that suits it. */
 function gather(label: string, geometry: Geometry, target: Target, operands: GatherOperands): Dispatch {
-  if (usesTiles(geometry, target)) return tiledGather(label, geometry, target, operands);
+  if (target.schedule === "gpu") {
+    return isFinelyGrouped(geometry)
+      ? groupedGather(label, geometry, operands)
+      : tiledGather(label, geometry, target, operands);
+  }
   if (sharesInputs(geometry)) return stripGather(label, geometry, target, operands);
   const { n, h, w, cin, cout, oh, ow, stride, groups } = geometry;
   const { input, weight, output, bias, inputGradient, accumulate } = operands;
@@ -176,7 +181,11 @@ function weightGradient(
   slot: GradientSlot | undefined,
 ): Dispatch[] {
   if (slot === undefined) return [];
-  if (usesTiles(geometry, target)) return tiledWeightGradient(name, geometry, target, input, dOutput, slot);
+  if (target.schedule === "gpu") {
+    return isFinelyGrouped(geometry)
+      ? groupedWeightGradient(name, geometry, input, dOutput, slot)
+      : tiledWeightGradient(name, geometry, target, input, dOutput, slot);
+  }
   if (sharesInputs(geometry)) return stripWeightGradient(name, geometry, target, input, dOutput, slot);
   const { n, h, w, cin, cout, kh, kw, oh, ow, groups } = geometry;
   const lanes = lanesOf(target.subgroupSize);

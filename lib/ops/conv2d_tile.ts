@@ -13,16 +13,9 @@ import { foldGroups, GRID_X, widthOf } from "./elementwise.ts";
 import { blocksOf, PROCESSORS, splitTileOf, type Tile, tileConstants, tileOf } from "./gemm_tile.ts";
 import { type Dispatch, type GradientSlot, scratch, type Target, type Tensor } from "./operation.ts";
 
-/** Columns of a group below which most of a tile would be idle. */
-const LEAST_COLUMNS = 16;
 /** Workgroups that the weight gradient aims for, and the fewest positions worth a split of their own. */
 const WEIGHT_GRADIENT_GROUPS = 4 * PROCESSORS;
 const LEAST_SPLIT_ROWS = 256;
-
-/** Whether tiles pay: a depthwise or finely grouped convolution has too few channels to share anything. */
-export function usesTiles({ groups, cin, cout }: Geometry, { schedule }: Target): boolean {
-  return schedule === "gpu" && (groups === 1 || Math.min(cin, cout) / groups >= LEAST_COLUMNS);
-}
 
 /** The launch that computes an output, or an input gradient from the output's. */
 export function tiledGather(label: string, geometry: Geometry, target: Target, operands: GatherOperands): Dispatch {

@@ -57,6 +57,7 @@ const SIZES: Record<string, number> = {
   COUNT: 999,
   GRID_X: 9,
   THREADS: 128,
+  POSITIONS: 2,
   BM: 64,
   BN: 64,
   BK: 16,

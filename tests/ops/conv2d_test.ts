@@ -94,6 +94,12 @@ const SHAPES: Record<string, Shape> = {
   "stride 3 past the end": [1, 8, 10, 4, 4, 2, { stride: 3 }],
   "stride 4 over a 3x3 kernel": [1, 9, 10, 4, 4, 3, { stride: 4, padding: 1 }],
   "padding wider than the kernel": [1, 2, 3, 4, 4, 1, { padding: 2 }],
+  "depthwise, several splits of the weight gradient": [2, 17, 19, 12, 12, 3, { padding: 1, groups: 12 }],
+  "depthwise, 5 channels, stride 2, dilation 2": [1, 11, 9, 5, 5, 3, { padding: 2, groups: 5, stride: 2, dilation: 2 }],
+  "depthwise, two outputs to a channel": [1, 6, 7, 6, 12, 3, { padding: 1, groups: 6 }],
+  "depthwise, four outputs to a channel, stride 3": [1, 8, 7, 3, 12, 3, { padding: 1, groups: 3, stride: 3 }],
+  "groups of 16 to 24": [1, 7, 6, 32, 48, 3, { padding: 1, groups: 2 }],
+  "groups of 17, stride 2": [1, 7, 5, 34, 34, 3, { padding: 1, groups: 2, stride: 2 }],
 };
 
 Object.entries(SHAPES).forEach(([name, [n, h, w, cin, cout, kernel, given]], index) => {
