@@ -13,8 +13,9 @@ import { foldGroups, GRID_X, widthOf } from "./elementwise.ts";
 import { blocksOf, PROCESSORS, splitTileOf, type Tile, tileConstants, tileOf } from "./gemm_tile.ts";
 import { type Dispatch, type GradientSlot, scratch, type Target, type Tensor } from "./operation.ts";
 
-/** Workgroups that the weight gradient aims for, and the fewest positions worth a split of their own. */
-const WEIGHT_GRADIENT_GROUPS = 4 * PROCESSORS;
+/** Workgroups that the weight gradient aims for: one more split makes more partial sums to write and to read. */
+const LEAST_WORKGROUPS = 2 * PROCESSORS, MOST_WORKGROUPS = 4 * PROCESSORS;
+/** Fewest positions worth a split of their own. */
 const LEAST_SPLIT_ROWS = 256;
 
 /** The launch that computes an output, or an input gradient from the output's. */
@@ -76,9 +77,13 @@ function greatestCommonDivisor(a: number, b: number): number {
   return b === 0 ? a : greatestCommonDivisor(b, a % b);
 }
 
-/** Ranges of `rows` positions, whole K tiles each, that give a weight gradient enough workgroups. */
+/** Ranges of `rows` positions, whole K tiles each, whose workgroups leave the fewest processors idle at the end. */
 function splitsOf(tile: Tile, rows: number, blocks: number): { splitRows: number; splits: number } {
-  const wanted = Math.min(Math.ceil(WEIGHT_GRADIENT_GROUPS / blocks), Math.ceil(rows / LEAST_SPLIT_ROWS));
+  const most = Math.min(Math.ceil(MOST_WORKGROUPS / blocks), Math.ceil(rows / LEAST_SPLIT_ROWS));
+  const least = Math.min(Math.ceil(LEAST_WORKGROUPS / blocks), most);
+  const timeOf = (splits: number) => Math.ceil(blocks * splits / PROCESSORS) / splits;
+  let wanted = least;
+  for (let splits = least + 1; splits <= most; splits++) if (timeOf(splits) < timeOf(wanted)) wanted = splits;
   const splitRows = Math.ceil(rows / wanted / tile.bk) * tile.bk;
   return { splitRows, splits: Math.ceil(rows / splitRows) };
 }
