@@ -21,7 +21,7 @@
 export * from "./lib/errors.ts";
 export { type DType, type HostTensor, type StateDict, type TensorData } from "./lib/tensor.ts";
 
-export { type AdapterDescription, Gpu, type GpuOptions, openGpu } from "./lib/gpu/device.ts";
+export { type AdapterDescription, Gpu, type GpuOptions, type KernelSchedule, openGpu } from "./lib/gpu/device.ts";
 export { type BufferRange } from "./lib/gpu/launch.ts";
 
 export { type ClassifierConfig } from "./lib/models/classifier.ts";

@@ -6,8 +6,17 @@
 
 import { DeviceLostError, GpuValidationError, NoAdapterError, OutOfMemoryError } from "../errors.ts";
 
+/**
+ * How matrix products are computed.
+ * - `cpu`: operands shared within a subgroup, few loads, no workgroup memory where subgroups are there
+ * - `gpu`: tiles in workgroup memory and registers
+ */
+export type KernelSchedule = "cpu" | "gpu";
+
 /** What to open, and how. */
 export interface GpuOptions {
+  /** Which kernels to build; by default those made for the kind of adapter that is found. Bits differ between them. */
+  readonly schedule?: KernelSchedule;
   /** Which adapter to prefer where there are several; the default is the fast one. */
   readonly powerPreference?: GPUPowerPreference;
   /** Upper bound, in bytes, on one storage binding: to test sharding, or to live within another device's limit. */
@@ -60,6 +69,8 @@ export class Gpu {
   readonly maxBindingBytes: number;
   /** Invocations per subgroup, or 0 where subgroup operations cannot be used. */
   readonly subgroupSize: number;
+  /** Which kernels are built. */
+  readonly schedule: KernelSchedule;
   #failure: Error | undefined;
   #lost = false;
   readonly #buffers = new Set<GPUBuffer>();
@@ -67,9 +78,14 @@ export class Gpu {
   readonly #layouts = new Map<number, GPUBindGroupLayout>();
 
   /** @internal Use {@linkcode openGpu}. */
-  constructor(device: GPUDevice, adapter: AdapterDescription, subgroupSize: number, maxBindingBytes: number) {
+  constructor(
+    device: GPUDevice,
+    adapter: AdapterDescription,
+    { schedule, subgroupSize, maxBindingBytes }: Pick<Gpu, "schedule" | "subgroupSize" | "maxBindingBytes">,
+  ) {
     this.device = device;
     this.adapter = adapter;
+    this.schedule = schedule;
     this.subgroupSize = subgroupSize;
     this.maxBindingBytes = maxBindingBytes;
     device.addEventListener("uncapturederror", (event) => {
@@ -263,10 +279,9 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   };
   const uniform = info.subgroupMinSize !== undefined && info.subgroupMinSize === info.subgroupMaxSize;
   const subgroups = !options.noSubgroups && uniform && device.features.has("subgroups" as GPUFeatureName);
-  return new Gpu(
-    device,
-    description,
-    subgroups ? info.subgroupMinSize! : 0,
-    Math.min(options.maxBindingBytes ?? Infinity, device.limits.maxStorageBufferBindingSize),
-  );
+  return new Gpu(device, description, {
+    schedule: options.schedule ?? (description.isCpu ? "cpu" : "gpu"),
+    subgroupSize: subgroups ? info.subgroupMinSize! : 0,
+    maxBindingBytes: Math.min(options.maxBindingBytes ?? Infinity, device.limits.maxStorageBufferBindingSize),
+  });
 }

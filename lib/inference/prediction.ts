@@ -15,7 +15,7 @@ import { compile, type Program } from "../graph/program.ts";
 import { buildClassifier, type Classifier, type ClassifierConfig, colourTable } from "../models/classifier.ts";
 import { DeviceModel } from "../models/device_model.ts";
 import type { Weights } from "../models/weights.ts";
-import type { Tensor } from "../ops/operation.ts";
+import { targetOf, type Tensor } from "../ops/operation.ts";
 
 /** How sets are evaluated. */
 export interface PredictionOptions {
@@ -62,7 +62,7 @@ export class PredictionSession {
       [colours, gpu.createBuffer("evaluation colours", 24)],
     ]);
     gpu.device.queue.writeBuffer(externals.get(colours)!, 0, colourTable(options.normalisation));
-    const target = { subgroupSize: gpu.subgroupSize, training };
+    const target = targetOf(gpu, { training });
     const program = await compile(gpu, lowerForward(classifier.graph, target), {
       label: training ? "statistics" : "evaluation",
       vectors: model.vectors,

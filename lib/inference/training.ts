@@ -14,7 +14,7 @@ import { lowerRecomputing } from "../graph/recompute.ts";
 import { FlatVector } from "../graph/vector.ts";
 import { buildClassifier, type Classifier, type ClassifierConfig, colourTable } from "../models/classifier.ts";
 import { type DeviceModel, layoutModel } from "../models/device_model.ts";
-import type { Dispatch } from "../ops/operation.ts";
+import { type Dispatch, targetOf } from "../ops/operation.ts";
 import { DeviceGaussian } from "../priors/device_gaussian.ts";
 import { type Gaussian, isotropic } from "../priors/gaussian.ts";
 import { Stream } from "../random/philox.ts";
@@ -88,7 +88,7 @@ export interface MemoryEstimate {
 }
 
 function lowerStep(gpu: Gpu, { graph }: Classifier, recompute = false): Dispatch[] {
-  const target = { subgroupSize: gpu.subgroupSize, training: true };
+  const target = targetOf(gpu, { training: true });
   if (recompute) return lowerRecomputing(graph, target);
   return [...lowerForward(graph, target), ...lowerBackward(graph, target)];
 }

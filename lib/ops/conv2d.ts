@@ -8,11 +8,12 @@ import operandsSource from "../../kernels/operands.wgsl" with { type: "text" };
 import convSource from "../../kernels/conv2d.wgsl" with { type: "text" };
 import weightGradientSource from "../../kernels/conv2d_weight_gradient.wgsl" with { type: "text" };
 import transposeSource from "../../kernels/transpose_weight.wgsl" with { type: "text" };
-import type { Constants } from "../../kernels/template.ts";
 import { sizeOf } from "../tensor.ts";
 import { columnSum, reducePartials } from "./column_sum.ts";
-import { type Conv2dOptions, type Geometry, geometryOf } from "./conv2d_geometry.ts";
+import { type Conv2dOptions, type GatherOperands, type Geometry, geometryOf } from "./conv2d_geometry.ts";
+import { groupedGather, groupedWeightGradient, isFinelyGrouped } from "./conv2d_grouped.ts";
 import { sharesInputs, stripGather, stripWeightGradient } from "./conv2d_strip.ts";
+import { tiledGather, tiledWeightGradient } from "./conv2d_tile.ts";
 import { GRID_X, loop } from "./elementwise.ts";
 import { columnWidth, divisorOf, lanesOf } from "./gemm.ts";
 import {
@@ -84,21 +85,46 @@ function tile(geometry: Geometry, target: Target, ck: number, cn: number, rows: 
   };
 }
 
-/** Launch over blocks of rows (x, y) and over column blocks, groups and residues (z). */
-function gather(
-  label: string,
-  constants: Constants,
-  rows: number,
-  depth: number,
-  bindings: readonly Tensor[],
-): Dispatch {
+/** The launch that computes an output, or an input gradient from the output's, by the kernel that suits it. */
+function gather(label: string, geometry: Geometry, target: Target, operands: GatherOperands): Dispatch {
+  if (target.schedule === "gpu") {
+    return isFinelyGrouped(geometry)
+      ? groupedGather(label, geometry, operands)
+      : tiledGather(label, geometry, target, operands);
+  }
+  if (sharesInputs(geometry)) return stripGather(label, geometry, target, operands);
+  const { n, h, w, cin, cout, oh, ow, stride, groups } = geometry;
+  const { input, weight, output, bias, inputGradient, accumulate } = operands;
+  const image = { h, w, c: cin }, product = { h: oh, w: ow, c: cout };
+  const [from, to] = inputGradient ? [product, image] : [image, product];
+  const residues = inputGradient ? stride : 1;
+  const rowsH = Math.ceil(to.h / residues), rowsW = Math.ceil(to.w / residues), rows = n * rowsH * rowsW;
+  const constants = tile(geometry, target, from.c / groups, to.c / groups, rows);
   const blocks = Math.ceil(rows / constants.MR);
   return {
     label,
     source: operandsSource + convSource,
-    constants: { ...constants, ROWS: rows, ROW_BLOCKS: blocks },
-    bindings,
-    groups: [Math.min(blocks, GRID_X), Math.ceil(blocks / GRID_X), depth],
+    constants: {
+      ...constants,
+      INPUT_GRADIENT: inputGradient ? 1 : 0,
+      ACCUMULATE: accumulate ? 1 : 0,
+      BIAS: bias ? 1 : 0,
+      SOURCE_H: from.h,
+      SOURCE_W: from.w,
+      OUTPUT_H: to.h,
+      OUTPUT_W: to.w,
+      ROWS: rows,
+      ROW_BLOCKS: blocks,
+      ROWS_H: rowsH,
+      ROWS_W: rowsW,
+      ROW_STRIDE: inputGradient ? 1 : stride,
+    },
+    bindings: bias ? [input, weight, output, bias] : [input, weight, output],
+    groups: [
+      Math.min(blocks, GRID_X),
+      Math.ceil(blocks / GRID_X),
+      constants.COLUMN_BLOCKS * groups * residues ** 2,
+    ],
   };
 }
 
@@ -111,30 +137,8 @@ function forward(
   output: Tensor,
   bias: Tensor | undefined,
 ): Dispatch {
-  const { n, h, w, cin, cout, oh, ow, groups } = geometry;
-  if (sharesInputs(geometry)) {
-    return stripGather(`${name} forward`, geometry, target, {
-      input,
-      weight,
-      output,
-      bias,
-      inputGradient: false,
-      accumulate: false,
-    });
-  }
-  const constants = {
-    ...tile(geometry, target, cin / groups, cout / groups, n * oh * ow),
-    INPUT_GRADIENT: 0,
-    ACCUMULATE: 0,
-    BIAS: bias ? 1 : 0,
-    SOURCE_H: h,
-    SOURCE_W: w,
-    ROWS_H: oh,
-    ROWS_W: ow,
-    ROW_STRIDE: geometry.stride,
-  };
-  const bindings = bias ? [input, weight, output, bias] : [input, weight, output];
-  return gather(`${name} forward`, constants, n * oh * ow, constants.COLUMN_BLOCKS * groups, bindings);
+  const operands = { input, weight, output, bias, inputGradient: false, accumulate: false };
+  return gather(`${name} forward`, geometry, target, operands);
 }
 
 function inputGradient(
@@ -146,25 +150,16 @@ function inputGradient(
   slot: GradientSlot | undefined,
 ): Dispatch[] {
   if (slot === undefined) return [];
-  const { n, h, w, cin, cout, kh, kw, oh, ow, stride, groups } = geometry;
+  const { cin, cout, kh, kw, groups } = geometry;
   const ci = cin / groups, co = cout / groups;
   const transposed = scratch(`${name} weight transposed`, [kh, kw, co, cin]);
-  const rowsH = Math.ceil(h / stride), rowsW = Math.ceil(w / stride);
-  const constants = {
-    ...tile(geometry, target, co, ci, n * rowsH * rowsW),
-    INPUT_GRADIENT: 1,
-    ACCUMULATE: slot.accumulate ? 1 : 0,
-    BIAS: 0,
-    SOURCE_H: oh,
-    SOURCE_W: ow,
-    ROWS_H: rowsH,
-    ROWS_W: rowsW,
-    ROW_STRIDE: 1,
-    OUTPUT_H: h,
-    OUTPUT_W: w,
+  const operands = {
+    input: dOutput,
+    weight: transposed,
+    output: slot.tensor,
+    inputGradient: true,
+    accumulate: slot.accumulate,
   };
-  const depth = constants.COLUMN_BLOCKS * groups * stride * stride;
-  const label = `${name} input gradient`;
   return [
     loop({
       label: `${name} weight transpose`,
@@ -173,15 +168,7 @@ function inputGradient(
       constants: { CI: ci, CO: co, G: groups },
       bindings: [weight, transposed],
     }),
-    sharesInputs(geometry)
-      ? stripGather(label, geometry, target, {
-        input: dOutput,
-        weight: transposed,
-        output: slot.tensor,
-        inputGradient: true,
-        accumulate: slot.accumulate,
-      })
-      : gather(label, constants, n * rowsH * rowsW, depth, [dOutput, transposed, slot.tensor]),
+    gather(`${name} input gradient`, geometry, target, operands),
   ];
 }
 
@@ -194,6 +181,11 @@ function weightGradient(
   slot: GradientSlot | undefined,
 ): Dispatch[] {
   if (slot === undefined) return [];
+  if (target.schedule === "gpu") {
+    return isFinelyGrouped(geometry)
+      ? groupedWeightGradient(name, geometry, input, dOutput, slot)
+      : tiledWeightGradient(name, geometry, target, input, dOutput, slot);
+  }
   if (sharesInputs(geometry)) return stripWeightGradient(name, geometry, target, input, dOutput, slot);
   const { n, h, w, cin, cout, kh, kw, oh, ow, groups } = geometry;
   const lanes = lanesOf(target.subgroupSize);

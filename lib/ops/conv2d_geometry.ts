@@ -34,6 +34,17 @@ export interface Geometry {
   readonly groups: number;
 }
 
+/** Tensors of a launch that computes an output from the input, or an input's gradient from the output's. */
+export interface GatherOperands {
+  readonly input: Tensor;
+  /** [KH, KW, CK, CNT]; for the input gradient transposed. */
+  readonly weight: Tensor;
+  readonly output: Tensor;
+  readonly bias?: Tensor;
+  readonly inputGradient: boolean;
+  readonly accumulate: boolean;
+}
+
 /** Checks operands and works their sizes out. */
 export function geometryOf(input: Tensor, weight: Tensor, options: Conv2dOptions): Geometry {
   const { n, h, w, c: cin } = imageShape("conv2d", input);

@@ -8,7 +8,7 @@ import operandsSource from "../../kernels/operands.wgsl" with { type: "text" };
 import stripSource from "../../kernels/conv2d_strip.wgsl" with { type: "text" };
 import weightGradientSource from "../../kernels/conv2d_weight_gradient_strip.wgsl" with { type: "text" };
 import { reducePartials } from "./column_sum.ts";
-import type { Geometry } from "./conv2d_geometry.ts";
+import type { GatherOperands, Geometry } from "./conv2d_geometry.ts";
 import { GRID_X } from "./elementwise.ts";
 import { columnWidth, divisorOf, lanesOf } from "./gemm.ts";
 import { type Dispatch, type GradientSlot, scratch, type Target, type Tensor } from "./operation.ts";
@@ -34,17 +34,6 @@ function tileWidth(width: number, widest: number): number {
     if (Math.ceil(width / candidate) * candidate < Math.ceil(width / best) * best) best = candidate;
   }
   return best;
-}
-
-/** Operands of {@linkcode stripGather}. */
-export interface GatherOperands {
-  readonly input: Tensor;
-  /** [KH, KW, CK, CNT]; for the input gradient transposed. */
-  readonly weight: Tensor;
-  readonly output: Tensor;
-  readonly bias?: Tensor;
-  readonly inputGradient: boolean;
-  readonly accumulate: boolean;
 }
 
 /** The launch that computes an output, or an input gradient from the output's. */

@@ -6,6 +6,8 @@
  */
 
 import type { Constants } from "../../kernels/template.ts";
+import type { Gpu, KernelSchedule } from "../gpu/device.ts";
+import { type Tile, TILES, workgroupBytesOf } from "./gemm_tile.ts";
 
 /**
  * Where a tensor lives.
@@ -59,10 +61,21 @@ export interface Dispatch {
 
 /** What lowering may depend on besides shapes. */
 export interface Target {
+  /** Which kernels to build. Bits differ between schedules. */
+  readonly schedule: KernelSchedule;
   /** Invocations per subgroup; 0 where subgroup operations cannot be used. */
   readonly subgroupSize: number;
+  /** Tiles of matrix products to choose from under the schedule `gpu`; at least one. */
+  readonly tiles: readonly Tile[];
   /** BatchNorm uses and updates batch statistics. */
   readonly training: boolean;
+}
+
+/** What a device asks of lowering: its schedule, and the tiles that its workgroup memory holds. */
+export function targetOf(gpu: Gpu, { training }: { readonly training: boolean }): Target {
+  const { schedule, subgroupSize, device } = gpu;
+  const tiles = TILES.filter((tile) => workgroupBytesOf(tile) <= device.limits.maxComputeWorkgroupStorageSize);
+  return { schedule, subgroupSize, tiles, training };
 }
 
 /** Where to put the gradient of an input: a tensor, and whether another consumer has already written to it. */

@@ -245,6 +245,17 @@ export const PRIOR_FLAGS = {
   },
 } as const satisfies FlagTable;
 
+/** How the device is used. */
+export const DEVICE_FLAGS = {
+  kernelSchedule: {
+    type: "choice",
+    choices: ["auto", "cpu", "gpu"],
+    default: "auto",
+    group: "Device",
+    help: "kernels made for CPUs or for GPUs; auto: by the adapter, or a run's own. Bits differ between them",
+  },
+} as const satisfies FlagTable;
+
 /** Flags of commands that print and no more. */
 export const REPORT_FLAGS = {
   json: { type: "boolean", group: "Output", help: "print one JSON object as the last line of stdout" },

@@ -6,9 +6,10 @@
 
 import { NoAdapterError } from "../../lib/errors.ts";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
-import { REPORT_FLAGS } from "../cli/flag_groups.ts";
-import { type Command, defineCommand, type FlagsOf } from "../cli/flags.ts";
+import { DEVICE_FLAGS, REPORT_FLAGS } from "../cli/flag_groups.ts";
+import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
+import { kernelScheduleOf } from "./inputs.ts";
 import { selfTest, type SelfTestResult } from "./self_test.ts";
 
 const LIMITS = [
@@ -27,19 +28,19 @@ const BYTE_LIMITS: ReadonlySet<string> = new Set([
 ]);
 
 /** The table of `doctor`. */
-export const command: Command<typeof REPORT_FLAGS> = defineCommand({
+export const command = defineCommand({
   name: "doctor",
   summary: "the adapter, its limits, and a self-test of kernels against the CPU",
   permissions: "",
-  flags: REPORT_FLAGS,
+  flags: { ...DEVICE_FLAGS, ...REPORT_FLAGS },
   examples: ["doctor --json"],
 });
 
 /** Prints what it finds; resolves to 1 if a kernel fails or there is no adapter. */
-export async function run(_flags: FlagsOf<typeof command>, io: Io): Promise<number> {
+export async function run(flags: FlagsOf<typeof command>, io: Io): Promise<number> {
   let gpu: Gpu;
   try {
-    gpu = await openGpu();
+    gpu = await openGpu({ schedule: kernelScheduleOf(flags) });
   } catch (error) {
     if (!(error instanceof NoAdapterError)) throw error;
     io.result({ ok: false, deno: Deno.version.deno, adapter: null, problems: [error.message] }, [
@@ -59,6 +60,7 @@ export async function run(_flags: FlagsOf<typeof command>, io: Io): Promise<numb
     `adapter   ${facts.adapter.description || facts.adapter.device} (${facts.adapter.vendor || "vendor unknown"})`,
     `features  ${facts.features.join(", ") || "none"}`,
     `subgroup  ${facts.subgroupSize === 0 ? "none" : `${facts.subgroupSize} invocations`}`,
+    `kernels   made for ${facts.kernelSchedule === "cpu" ? "CPUs" : "GPUs"}`,
     ...Object.entries(facts.limits).map(([name, value]) => `limit     ${name} ${amount(name, value)}`),
     ...tests.map(({ name, ok }) => `kernel    ${name}: ${ok ? "ok" : "FAILED"}`),
     ...remarks.map((remark) => `remark    ${remark}`),
@@ -74,6 +76,7 @@ function factsOf(gpu: Gpu) {
     adapter: gpu.adapter,
     features: [...gpu.device.features].sort(),
     subgroupSize: gpu.subgroupSize,
+    kernelSchedule: gpu.schedule,
     limits: Object.fromEntries(LIMITS.map((limit) => [limit, gpu.device.limits[limit]])),
   };
 }
@@ -86,7 +89,7 @@ function problemOf({ name, problem }: SelfTestResult): string {
 function remarksOn(gpu: Gpu): string[] {
   const remarks: string[] = [];
   if (gpu.adapter.isCpu) remarks.push("the adapter is the CPU: right, but slow; a GPU's driver makes it faster");
-  if (gpu.subgroupSize === 0) {
+  if (gpu.subgroupSize === 0 && gpu.schedule === "cpu") {
     remarks.push("no subgroup operations: kernels share through workgroup memory, which is slower");
   }
   if (gpu.maxBindingBytes < 2 ** 27) {

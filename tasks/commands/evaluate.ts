@@ -10,10 +10,10 @@ import { softmax } from "../../lib/evaluation/softmax.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
 import { PredictionSession } from "../../lib/inference/prediction.ts";
 import { DeviceModel } from "../../lib/models/device_model.ts";
-import { DATA_FLAGS, MODEL_FLAGS, REPORT_FLAGS } from "../cli/flag_groups.ts";
+import { DATA_FLAGS, DEVICE_FLAGS, MODEL_FLAGS, REPORT_FLAGS } from "../cli/flag_groups.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
-import { classifierOf, loadSplit, loadWeights, normalisationOf } from "./inputs.ts";
+import { classifierOf, kernelScheduleOf, loadSplit, loadWeights, normalisationOf } from "./inputs.ts";
 import { averageRun } from "./model_average.ts";
 import { RunFolder } from "./run_writer.ts";
 
@@ -36,6 +36,7 @@ export const command = defineCommand({
     numOfLabels: DATA_FLAGS.numOfLabels,
     normalisation: DATA_FLAGS.normalisation,
     batchSize: { ...DATA_FLAGS.batchSize, default: 100 },
+    ...DEVICE_FLAGS,
     ...REPORT_FLAGS,
   },
   examples: [
@@ -65,11 +66,11 @@ export async function run(flags: FlagsOf<typeof command>, io: Io): Promise<numbe
   }
   const data = { ...DEFAULT_DATA, ...flags };
   const set = await loadSplit(data, flags.valDataset, "val");
-  using gpu = await openGpu();
-  if (flags.run !== undefined) {
-    const folder = await RunFolder.open(flags.run);
+  const folder = flags.run === undefined ? undefined : await RunFolder.open(flags.run);
+  using gpu = await openGpu({ schedule: kernelScheduleOf(flags) ?? folder?.config.flags.kernelSchedule });
+  if (folder !== undefined) {
     const average = await averageRun(gpu, folder, set);
-    io.result({ run: flags.run, samples: average.members, ...average.metrics }, metricLines(average.metrics));
+    io.result({ run: folder.path, samples: average.members, ...average.metrics }, metricLines(average.metrics));
     return 0;
   }
   const config = classifierOf(flags, set);

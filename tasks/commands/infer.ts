@@ -21,6 +21,7 @@ import type { PriorFile } from "../../lib/priors/files.ts";
 import { type Gaussian, isotropic, shiftedGaussian } from "../../lib/priors/gaussian.ts";
 import {
   DATA_FLAGS,
+  DEVICE_FLAGS,
   MODEL_FLAGS,
   OUTPUT_FLAGS,
   PRIOR_FLAGS,
@@ -33,6 +34,7 @@ import { metricLines } from "./evaluate.ts";
 import {
   augmentationOf,
   classifierOf,
+  kernelScheduleOf,
   loadPrior,
   loadTask,
   loadWeights,
@@ -76,6 +78,7 @@ export const command = defineCommand({
       group: "Output",
       help: "steps between checkpoints to resume from",
     },
+    ...DEVICE_FLAGS,
     ...OUTPUT_FLAGS,
     out: { ...OUTPUT_FLAGS.out, required: true },
   },
@@ -221,7 +224,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
   const flags = resumed ? resumedFlags(given, resumed) : given;
   const plan = await planRun(flags);
   requireRunnable(plan.chain);
-  using gpu = await openGpu();
+  using gpu = await openGpu({ schedule: kernelScheduleOf(flags) });
   if (flags.dryRun) {
     const memory = estimateMemory(gpu, plan.classifier, plan.chain);
     io.result({ out: null, ...memory }, memoryLines(memory));
@@ -233,7 +236,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
     software: `swagpu ${denoConfig.version}`,
     deno: Deno.version.deno,
     adapter: gpu.adapter,
-    flags: settingsOf(flags),
+    flags: { ...settingsOf(flags), kernelSchedule: gpu.schedule },
     classifier: plan.classifier,
     normalisation: plan.chain.normalisation,
     batchSize: plan.chain.batchSize,

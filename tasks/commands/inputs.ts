@@ -11,11 +11,12 @@ import { loadDataset } from "../../lib/data/load.ts";
 import { resolveNormalisation } from "../../lib/data/normalisation.ts";
 import { balancedSubset, splitTrainVal, takeExamples } from "../../lib/data/subset.ts";
 import { UsageError } from "../../lib/errors.ts";
+import type { KernelSchedule } from "../../lib/gpu/device.ts";
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { initialWeights, type LoadOptions, type Weights, weightsFromStateDict } from "../../lib/models/weights.ts";
 import { type PriorFile, readPrior, readPriorParts } from "../../lib/priors/files.ts";
-import type { DATA_FLAGS, MODEL_FLAGS } from "../cli/flag_groups.ts";
+import type { DATA_FLAGS, DEVICE_FLAGS, MODEL_FLAGS } from "../cli/flag_groups.ts";
 import { readInput } from "../cli/files.ts";
 import type { FlagValues } from "../cli/flags.ts";
 
@@ -23,6 +24,14 @@ import type { FlagValues } from "../cli/flags.ts";
 export type DataFlags = Omit<FlagValues<typeof DATA_FLAGS>, "operands">;
 /** Values of the model flags. */
 export type ModelFlags = Omit<FlagValues<typeof MODEL_FLAGS>, "operands">;
+
+/** Values of the device flags. */
+export type DeviceFlags = Omit<FlagValues<typeof DEVICE_FLAGS>, "operands">;
+
+/** The schedule that was asked for, or `undefined` where the adapter decides. */
+export function kernelScheduleOf({ kernelSchedule }: DeviceFlags): KernelSchedule | undefined {
+  return kernelSchedule === "auto" ? undefined : kernelSchedule;
+}
 
 /** Training and evaluation images. */
 export interface TaskData {

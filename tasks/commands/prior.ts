@@ -15,11 +15,19 @@ import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { stateDictFromWeights } from "../../lib/models/weights.ts";
 import { type PriorFile, writePrior, writePriorParts } from "../../lib/priors/files.ts";
-import { DATA_FLAGS, MODEL_FLAGS, OUTPUT_FLAGS, SWAG_FLAGS, TRAINING_FLAGS } from "../cli/flag_groups.ts";
+import { DATA_FLAGS, DEVICE_FLAGS, MODEL_FLAGS, OUTPUT_FLAGS, SWAG_FLAGS, TRAINING_FLAGS } from "../cli/flag_groups.ts";
 import { readInput, requireAbsent, writeAllWhole, writeWhole } from "../cli/files.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
-import { augmentationOf, classifierOf, loadSource, loadWeights, normalisationOf, sha256 } from "./inputs.ts";
+import {
+  augmentationOf,
+  classifierOf,
+  kernelScheduleOf,
+  loadSource,
+  loadWeights,
+  normalisationOf,
+  sha256,
+} from "./inputs.ts";
 import { memoryLines } from "./memory.ts";
 import { Throughput } from "./throughput.ts";
 
@@ -39,6 +47,7 @@ export const command = defineCommand({
     recompute: TRAINING_FLAGS.recompute,
     precision: TRAINING_FLAGS.precision,
     ...SWAG_FLAGS,
+    ...DEVICE_FLAGS,
     format: {
       type: "choice",
       choices: ["safetensors", "parts"],
@@ -139,7 +148,7 @@ export async function run(flags: Flags, io: Io): Promise<number> {
   const train = await loadSource(flags, flags.seed);
   const classifier = classifierOf(flags, train);
   const weights = await loadWeights(flags, classifier, "fresh");
-  using gpu = await openGpu();
+  using gpu = await openGpu({ schedule: kernelScheduleOf(flags) });
   const { batchSize, stepsPerEpoch } = new BatchSequence(train, { batchSize: flags.batchSize, seed: flags.seed });
   if (flags.dryRun) {
     reportMemory(gpu, flags, classifier, batchSize, io);

@@ -8,7 +8,7 @@ import philoxSource from "../../kernels/philox.wgsl" with { type: "text" };
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { prepareLaunch, submitLaunches } from "../../lib/gpu/launch.ts";
 import { compile, type ModelVectors } from "../../lib/graph/program.ts";
-import type { Tensor } from "../../lib/ops/operation.ts";
+import { targetOf, type Tensor } from "../../lib/ops/operation.ts";
 import { philox4x32 } from "../../lib/random/philox.ts";
 import { type KernelCase, kernelCases } from "./self_test_cases.ts";
 
@@ -69,7 +69,7 @@ async function relativeErrorOf(gpu: Gpu, kernel: KernelCase): Promise<number> {
   }
   try {
     const operation = kernel.build(tensors);
-    const program = await compile(gpu, operation.forward({ subgroupSize: gpu.subgroupSize, training: true }), {
+    const program = await compile(gpu, operation.forward(targetOf(gpu, { training: true })), {
       label: kernel.name,
       vectors: {} as ModelVectors,
       externals: buffers,

@@ -68,3 +68,11 @@ Deno.test("selfTest() reports a kernel that cannot be built, and leaves nothing 
     gpu.destroy();
   }
 });
+
+Deno.test("swagpu doctor tests the kernels of either schedule", async () => {
+  for (const schedule of ["cpu", "gpu"]) {
+    const { code, stdout } = await runCli(["doctor", "--json", "--kernel-schedule", schedule], { permissions });
+    const found = JSON.parse(stdout.trimEnd().split("\n").at(-1)!);
+    assertEquals([code, found.kernelSchedule, found.problems], [0, schedule, []]);
+  }
+});

@@ -2,6 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../lib/errors.ts";
 import {
   DATA_FLAGS,
+  DEVICE_FLAGS,
   MODEL_FLAGS,
   OUTPUT_FLAGS,
   PRIOR_FLAGS,
@@ -185,6 +186,7 @@ Deno.test("shared flags have defaults that pass their own checks", () => {
     SWAG_FLAGS,
     PRIOR_FLAGS,
     OUTPUT_FLAGS,
+    DEVICE_FLAGS,
   ];
   for (const flags of groups) {
     const table = { name: "group", summary: "", permissions: "", flags };

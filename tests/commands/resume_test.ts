@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertNotEquals } from "@std/assert";
 import { readSafetensors } from "../../lib/checkpoint/safetensors.ts";
 import { assertRefused, cliCommand, runCli, withFolder } from "../cli/run_cli.ts";
 import { cifarRecords, makeTask, runJson, sampleHashes, stepsIn, type Task, taskFlags } from "./task.ts";
@@ -137,5 +137,21 @@ Deno.test("infer --resume refuses other images, another prior and a damaged chec
     await Deno.remove(checkpoint);
     await runJson(["infer", "--resume", "--out", run]);
     assertEquals([sampleHashes(run), stepsIn(run)], [samples, steps]);
+  });
+});
+
+Deno.test("infer --resume and evaluate --run compute with the kernels that the run was started with", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder), run = `${folder}/run`;
+    const length = ["--max-steps", "2", "--n-samples", "1", "--kernel-schedule", "gpu"];
+    const { nll } = await runJson(["infer", ...taskFlags(task), "--prior-path", task.prior, ...length, "--out", run]);
+    const { flags } = JSON.parse(await Deno.readTextFile(`${run}/config.json`));
+    assertEquals(flags.kernelSchedule, "gpu");
+    assertEquals((await runJson(["infer", "--resume", "--out", run])).nll, nll);
+    const evaluate = ["evaluate", "--run", run, "--val-dataset", "cifar10", "--data-dir", task.data];
+    assertEquals((await runJson(evaluate)).nll, nll);
+    const other = (await runJson([...evaluate, "--kernel-schedule", "cpu"])).nll;
+    assertNotEquals(other, nll);
+    assertAlmostEquals(other, nll, 1e-4);
   });
 });

@@ -160,3 +160,10 @@ Deno.test("Gpu.destroy() frees everything and is no failure", async () => {
   await gpu.device.lost;
   gpu.check();
 });
+
+Deno.test("openGpu() takes the schedule that the adapter asks for, or the one that is given", async () => {
+  await withGpu({}, (gpu) => assertEquals(gpu.schedule, gpu.adapter.isCpu ? "cpu" : "gpu"));
+  for (const schedule of ["cpu", "gpu"] as const) {
+    await withGpu({ schedule }, (gpu) => assertEquals(gpu.schedule, schedule));
+  }
+});

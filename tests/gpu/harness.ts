@@ -11,7 +11,13 @@ import { type Gpu, type GpuOptions, openGpu } from "../../lib/gpu/device.ts";
 import { submitLaunches } from "../../lib/gpu/launch.ts";
 import { compile, type ModelVectors, type Program } from "../../lib/graph/program.ts";
 import { FlatVector, layoutVector } from "../../lib/graph/vector.ts";
-import type { Dispatch, Operation, Target, Tensor as DeviceTensor } from "../../lib/ops/operation.ts";
+import {
+  type Dispatch,
+  type Operation,
+  type Target,
+  targetOf,
+  type Tensor as DeviceTensor,
+} from "../../lib/ops/operation.ts";
 import { type Tensor, tensor } from "../reference/tensor.ts";
 import { fromDevice, toDevice } from "./layout.ts";
 
@@ -61,8 +67,8 @@ export interface OperationCase {
   readonly dOutput?: Tensor;
   /** BatchNorm's mode; default true. */
   readonly training?: boolean;
-  /** Default: the device's. */
-  readonly subgroupSize?: number;
+  /** What to build kernels for; by default what the device asks for. */
+  readonly target?: Partial<Target>;
   /** The gradients' slots already hold {@linkcode earlierGradient}, to which the operation must add. */
   readonly accumulate?: boolean;
   /** Operands that get a gradient; default: all. */
@@ -121,7 +127,7 @@ interface Buffers {
 
 /** Launches of both passes; uploads the gradient of the output and the slots that the operation asks for. */
 function lower(gpu: Gpu, test: OperationCase, operation: Operation, buffers: Buffers): Dispatch[] {
-  const target: Target = { subgroupSize: test.subgroupSize ?? gpu.subgroupSize, training: test.training ?? true };
+  const target: Target = { ...targetOf(gpu, { training: test.training ?? true }), ...test.target };
   const dispatches = [...operation.forward(target)];
   if (test.dOutput === undefined) return dispatches;
   buffers.dOutput = upload(gpu, "dOutput", { value: test.dOutput });

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { fuse } from "../../lib/graph/fuse.ts";
 import { Graph, lowerBackward, lowerForward } from "../../lib/graph/graph.ts";
+import type { Target } from "../../lib/ops/operation.ts";
 import { planMemory } from "../../lib/graph/plan.ts";
 import { batchNorm } from "../../lib/ops/batch_norm.ts";
 import { relu } from "../../lib/ops/relu.ts";
@@ -52,7 +53,7 @@ for (const [name, size] of [["resnet20", 32], ["resnet50", 224]] as const) {
     const fused = fuse(graph);
     assert(kindsOf(graph).includes("add") && kindsOf(graph).includes("relu"));
     assertEquals(kindsOf(fused).filter((kind) => kind === "add" || kind === "relu"), []);
-    const target = { subgroupSize: 8, training: true };
+    const target: Target = { schedule: "cpu", tiles: [], subgroupSize: 8, training: true };
     const planOf = (graph: Graph) =>
       planMemory([...lowerForward(graph, target), ...lowerBackward(graph, target)], new Set(), 2 ** 40);
     const before = planOf(graph), after = planOf(fused);

@@ -7,7 +7,7 @@ import { Graph, lowerBackward, lowerForward } from "../../lib/graph/graph.ts";
 import { compile, type ModelVectors } from "../../lib/graph/program.ts";
 import { add } from "../../lib/ops/add.ts";
 import { relu } from "../../lib/ops/relu.ts";
-import { scratch } from "../../lib/ops/operation.ts";
+import { scratch, targetOf } from "../../lib/ops/operation.ts";
 import { gpuTests, vectorsOf, withGpu } from "../gpu/harness.ts";
 import { tensor } from "../reference/tensor.ts";
 import { assertClose } from "../ops/helpers.ts";
@@ -45,7 +45,7 @@ async function runNetwork(
     classes = gpu.createBuffer("labels", 4 * LABELS.length);
   gpu.device.queue.writeBuffer(images, 0, Float32Array.from(INPUT.data));
   gpu.device.queue.writeBuffer(classes, 0, Uint32Array.from(LABELS));
-  const target = { subgroupSize: gpu.subgroupSize, training: true };
+  const target = targetOf(gpu, { training: true });
   const backward = lowerBackward(graph, target, (parameter) => trainable?.(parameter.name) ?? true);
   const program = await compile(gpu, [...lowerForward(graph, target), ...backward], {
     label: "network",
@@ -148,7 +148,7 @@ gpuTest("lowerBackward() adds the gradients of a tensor's three consumers", asyn
   vectors.backbone.write(Float32Array.of(1, -1, 2, -2, 3, 0, 0, 0, 0, 0));
   const buffer = gpu.createBuffer("dOutput", 20);
   gpu.device.queue.writeBuffer(buffer, 0, Float32Array.of(1, 2, 3, 4, 5));
-  const target = { subgroupSize: 0, training: true };
+  const target = targetOf(gpu, { training: true });
   const program = await compile(gpu, [...lowerForward(graph, target), ...lowerBackward(graph, target)], {
     label: "fan-in",
     vectors,
@@ -166,7 +166,7 @@ Deno.test("compile() frees its memory where a tensor is larger than a binding ma
   await withGpu({ maxBindingBytes: 4096 }, async (gpu) => {
     const input: ReturnType<Graph["external"]> = { name: "input", shape: [2000], role: "external" };
     const buffer = gpu.createBuffer("input", 8000);
-    const dispatches = relu("relu", input).forward({ subgroupSize: 0, training: true });
+    const dispatches = relu("relu", input).forward(targetOf(gpu, { training: true }));
     const options = { label: "large", vectors: {} as ModelVectors, externals: new Map([[input, buffer]]) };
     await assertRejects(() => compile(gpu, dispatches, options), OutOfMemoryError, "use a smaller batch");
     await assertRejects(

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { lowerBackward, lowerForward } from "../../lib/graph/graph.ts";
 import { planMemory } from "../../lib/graph/plan.ts";
+import type { Target } from "../../lib/ops/operation.ts";
 import { lowerRecomputing } from "../../lib/graph/recompute.ts";
 import { TrainingSession } from "../../lib/inference/training.ts";
 import { buildClassifier, type ClassifierConfig } from "../../lib/models/classifier.ts";
@@ -11,7 +12,7 @@ import { proceduralSource } from "../../lib/data/procedural.ts";
 import { gpuTests } from "../gpu/harness.ts";
 
 const gpuTest = gpuTests();
-const TARGET = { subgroupSize: 8, training: true };
+const TARGET: Target = { schedule: "cpu", tiles: [], subgroupSize: 8, training: true };
 
 /** Least bytes of activations of a step, kept and computed again, and how many launches each has. */
 function compare(config: ClassifierConfig, batchSize: number) {

@@ -56,6 +56,15 @@ const SIZES: Record<string, number> = {
   ITEMS: 2,
   COUNT: 999,
   GRID_X: 9,
+  THREADS: 128,
+  POSITIONS: 2,
+  BM: 64,
+  BN: 64,
+  BK: 16,
+  TM: 8,
+  TN: 4,
+  LEFT_LOADS: 2,
+  RIGHT_LOADS: 2,
 };
 /** Most combinations of flags that are tried. */
 const MOST = 64;
@@ -84,8 +93,12 @@ function* variants(text: string): Generator<Record<string, number>> {
   }
 }
 
-/** Of `prior_step.wgsl`: every phase but the explicit step is one of a prior, and some are of its rows. */
-function isBuilt({ PHASE = 0, PRIOR = 1, ROWS_K = 1 }: Readonly<Record<string, number>>): boolean {
+/**
+ * Of `prior_step.wgsl`: every phase but the explicit step is one of a prior, and some are of its rows. Tiles of matrix
+ * products are loaded by vectors of 4 or by scalars.
+ */
+function isBuilt(text: string, { PHASE = 0, PRIOR = 1, ROWS_K = 1, NV }: Readonly<Record<string, number>>): boolean {
+  if (NV === 2 && text.includes("right_tile")) return false;
   return (PRIOR === 1 || (PHASE === 0 && ROWS_K === 0)) && (ROWS_K > 0 || PHASE < 2 || PHASE === 3);
 }
 
@@ -105,7 +118,7 @@ for (const [file, text] of kernels) {
     );
     let tried = 0;
     for (const flags of variants(text)) {
-      if (!isBuilt(flags)) continue;
+      if (!isBuilt(text, flags)) continue;
       const message = await refusal(gpu, expand(text, { ...sizes, ...flags }, floats));
       assertEquals(message, undefined, `${file} with ${JSON.stringify(flags)}`);
       tried++;

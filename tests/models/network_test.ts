@@ -5,7 +5,7 @@
  */
 
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
+import { type Gpu, type GpuOptions, openGpu } from "../../lib/gpu/device.ts";
 import { submitLaunches } from "../../lib/gpu/launch.ts";
 import { fuse } from "../../lib/graph/fuse.ts";
 import { Graph, lowerBackward, lowerForward } from "../../lib/graph/graph.ts";
@@ -17,7 +17,7 @@ import { FlatUpdate } from "../../lib/inference/update.ts";
 import { encoderConfig } from "../../lib/models/classifier.ts";
 import { resnet, RESNETS } from "../../lib/models/resnet.ts";
 import { linear } from "../../lib/ops/linear.ts";
-import type { Tensor } from "../../lib/ops/operation.ts";
+import { targetOf, type Tensor } from "../../lib/ops/operation.ts";
 import { softmaxCrossEntropy } from "../../lib/ops/softmax_cross_entropy.ts";
 import { sizeOf } from "../../lib/tensor.ts";
 import { type NetworkFixture, readNetwork, relativeError } from "../fixtures/network.ts";
@@ -85,25 +85,25 @@ function distance(found: Float32Array, recorded: Float64Array): number {
   return Math.sqrt(difference / norm);
 }
 
-async function compareNetwork(name: string, fused: boolean): Promise<void> {
+async function compareNetwork(name: string, fused: boolean, options: GpuOptions = {}): Promise<void> {
   const fixture = readNetwork(name);
-  using gpu = await openGpu();
+  using gpu = await openGpu(options);
   const network = prepare(gpu, fixture, fused);
   const { graph, vectors, gradients, externals, logits, totals } = network;
-  const options = { vectors, gradients, externals, keep: [logits, totals] };
+  const bound = { vectors, gradients, externals, keep: [logits, totals] };
   const read = async (program: Awaited<ReturnType<typeof compile>>, tensor: Tensor) => {
     const { buffer, offset, size } = program.rangeOf(tensor);
     return new Float32Array(await gpu.read(buffer, offset, size));
   };
-  const target = { subgroupSize: gpu.subgroupSize, training: false };
-  const evaluation = await compile(gpu, lowerForward(graph, target), { label: "evaluate", ...options });
+  const target = targetOf(gpu, { training: false });
+  const evaluation = await compile(gpu, lowerForward(graph, target), { label: "evaluate", ...bound });
   submitLaunches(gpu, "evaluate", evaluation.launches);
   // The issue's bounds are 1e-4 for logits and 1e-3 for gradients; PyTorch's own float32 error is 1e-5 at worst.
   assert(distance(await read(evaluation, logits), fixture.evalLogits.data) < 1e-4, "evaluation logits");
 
   const training = { ...target, training: true };
   const launches = [...lowerForward(graph, training), ...lowerBackward(graph, training)];
-  const program = await compile(gpu, launches, { label: "train", ...options });
+  const program = await compile(gpu, launches, { label: "train", ...bound });
   submitLaunches(gpu, "train", program.launches);
   const logitError = distance(await read(program, logits), fixture.logits.data);
   assert(logitError < 1e-4, `training logits differ by ${logitError}`);
@@ -172,6 +172,10 @@ for (const name of ["resnet20", "resnet18", "resnet50"]) {
 }
 
 Deno.test("resnet20 agrees with PyTorch where no operations are fused", () => compareNetwork("resnet20", false));
+
+Deno.test("resnet20 agrees with PyTorch under the schedule of discrete GPUs", () => {
+  return compareNetwork("resnet20", true, { schedule: "gpu" });
+});
 
 Deno.test("RESNETS have torchvision's parameters in torchvision's order", () => {
   const counts: Record<string, number> = {};

@@ -1,13 +1,13 @@
 import { assertThrows } from "@std/assert";
-import type { Gpu } from "../../lib/gpu/device.ts";
 import { conv2d } from "../../lib/ops/conv2d.ts";
-import { scratch } from "../../lib/ops/operation.ts";
+import { TILES } from "../../lib/ops/gemm_tile.ts";
+import { scratch, type Target } from "../../lib/ops/operation.ts";
 import { recorded } from "../fixtures/fixture.ts";
 import { earlierGradient, gpuTests, runOperation } from "../gpu/harness.ts";
 import { conv2d as twin, conv2dBackward as twinBackward, type Conv2dOptions } from "../reference/conv2d.ts";
 import { nchwToNhwc } from "../reference/layout.ts";
 import type { Tensor } from "../reference/tensor.ts";
-import { assertClose, fixturesOf, normal, plus } from "./helpers.ts";
+import { assertClose, fixturesOf, normal, plus, WAYS } from "./helpers.ts";
 
 /**
  * float32 against float64: one rounding of 6e-8 per term, which adds up as the root of the number of terms: at most
@@ -17,9 +17,9 @@ const TOLERANCE = 2e-6;
 
 const gpuTest = gpuTests();
 
-/** Kernels share operands through subgroups or through workgroup memory; building both for every case takes minutes. */
-function alternately(gpu: Gpu, index: number): number {
-  return index % 2 === 0 ? gpu.subgroupSize : 0;
+/** Both schedules; on a CPU one of the two ways to share operands, as building both for every case takes minutes. */
+function waysOf(index: number): Partial<Target>[] {
+  return [index % 2 === 0 ? WAYS.subgroups : WAYS["workgroup memory"], WAYS.tiles];
 }
 
 /** A convolution with its operands (weights OIHW) and what is expected of it. */
@@ -28,11 +28,11 @@ interface Case extends Partial<Conv2dOptions> {
   readonly weight: Tensor;
   readonly bias?: Tensor;
   readonly dOutput: Tensor;
-  readonly subgroupSize: number;
+  readonly target: Partial<Target>;
   readonly accumulate?: boolean;
 }
 
-function caseOf({ input, weight, bias, dOutput, subgroupSize, accumulate, ...options }: Case) {
+function caseOf({ input, weight, bias, dOutput, target, accumulate, ...options }: Case) {
   return {
     operands: {
       input: { value: input },
@@ -42,7 +42,7 @@ function caseOf({ input, weight, bias, dOutput, subgroupSize, accumulate, ...opt
     build: ({ input, weight, bias }: Record<string, ReturnType<typeof scratch>>) =>
       conv2d("conv", input, weight, { ...options, bias }),
     dOutput,
-    subgroupSize,
+    target,
     accumulate,
   };
 }
@@ -53,12 +53,13 @@ fixturesOf("conv2d").forEach(([name, fixture], index) => {
     const { stride, padding, dilation, groups } = fixture.config;
     const bias = fixture.tensors.has("bias") ? recorded(fixture, "bias") : undefined;
     const operands = { input: image("input"), weight: recorded(fixture, "weight"), bias, dOutput: image("dOutput") };
-    const subgroupSize = alternately(gpu, index);
-    const found = await runOperation(gpu, caseOf({ ...operands, stride, padding, dilation, groups, subgroupSize }));
-    assertClose("output", found.output, image("output"), TOLERANCE);
-    assertClose("dInput", found.gradients.input, image("dInput"), TOLERANCE);
-    assertClose("dWeight", found.gradients.weight, recorded(fixture, "dWeight"), TOLERANCE);
-    if (bias) assertClose("dBias", found.gradients.bias, recorded(fixture, "dBias"), TOLERANCE);
+    for (const target of waysOf(index)) {
+      const found = await runOperation(gpu, caseOf({ ...operands, stride, padding, dilation, groups, target }));
+      assertClose("output", found.output, image("output"), TOLERANCE);
+      assertClose("dInput", found.gradients.input, image("dInput"), TOLERANCE);
+      assertClose("dWeight", found.gradients.weight, recorded(fixture, "dWeight"), TOLERANCE);
+      if (bias) assertClose("dBias", found.gradients.bias, recorded(fixture, "dBias"), TOLERANCE);
+    }
   });
 });
 
@@ -93,6 +94,12 @@ const SHAPES: Record<string, Shape> = {
   "stride 3 past the end": [1, 8, 10, 4, 4, 2, { stride: 3 }],
   "stride 4 over a 3x3 kernel": [1, 9, 10, 4, 4, 3, { stride: 4, padding: 1 }],
   "padding wider than the kernel": [1, 2, 3, 4, 4, 1, { padding: 2 }],
+  "depthwise, several splits of the weight gradient": [2, 17, 19, 12, 12, 3, { padding: 1, groups: 12 }],
+  "depthwise, 5 channels, stride 2, dilation 2": [1, 11, 9, 5, 5, 3, { padding: 2, groups: 5, stride: 2, dilation: 2 }],
+  "depthwise, two outputs to a channel": [1, 6, 7, 6, 12, 3, { padding: 1, groups: 6 }],
+  "depthwise, four outputs to a channel, stride 3": [1, 8, 7, 3, 12, 3, { padding: 1, groups: 3, stride: 3 }],
+  "groups of 16 to 24": [1, 7, 6, 32, 48, 3, { padding: 1, groups: 2 }],
+  "groups of 17, stride 2": [1, 7, 5, 34, 34, 3, { padding: 1, groups: 2, stride: 2 }],
 };
 
 Object.entries(SHAPES).forEach(([name, [n, h, w, cin, cout, kernel, given]], index) => {
@@ -104,42 +111,64 @@ Object.entries(SHAPES).forEach(([name, [n, h, w, cin, cout, kernel, given]], ind
     const dOutput = normal(output.shape, 4);
     const expected = twinBackward(dOutput, input, weight, options);
     // Every third case adds to what is there: the other half of the kernels.
-    const subgroupSize = alternately(gpu, index), accumulate = index % 3 === 0;
+    const accumulate = index % 3 === 0;
     const before = (t: Tensor) => accumulate ? plus(t, earlierGradient(t.shape)) : t;
-    const found = await runOperation(
-      gpu,
-      caseOf({ ...options, input, weight, bias, dOutput, subgroupSize, accumulate }),
-    );
-    assertClose("output", found.output, output, TOLERANCE);
-    assertClose("dInput", found.gradients.input, before(expected.dInput), TOLERANCE);
-    assertClose("dWeight", found.gradients.weight, before(expected.dWeight), TOLERANCE);
-    assertClose("dBias", found.gradients.bias, before(expected.dBias), TOLERANCE);
+    for (const target of waysOf(index)) {
+      const found = await runOperation(gpu, caseOf({ ...options, input, weight, bias, dOutput, target, accumulate }));
+      assertClose("output", found.output, output, TOLERANCE);
+      assertClose("dInput", found.gradients.input, before(expected.dInput), TOLERANCE);
+      assertClose("dWeight", found.gradients.weight, before(expected.dWeight), TOLERANCE);
+      assertClose("dBias", found.gradients.bias, before(expected.dBias), TOLERANCE);
+    }
   });
 });
 
-for (const mode of ["subgroups", "workgroup memory"]) {
-  gpuTest(`conv2d() by ${mode} adds to gradients that are there`, async (gpu) => {
+/** More rows and columns than one tile, neither a whole number of them: by vectors and by scalars. */
+const TILED_SHAPES: Record<string, Shape> = {
+  "16 channels to 136": [2, 9, 9, 16, 136, 3, { padding: 1 }],
+  "5 channels to 131, stride 2": [2, 17, 17, 5, 131, 3, { padding: 1, stride: 2 }],
+};
+
+for (const tile of TILES) {
+  for (const [name, [n, h, w, cin, cout, kernel, given]] of Object.entries(TILED_SHAPES)) {
+    gpuTest(`conv2d() in tiles of ${tile.bm} x ${tile.bn} equals the f64 twin: ${name}`, async (gpu) => {
+      const options = { stride: 1, padding: 0, dilation: 1, groups: 1, ...given };
+      const input = normal([n, h, w, cin], 1), weight = normal([cout, cin, kernel, kernel], 2);
+      const output = twin(input, weight, null, options), dOutput = normal(output.shape, 4);
+      const { dInput, dWeight } = twinBackward(dOutput, input, weight, options);
+      const target: Partial<Target> = { schedule: "gpu", tiles: [tile] };
+      const found = await runOperation(gpu, caseOf({ ...options, input, weight, dOutput, target, accumulate: true }));
+      assertClose("output", found.output, output, TOLERANCE);
+      assertClose("dInput", found.gradients.input, plus(dInput, earlierGradient(dInput.shape)), TOLERANCE);
+      assertClose("dWeight", found.gradients.weight, plus(dWeight, earlierGradient(dWeight.shape)), TOLERANCE);
+    });
+  }
+}
+
+for (const [way, target] of Object.entries(WAYS)) {
+  gpuTest(`conv2d() by ${way} adds to gradients that are there`, async (gpu) => {
     const options = { stride: 2, padding: 1, dilation: 1, groups: 1 };
     const input = normal([2, 9, 7, 8], 1), weight = normal([12, 8, 3, 3], 2), bias = normal([12], 3);
     const dOutput = normal(twin(input, weight, bias, options).shape, 4);
     const { dInput, dWeight, dBias } = twinBackward(dOutput, input, weight, options);
-    const subgroupSize = mode === "subgroups" ? gpu.subgroupSize : 0;
     const operands = { input, weight, bias, dOutput };
-    const { gradients } = await runOperation(gpu, caseOf({ ...options, ...operands, subgroupSize, accumulate: true }));
+    const { gradients } = await runOperation(gpu, caseOf({ ...options, ...operands, target, accumulate: true }));
     assertClose("dInput", gradients.input, plus(dInput, earlierGradient(dInput.shape)), TOLERANCE);
     assertClose("dWeight", gradients.weight, plus(dWeight, earlierGradient(dWeight.shape)), TOLERANCE);
     assertClose("dBias", gradients.bias, plus(dBias, earlierGradient(dBias.shape)), TOLERANCE);
   });
 }
 
-gpuTest("conv2d() gives the same bits twice", async (gpu) => {
-  const input = normal([2, 25, 23, 3], 1), weight = normal([8, 3, 3, 3], 2), dOutput = normal([2, 25, 23, 8], 4);
-  const run = () => runOperation(gpu, caseOf({ input, weight, dOutput, padding: 1, subgroupSize: gpu.subgroupSize }));
-  const first = await run(), second = await run();
-  assertClose("output", second.output, first.output, 0);
-  assertClose("dInput", second.gradients.input, first.gradients.input, 0);
-  assertClose("dWeight", second.gradients.weight, first.gradients.weight, 0);
-});
+for (const [way, target] of Object.entries(WAYS)) {
+  gpuTest(`conv2d() by ${way} gives the same bits twice`, async (gpu) => {
+    const input = normal([2, 25, 23, 3], 1), weight = normal([8, 3, 3, 3], 2), dOutput = normal([2, 25, 23, 8], 4);
+    const run = () => runOperation(gpu, caseOf({ input, weight, dOutput, padding: 1, target }));
+    const first = await run(), second = await run();
+    assertClose("output", second.output, first.output, 0);
+    assertClose("dInput", second.gradients.input, first.gradients.input, 0);
+    assertClose("dWeight", second.gradients.weight, first.gradients.weight, 0);
+  });
+}
 
 Deno.test("conv2d() rejects operands that do not fit", () => {
   const input = scratch("input", [2, 5, 5, 6]);

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import type { Gpu } from "../../lib/gpu/device.ts";
+import type { Target } from "../../lib/ops/operation.ts";
 import { PhiloxSequence, Stream } from "../../lib/random/philox.ts";
 import { type Fixture, readFixture } from "../fixtures/fixture.ts";
 import { type Tensor, tensor } from "../reference/tensor.ts";
@@ -63,7 +63,9 @@ export function assertClose(what: string, found: Tensor, expected: Tensor, toler
   assert(error <= tolerance, `${what}: relative error ${error}, at most ${tolerance} is allowed`);
 }
 
-/** Subgroup sizes to lower for: the device's, and 0, which goes through workgroup memory. */
-export function subgroupSizes(gpu: Gpu): number[] {
-  return [...new Set([gpu.subgroupSize, 0])];
-}
+/** Ways to compute a matrix product: what a target must say to get each. */
+export const WAYS: Readonly<Record<"subgroups" | "workgroup memory" | "tiles", Partial<Target>>> = {
+  subgroups: { schedule: "cpu" },
+  "workgroup memory": { schedule: "cpu", subgroupSize: 0 },
+  tiles: { schedule: "gpu" },
+};

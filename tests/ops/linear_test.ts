@@ -5,7 +5,7 @@ import { recorded } from "../fixtures/fixture.ts";
 import { earlierGradient, gpuTests, runOperation } from "../gpu/harness.ts";
 import { linear as twin, linearBackward as twinBackward } from "../reference/linear.ts";
 import type { Tensor } from "../reference/tensor.ts";
-import { assertClose, fixturesOf, normal, plus, subgroupSizes } from "./helpers.ts";
+import { assertClose, fixturesOf, normal, plus, WAYS } from "./helpers.ts";
 
 /** float32 sums of up to 2,048 products: 6e-8 for each rounding, which adds up as the root of the number of terms. */
 const TOLERANCE = 2e-6;
@@ -28,8 +28,8 @@ for (const [name, fixture] of fixturesOf("linear")) {
   gpuTest(`${name}: linear() and its gradients equal PyTorch's`, async (gpu) => {
     const take = (key: string) => recorded(fixture, key);
     const bias = fixture.tensors.has("bias") ? take("bias") : undefined;
-    for (const subgroupSize of subgroupSizes(gpu)) {
-      const test = { ...caseOf(take("input"), take("weight"), bias, take("dOutput")), subgroupSize };
+    for (const target of Object.values(WAYS)) {
+      const test = { ...caseOf(take("input"), take("weight"), bias, take("dOutput")), target };
       const { output, gradients } = await runOperation(gpu, test);
       assertClose("output", output, take("output"), TOLERANCE);
       assertClose("dInput", gradients.input, take("dInput"), TOLERANCE);
@@ -48,11 +48,14 @@ SHAPES.forEach(([batch, width, out], index) => {
     const expected = twinBackward(dOutput, input, weight);
     const accumulate = index % 2 === 0;
     const before = (t: Tensor) => accumulate ? plus(t, earlierGradient(t.shape)) : t;
-    const { output, gradients } = await runOperation(gpu, { ...caseOf(input, weight, bias, dOutput), accumulate });
-    assertClose("output", output, twin(input, weight, bias), TOLERANCE);
-    assertClose("dInput", gradients.input, before(expected.dInput), TOLERANCE);
-    assertClose("dWeight", gradients.weight, before(expected.dWeight), TOLERANCE);
-    assertClose("dBias", gradients.bias, before(expected.dBias), TOLERANCE);
+    for (const target of [WAYS.subgroups, WAYS.tiles]) {
+      const test = { ...caseOf(input, weight, bias, dOutput), accumulate, target };
+      const { output, gradients } = await runOperation(gpu, test);
+      assertClose("output", output, twin(input, weight, bias), TOLERANCE);
+      assertClose("dInput", gradients.input, before(expected.dInput), TOLERANCE);
+      assertClose("dWeight", gradients.weight, before(expected.dWeight), TOLERANCE);
+      assertClose("dBias", gradients.bias, before(expected.dBias), TOLERANCE);
+    }
   });
 });
 
