@@ -71,9 +71,20 @@ export class Graph {
   }
 }
 
+/**
+ * Dispatches of one operation, told apart from those of other kinds. An operation's labels begin with its name and may
+ * end with that of an operand: `layer1.0.add gradient of layer1.0.bn2` is of kind `add gradient`.
+ */
+function ofKind({ kind, output }: Operation, dispatches: readonly Dispatch[]): Dispatch[] {
+  return dispatches.map((dispatch) => {
+    const part = dispatch.label.slice(output.name.length).replace(/ of .*/, "");
+    return { ...dispatch, kind: kind + part };
+  });
+}
+
 /** Launches of the forward pass. */
 export function lowerForward(graph: Graph, target: Target): Dispatch[] {
-  return graph.operations.flatMap((operation) => operation.forward(target));
+  return graph.operations.flatMap((operation) => ofKind(operation, operation.forward(target)));
 }
 
 /** Tensors on which the gradient of some trainable parameter depends. */
@@ -112,7 +123,9 @@ export function lowerBackward(
   const loss = graph.operations[graph.operations.length - 1];
   for (const operation of graph.operations.toReversed()) {
     const dOutput = operation === loss ? operation.output : gradients.get(operation.output);
-    if (dOutput !== undefined) dispatches.push(...operation.backward(target, dOutput, gradientOf));
+    if (dOutput !== undefined) {
+      dispatches.push(...ofKind(operation, operation.backward(target, dOutput, gradientOf)));
+    }
   }
   return dispatches;
 }

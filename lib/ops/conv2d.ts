@@ -11,7 +11,7 @@ import transposeSource from "../../kernels/transpose_weight.wgsl" with { type: "
 import type { Constants } from "../../kernels/template.ts";
 import { sizeOf } from "../tensor.ts";
 import { columnSum, reducePartials } from "./column_sum.ts";
-import { type Conv2dOptions, type Geometry, geometryOf } from "./conv2d_geometry.ts";
+import { type Conv2dOptions, flopsOf, type Geometry, geometryOf } from "./conv2d_geometry.ts";
 import { sharesInputs, stripGather, stripWeightGradient } from "./conv2d_strip.ts";
 import { GRID_X, loop } from "./elementwise.ts";
 import { columnWidth, divisorOf, lanesOf } from "./gemm.ts";
@@ -87,6 +87,7 @@ function tile(geometry: Geometry, target: Target, ck: number, cn: number, rows: 
 /** Launch over blocks of rows (x, y) and over column blocks, groups and residues (z). */
 function gather(
   label: string,
+  flops: number,
   constants: Constants,
   rows: number,
   depth: number,
@@ -95,6 +96,7 @@ function gather(
   const blocks = Math.ceil(rows / constants.MR);
   return {
     label,
+    flops,
     source: operandsSource + convSource,
     constants: { ...constants, ROWS: rows, ROW_BLOCKS: blocks },
     bindings,
@@ -134,7 +136,14 @@ function forward(
     ROW_STRIDE: geometry.stride,
   };
   const bindings = bias ? [input, weight, output, bias] : [input, weight, output];
-  return gather(`${name} forward`, constants, n * oh * ow, constants.COLUMN_BLOCKS * groups, bindings);
+  return gather(
+    `${name} forward`,
+    flopsOf(geometry),
+    constants,
+    n * oh * ow,
+    constants.COLUMN_BLOCKS * groups,
+    bindings,
+  );
 }
 
 function inputGradient(
@@ -181,7 +190,7 @@ function inputGradient(
         inputGradient: true,
         accumulate: slot.accumulate,
       })
-      : gather(label, constants, n * rowsH * rowsW, depth, [dOutput, transposed, slot.tensor]),
+      : gather(label, flopsOf(geometry), constants, n * rowsH * rowsW, depth, [dOutput, transposed, slot.tensor]),
   ];
 }
 
@@ -211,6 +220,7 @@ function weightGradient(
   const partial = direct ? slot.tensor : scratch(`${name} weight partials`, [splits, kh, kw, ck, cout]);
   const dispatch: Dispatch = {
     label: `${name} weight gradient`,
+    flops: flopsOf(geometry),
     source: operandsSource + weightGradientSource,
     constants: {
       ...lanes,

@@ -8,7 +8,7 @@ import operandsSource from "../../kernels/operands.wgsl" with { type: "text" };
 import stripSource from "../../kernels/conv2d_strip.wgsl" with { type: "text" };
 import weightGradientSource from "../../kernels/conv2d_weight_gradient_strip.wgsl" with { type: "text" };
 import { reducePartials } from "./column_sum.ts";
-import type { Geometry } from "./conv2d_geometry.ts";
+import { flopsOf, type Geometry } from "./conv2d_geometry.ts";
 import { GRID_X } from "./elementwise.ts";
 import { columnWidth, divisorOf, lanesOf } from "./gemm.ts";
 import { type Dispatch, type GradientSlot, scratch, type Target, type Tensor } from "./operation.ts";
@@ -64,6 +64,7 @@ export function stripGather(label: string, geometry: Geometry, target: Target, o
   const tilesW = Math.ceil(to.w / TW), tilesH = Math.ceil(to.h / TR), tiles = n * tilesH * tilesW;
   return {
     label,
+    flops: flopsOf(geometry),
     source: operandsSource + stripSource,
     constants: {
       ...lanes,
@@ -128,6 +129,7 @@ export function stripWeightGradient(
   const partial = direct ? slot.tensor : scratch(`${name} weight partials`, [splits, kh, kw, ck, cout]);
   const dispatch: Dispatch = {
     label: `${name} weight gradient`,
+    flops: flopsOf(geometry),
     source: operandsSource + weightGradientSource,
     constants: {
       ...lanes,

@@ -20,6 +20,7 @@ import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
 import { augmentationOf, classifierOf, loadSource, loadWeights, normalisationOf, sha256 } from "./inputs.ts";
 import { memoryLines } from "./memory.ts";
+import { makeProfileFolder, PROFILE_FLAGS, profilerFor, writeProfile } from "./profile.ts";
 import { Throughput } from "./throughput.ts";
 
 /** Flags of `prior`. */
@@ -46,6 +47,7 @@ export const command = defineCommand({
     },
     force: { type: "boolean", group: "Output", help: "replace a prior that exists" },
     out: { ...OUTPUT_FLAGS.out, required: true },
+    ...PROFILE_FLAGS,
     dryRun: OUTPUT_FLAGS.dryRun,
     json: OUTPUT_FLAGS.json,
     quiet: OUTPUT_FLAGS.quiet,
@@ -117,6 +119,8 @@ export async function run(flags: Flags, io: Io): Promise<number> {
       interval: flags.intervalSteps,
     })
     : cyclicalSwag({ learningRate: flags.swaLrs, steps, cycles: Math.min(flags.nSamples, steps) });
+  if (flags.profile !== undefined) await makeProfileFolder(flags.profile);
+  const profiler = flags.profile === undefined ? undefined : profilerFor(gpu, steps);
   const progress = io.progress("prior", steps);
   const throughput = new Throughput(batchSize);
   const start = performance.now();
@@ -132,6 +136,7 @@ export async function run(flags: Flags, io: Io): Promise<number> {
     schedule,
     varianceClamp: flags.varClamp,
     hooks: {
+      profiler,
       onMetrics(metrics) {
         last = metrics.at(-1) ?? last;
         throughput.add(metrics.length);
@@ -142,6 +147,7 @@ export async function run(flags: Flags, io: Io): Promise<number> {
     },
   });
   progress.finish();
+  if (profiler) await writeProfile(gpu, flags.profile!, profiler, io);
   const layouts = layoutModel(classifier);
   const source = flags.weightsPath ?? flags.onnx!;
   const prior: PriorFile = {
