@@ -2,6 +2,9 @@
  * Where the time of a few steps goes: each launch in a pass of its own between two timestamps, and what the host does
  * meanwhile. The steps compute what they would without it, bit for bit.
  *
+ * Timestamps are taken as nanoseconds, as WebGPU has them. wgpu, on which Deno builds, may hand out the device's ticks
+ * instead (gfx-rs/wgpu#6719): then the launches do not fit the time that the host waits, which a profile states.
+ *
  * @module
  */
 

@@ -77,14 +77,14 @@ export function profileRows(steps: readonly ProfiledStep[], by: "name" | "kind",
   for (const span of steps.flatMap(({ device }) => device)) {
     groups.set(span[by], [...groups.get(span[by]) ?? [], span]);
   }
-  const timeOf = (spans: readonly Span[]) => spans.reduce((sum, { start, end }) => sum + end - start, 0);
+  const timeOf = (spans: readonly Span[]) => sumOf(spans, ({ start, end }) => end - start);
   const total = timeOf([...groups.values()].flat());
   const rows = [...groups].map(([name, spans]) => {
     const milliseconds = timeOf(spans), seconds = milliseconds / 1000;
     const flops = spans.every((span) => span.flops !== undefined)
-      ? spans.reduce((sum, span) => sum + span.flops!, 0) / seconds
+      ? sumOf(spans, (span) => span.flops!) / seconds
       : undefined;
-    const bandwidth = spans.reduce((sum, { bytes }) => sum + bytes, 0) / seconds;
+    const bandwidth = sumOf(spans, ({ bytes }) => bytes) / seconds;
     const ofPeak = Math.max((flops ?? 0) / peaks.flops, bandwidth / peaks.bandwidth);
     return { name, calls: spans.length, milliseconds, share: milliseconds / total, flops, bandwidth, ofPeak };
   });
@@ -104,12 +104,19 @@ function tableOf(heading: string, rows: readonly ProfileRow[]): string {
   ].join("\n");
 }
 
+function sumOf<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((sum, item) => sum + of(item), 0);
+}
+
 /** The tables, as Markdown. */
 export function profileText(steps: readonly ProfiledStep[], peaks: Peaks, adapter: string): string {
   const host = new Map<string, number>();
   for (const { name, start, end } of steps.flatMap((step) => step.host)) {
     host.set(name, (host.get(name) ?? 0) + (end - start) / steps.length);
   }
+  const device = steps.map((step) => step.device);
+  const spanned = sumOf(device, (launches) => launches.at(-1)!.end - launches[0].start);
+  const busy = sumOf(device.flat(), ({ start, end }) => end - start);
   const hostLines = [...host].map(([name, milliseconds]) => `| ${name} | ${milliseconds.toFixed(3)} |`);
   return `# Profile of ${steps.length} steps
 
@@ -117,7 +124,12 @@ ${adapter}. Peaks measured on it: ${(peaks.flops / 1e9).toFixed(1)} GFLOP/s of m
     (peaks.bandwidth / 1e9).toFixed(1)
   } GB/s of a copy. Times are of
 all ${steps.length} steps together. GB/s counts each binding once. Each launch is timed in a compute pass of its own, which adds to
-the host's encoding and to the device's gaps, not to the launch.
+the host's encoding and to the device's gaps, not to the launch: the launches fill ${
+    (100 * busy / spanned).toFixed(1)
+  } % of the time from the
+first to the last of a step, ${(spanned / steps.length).toFixed(1)} ms, in which the host waits ${
+    (host.get("wait") ?? 0).toFixed(1)
+  } ms.
 
 ## By kind of kernel
 

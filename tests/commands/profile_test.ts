@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertStringIncludes } from "@std/assert";
-import { chromeTrace, profileRows } from "../../tasks/commands/profile.ts";
+import { chromeTrace, profileRows, profileText } from "../../tasks/commands/profile.ts";
 import { namesIn, runCli, withFolder } from "../cli/run_cli.ts";
 import { makeTask, runJson, sampleHashes, taskFlags } from "./task.ts";
 
@@ -32,6 +32,15 @@ Deno.test("profileRows() adds launches up by kind, with rates and shares", () =>
     "b forward",
     "c",
   ]);
+});
+
+Deno.test("profileText() says how much of the time the launches fill", () => {
+  const text = profileText([STEP, STEP], { flops: 4e9, bandwidth: 6e9 }, "an adapter");
+  // 8 of the 11 ms from the first launch to the last.
+  assertStringIncludes(text, "72.7 % of the time");
+  assertStringIncludes(text, "11.0 ms, in which the host waits 19.0 ms");
+  assertStringIncludes(text, "| conv2d forward | 4 | 12.000 | 75.0 | 2.00 | 1.00 | 50 |");
+  assertStringIncludes(text, "| wait | 19.000 |");
 });
 
 Deno.test("chromeTrace() has a span of everything, in microseconds from the first", () => {
