@@ -11,12 +11,17 @@ import type { Context } from "./section.ts";
 import { measure, relativeError, requireClose, type Spread } from "./statistics.ts";
 import type { Cell, Table } from "./table.ts";
 
-/**
- * Float32 sums in another order: each loss and gradient is good to 1e-5 or so, but a ReLU whose input is nearly 0 may
- * fall on either side. A wrong gradient is off by more than a hundredth.
- */
+/** Float32 sums in another order: a mean loss is good to 1e-6 or so. */
 const LOSS_TOLERANCE = 1e-4;
-const GRADIENT_TOLERANCE = 1e-2;
+
+/**
+ * Relative error of the gradient that is allowed. A ReLU whose input is nearly 0 may fall on either side, and fresh deep
+ * networks amplify it: PyTorch's own float32 gradient is off from its float64 one by 2.6 % (ResNet-50, batch 1), 1.7 %
+ * (batch 4) and 0.8 % (ResNet-18, batch 2). On ResNet-20 all systems agree to 2e-6. A wrong term is off by far more.
+ */
+function gradientTolerance(encoder: string): number {
+  return sizeOf(encoder) === 224 ? 0.05 : 0.01;
+}
 
 /** Loss and change of the weights of a system's first step; the change is -learning rate times the gradient. */
 interface FirstStep {
@@ -43,7 +48,7 @@ async function enter(peer: Peer, problem: Problem, expected: FirstStep): Promise
     const { loss, change } = await firstStep(trainer, problem);
     const lossError = Math.abs(loss / expected.loss - 1), gradientError = relativeError(change, expected.change);
     requireClose(`${peer.name}'s loss`, lossError, LOSS_TOLERANCE);
-    requireClose(`${peer.name}'s gradient`, gradientError, GRADIENT_TOLERANCE);
+    requireClose(`${peer.name}'s gradient`, gradientError, gradientTolerance(problem.encoder));
     return {
       peer,
       trainer,
@@ -97,7 +102,8 @@ export async function steps(context: Context): Promise<Table[]> {
     note:
       "Forward pass, backward pass and momentum SGD on one batch, in float32. Before it is timed, each system's first " +
       "loss and gradient (as the change of the weights) from the same weights must agree with ours, to " +
-      `${LOSS_TOLERANCE} and ${GRADIENT_TOLERANCE} (relative). Ours also uploads the batch, keeps running ` +
+      `${LOSS_TOLERANCE} and 0.01 (relative; at 224 the gradient to 0.05, since there PyTorch's own float32 is off from ` +
+      "its float64 by up to 0.026). Ours also uploads the batch, keeps running " +
       "statistics and reports losses in each step; tfjs and jax-js keep the batch on the device, and no statistics. " +
       "Milliseconds: median and quartiles. Last but one: how many times as long as ours.",
     columns: ["network", "size", "batch", "system", "ms a step", "images/s", "time / ours", "agreement or failure"],
