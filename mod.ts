@@ -22,7 +22,8 @@ export * from "./lib/errors.ts";
 export { type DType, type HostTensor, type StateDict, type TensorData } from "./lib/tensor.ts";
 
 export { type AdapterDescription, Gpu, type GpuOptions, type KernelSchedule, openGpu } from "./lib/gpu/device.ts";
-export { type BufferRange } from "./lib/gpu/launch.ts";
+export { type BufferRange, type Launch } from "./lib/gpu/launch.ts";
+export { type LaunchWork, type ProfiledStep, Profiler, type ProfilerOptions, type Span } from "./lib/gpu/profiler.ts";
 
 export { type ClassifierConfig } from "./lib/models/classifier.ts";
 export {

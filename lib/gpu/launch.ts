@@ -11,6 +11,10 @@ import type { Gpu } from "./device.ts";
 /** A kernel and its launch shape. */
 export interface KernelLaunch {
   readonly label: string;
+  /** What launches of one kind share; default: the label without a number at its end. */
+  readonly kind?: string;
+  /** Additions and multiplications; absent where nobody counted them. */
+  readonly flops?: number;
   /** Kernel text with directives, see `kernels/template.ts`. */
   readonly source: string;
   readonly entryPoint?: string;
@@ -31,15 +35,25 @@ export interface BufferRange {
 
 /** A launch ready to be encoded. */
 export interface Launch {
+  /** Which launch it is, as `layer1.0.conv1 weight gradient`. */
   readonly label: string;
+  /** What launches of one kind share, as `conv2d weight gradient`. */
+  readonly kind: string;
+  /** Additions and multiplications; absent where nobody counted them. */
+  readonly flops?: number;
+  /** Bytes of all bindings: what a launch moves that touches each once. */
+  readonly bytes: number;
+  /** The compiled kernel. */
   readonly pipeline: GPUComputePipeline;
+  /** Its buffers. */
   readonly bindGroup: GPUBindGroup;
+  /** Workgroups along x, y and z. */
   readonly groups: readonly [number, number, number];
 }
 
 /** Builds the pipeline (once per text) and the bind group of a launch. */
 export async function prepareLaunch(gpu: Gpu, kernel: KernelLaunch, bindings: readonly BufferRange[]): Promise<Launch> {
-  const { label, groups } = kernel;
+  const { label, groups, flops, kind = label.replace(/ \d+$/, "") } = kernel;
   for (const { buffer, size } of bindings) {
     if (size > gpu.maxBindingBytes) {
       throw new OutOfMemoryError(
@@ -55,7 +69,8 @@ export async function prepareLaunch(gpu: Gpu, kernel: KernelLaunch, bindings: re
     layout: gpu.bindGroupLayout(bindings.length),
     entries: bindings.map((resource, binding) => ({ binding, resource })),
   });
-  return { label, pipeline, bindGroup, groups };
+  const bytes = bindings.reduce((sum, { size }) => sum + size, 0);
+  return { label, kind, flops, bytes, pipeline, bindGroup, groups };
 }
 
 /** Encodes launches in order. */

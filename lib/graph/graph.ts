@@ -77,9 +77,25 @@ export class Graph {
   }
 }
 
+/**
+ * Dispatches of one operation, told apart from those of other kinds. An operation's labels begin with its name and may
+ * end with that of an operand: `layer1.0.add gradient of layer1.0.bn2` is of kind `add gradient`.
+ */
+function ofKind({ kind, output }: Operation, dispatches: readonly Dispatch[]): Dispatch[] {
+  return dispatches.map((dispatch) => {
+    const part = dispatch.label.slice(output.name.length).replace(/ of .*/, "");
+    return { ...dispatch, kind: kind + part };
+  });
+}
+
+/** Launches of one operation in the forward pass. */
+export function lowerOperation(operation: Operation, target: Target): Dispatch[] {
+  return ofKind(operation, operation.forward(target));
+}
+
 /** Launches of the forward pass. */
 export function lowerForward(graph: Graph, target: Target): Dispatch[] {
-  return graph.operations.flatMap((operation) => operation.forward(target));
+  return graph.operations.flatMap((operation) => lowerOperation(operation, target));
 }
 
 /** Tensors on which the gradient of some trainable parameter depends. */
@@ -123,7 +139,8 @@ export function lowerBackwardSteps(
   const loss = graph.operations[graph.operations.length - 1];
   return graph.operations.toReversed().flatMap((operation) => {
     const dOutput = operation === loss ? operation.output : gradients.get(operation.output);
-    return dOutput === undefined ? [] : [{ operation, dispatches: operation.backward(target, dOutput, gradientOf) }];
+    if (dOutput === undefined) return [];
+    return [{ operation, dispatches: ofKind(operation, operation.backward(target, dOutput, gradientOf)) }];
   });
 }
 

@@ -5,7 +5,7 @@
  */
 
 import type { Gpu } from "../gpu/device.ts";
-import { type BufferRange, encodeLaunches, type Launch, prepareLaunch } from "../gpu/launch.ts";
+import { type BufferRange, type Launch, prepareLaunch } from "../gpu/launch.ts";
 import type { Dispatch, Parameter, ParameterGradient, Tensor } from "../ops/operation.ts";
 import { sizeOf } from "../tensor.ts";
 import { type MemoryPlan, planMemory } from "./plan.ts";
@@ -54,11 +54,6 @@ export class Program {
     this.plan = plan;
     this.#slabs = slabs;
     this.launches = launches;
-  }
-
-  /** Encodes all launches. */
-  encode(pass: GPUComputePassEncoder): void {
-    encodeLaunches(pass, this.launches);
   }
 
   /** The bytes of a kept scratch tensor. */

@@ -12,7 +12,7 @@
 import type { Dispatch, Operation, Target, Tensor } from "../ops/operation.ts";
 import { scratch } from "../ops/operation.ts";
 import { sizeOf } from "../tensor.ts";
-import { type Graph, lowerBackwardSteps, lowerForward } from "./graph.ts";
+import { type Graph, lowerBackwardSteps, lowerForward, lowerOperation } from "./graph.ts";
 
 /** Consecutive operations of which only the last one's output is used later. */
 type Segment = readonly Operation[];
@@ -74,10 +74,11 @@ function computeAgain(
   const needed = new Set(backward.flatMap(({ bindings }) => bindings).filter((tensor) => inner.has(tensor)));
   const copies = new Map<Tensor, Tensor>();
   const dispatches: Dispatch[] = [];
-  for (const { output, forward } of segment.toReversed()) {
+  for (const operation of segment.toReversed()) {
+    const { output } = operation;
     if (!needed.has(output)) continue;
     copies.set(output, scratch(`${output.name} again`, output.shape));
-    const launches = forward(target).filter(({ bindings }) => bindings.includes(output));
+    const launches = lowerOperation(operation, target).filter(({ bindings }) => bindings.includes(output));
     launches.forEach(({ bindings }) => bindings.forEach((tensor) => inner.has(tensor) && needed.add(tensor)));
     dispatches.unshift(...launches);
   }

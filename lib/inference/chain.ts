@@ -57,7 +57,7 @@ export interface ChainCheckpoint {
 }
 
 /** What the caller does along the way. */
-export interface ChainHooks extends Pick<LoopHooks, "onMetrics"> {
+export interface ChainHooks extends Pick<LoopHooks, "onMetrics" | "profiler"> {
   /** Receives each sample as it is drawn; the chain waits for it. */
   onSample(sample: Sample): void | Promise<void>;
   /** Every `checkpointSteps` steps. */
@@ -130,6 +130,7 @@ export async function runChain(
     else session.initialise(schedule.learningRate(0));
     await trainSteps(session, batches, schedule, {
       onMetrics: hooks.onMetrics,
+      profiler: hooks.profiler,
       async onCollect(step) {
         const weights = await readFinite(model, step);
         await hooks.onSample({ chain, step, weights, logPrior: await session.logPrior() });
@@ -152,7 +153,7 @@ export async function runChain(
 export async function samplePosterior(
   gpu: Gpu,
   options: ChainOptions,
-  hooks: Pick<LoopHooks, "onMetrics"> = {},
+  hooks: Pick<LoopHooks, "onMetrics" | "profiler"> = {},
 ): Promise<Sample[]> {
   const samples: Sample[] = [];
   await runChain(gpu, options, { ...hooks, onSample: (sample) => void samples.push(sample) });

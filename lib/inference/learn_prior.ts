@@ -46,7 +46,7 @@ export interface LearnPriorOptions extends SwagOptions {
   /** Seed of the examples' order and the augmentation. */
   readonly seed: number;
   /** What the caller does along the way. */
-  readonly hooks?: Pick<LoopHooks, "onMetrics">;
+  readonly hooks?: Pick<LoopHooks, "onMetrics" | "profiler">;
 }
 
 /** A learned prior over the backbone. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Profiler } from "../gpu/profiler.ts";
 import type { Schedule } from "./schedules.ts";
 import type { Batch, StepMetrics, TrainingSession } from "./training.ts";
 
@@ -23,6 +24,8 @@ export interface LoopHooks {
   onCollect?(step: number): void | Promise<void>;
   /** After every step; for checkpoints. */
   afterStep?(step: number): void | Promise<void>;
+  /** Records the steps that it is due for; the loop waits for each of those. */
+  readonly profiler?: Profiler;
 }
 
 /** Runs the steps `from`..`schedule.steps` - 1 (or up to `until`). */
@@ -37,10 +40,16 @@ export async function trainSteps(
     const metrics = await session.metrics();
     if (metrics.length > 0) await hooks.onMetrics?.(metrics);
   };
+  const submit = (step: number, profiler?: Profiler) => {
+    profiler?.mark("data");
+    session.submit(step, batches.batchAt(step), schedule.learningRate(step), schedule.noise(step), profiler);
+  };
+  const { profiler } = hooks;
   const until = Math.min(range.until ?? schedule.steps, schedule.steps);
   let lastRead = performance.now();
   for (let step = range.from ?? 0; step < until; step++) {
-    session.submit(step, batches.batchAt(step), schedule.learningRate(step), schedule.noise(step));
+    if (profiler?.due()) await profiler.record(step, () => submit(step, profiler));
+    else submit(step);
     if (session.pending === 64 || performance.now() - lastRead > READ_INTERVAL_MS) {
       await report();
       lastRead = performance.now();

@@ -7,7 +7,8 @@
 import type { Normalisation } from "../data/normalisation.ts";
 import { DivergedError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { encodeLaunches } from "../gpu/launch.ts";
+import { encodeLaunches, type Launch } from "../gpu/launch.ts";
+import type { Profiler } from "../gpu/profiler.ts";
 import { lowerBackward, lowerForward } from "../graph/graph.ts";
 import { compile, planProgram, type Program } from "../graph/program.ts";
 import { lowerRecomputing } from "../graph/recompute.ts";
@@ -207,8 +208,9 @@ export class TrainingSession {
    * Submits one step: gradient at the batch, then the update. Returns at once.
    *
    * @param noisy whether the sampler adds noise in this step
+   * @param profiler times each launch, from within its `record`
    */
-  submit(step: number, batch: Batch, learningRate: number, noisy: boolean): void {
+  submit(step: number, batch: Batch, learningRate: number, noisy: boolean, profiler?: Profiler): void {
     if (this.#pending.length === RING_SLOTS) {
       throw new RangeError("Cannot submit a step: the metrics of 64 steps wait to be read");
     }
@@ -216,24 +218,36 @@ export class TrainingSession {
     const { queue } = this.#gpu.device;
     const { images, labels, totals } = this.#classifier;
     const values = controlOf(settings, { seed, chain, step, learningRate, noisy });
+    profiler?.mark("upload");
     queue.writeBuffer(this.#externals.get(images)!, 0, batch.images);
     queue.writeBuffer(this.#externals.get(labels)!, 0, batch.labels);
     this.#control.write(values);
+    profiler?.mark("encode");
     const encoder = this.#gpu.device.createCommandEncoder({ label: "training step" });
-    const pass = encoder.beginComputePass({ label: "training step" });
-    this.#program.encode(pass);
-    if (this.#clip !== undefined) {
-      encodeLaunches(pass, this.#updates.backbone.gradientLaunches);
-      encodeLaunches(pass, this.#updates.head.gradientLaunches);
-      encodeLaunches(pass, this.#clip.launches);
+    if (profiler !== undefined) this.#encode((launches) => profiler.encode(encoder, launches), values.priorStep!);
+    else {
+      const pass = encoder.beginComputePass({ label: "training step" });
+      this.#encode((launches) => encodeLaunches(pass, launches), values.priorStep!);
+      pass.end();
     }
-    encodeLaunches(pass, this.#updates.backbone.launches(values.priorStep!));
-    encodeLaunches(pass, this.#updates.head.launches(values.priorStep!));
-    pass.end();
     const { buffer, offset, size } = this.#program.rangeOf(totals);
     encoder.copyBufferToBuffer(buffer, offset, this.#ring, this.#pending.length * SLOT_BYTES, size);
-    queue.submit([encoder.finish()]);
+    const commands = encoder.finish();
+    profiler?.mark("submit");
+    queue.submit([commands]);
     this.#pending.push(step);
+  }
+
+  /** Encodes all launches of a step, list by list. */
+  #encode(encode: (launches: readonly Launch[]) => void, priorStep: number): void {
+    encode(this.#program.launches);
+    if (this.#clip !== undefined) {
+      encode(this.#updates.backbone.gradientLaunches);
+      encode(this.#updates.head.gradientLaunches);
+      encode(this.#clip.launches);
+    }
+    encode(this.#updates.backbone.launches(priorStep));
+    encode(this.#updates.head.launches(priorStep));
   }
 
   /** Steps whose metrics wait to be read; at 64 they must be. */

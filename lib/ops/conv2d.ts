@@ -10,7 +10,7 @@ import weightGradientSource from "../../kernels/conv2d_weight_gradient.wgsl" wit
 import transposeSource from "../../kernels/transpose_weight.wgsl" with { type: "text" };
 import { sizeOf } from "../tensor.ts";
 import { columnSum, reducePartials } from "./column_sum.ts";
-import { type Conv2dOptions, type GatherOperands, type Geometry, geometryOf } from "./conv2d_geometry.ts";
+import { type Conv2dOptions, flopsOf, type GatherOperands, type Geometry, geometryOf } from "./conv2d_geometry.ts";
 import { groupedGather, groupedWeightGradient, isFinelyGrouped } from "./conv2d_grouped.ts";
 import { sharesInputs, stripGather, stripWeightGradient } from "./conv2d_strip.ts";
 import { tiledGather, tiledWeightGradient } from "./conv2d_tile.ts";
@@ -138,7 +138,7 @@ function forward(
   bias: Tensor | undefined,
 ): Dispatch {
   const operands = { input, weight, output, bias, inputGradient: false, accumulate: false };
-  return gather(`${name} forward`, geometry, target, operands);
+  return { ...gather(`${name} forward`, geometry, target, operands), flops: flopsOf(geometry) };
 }
 
 function inputGradient(
@@ -168,7 +168,7 @@ function inputGradient(
       constants: { CI: ci, CO: co, G: groups },
       bindings: [weight, transposed],
     }),
-    gather(`${name} input gradient`, geometry, target, operands),
+    { ...gather(`${name} input gradient`, geometry, target, operands), flops: flopsOf(geometry) },
   ];
 }
 
@@ -181,6 +181,19 @@ function weightGradient(
   slot: GradientSlot | undefined,
 ): Dispatch[] {
   if (slot === undefined) return [];
+  const [product, ...reduction] = weightGradientLaunches(name, geometry, target, input, dOutput, slot);
+  return [{ ...product, flops: flopsOf(geometry) }, ...reduction];
+}
+
+/** The product, then the sum of its parts where there are several. */
+function weightGradientLaunches(
+  name: string,
+  geometry: Geometry,
+  target: Target,
+  input: Tensor,
+  dOutput: Tensor,
+  slot: GradientSlot,
+): Dispatch[] {
   if (target.schedule === "gpu") {
     return isFinelyGrouped(geometry)
       ? groupedWeightGradient(name, geometry, input, dOutput, slot)

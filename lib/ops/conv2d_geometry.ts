@@ -45,6 +45,11 @@ export interface GatherOperands {
   readonly accumulate: boolean;
 }
 
+/** Additions and multiplications of a convolution, of its input gradient and of its weight gradient: of each the same. */
+export function flopsOf({ n, oh, ow, cout, kh, kw, cin, groups }: Geometry): number {
+  return 2 * n * oh * ow * cout * kh * kw * (cin / groups);
+}
+
 /** Checks operands and works their sizes out. */
 export function geometryOf(input: Tensor, weight: Tensor, options: Conv2dOptions): Geometry {
   const { n, h, w, c: cin } = imageShape("conv2d", input);

@@ -51,6 +51,10 @@ export interface ParameterGradient extends Tensor {
 /** One kernel launch. All bindings are storage buffers in group 0, in order. */
 export interface Dispatch {
   readonly label: string;
+  /** Operation and part, as `conv2d weight gradient`: what a profile adds up. The graph fills it in. */
+  readonly kind?: string;
+  /** Additions and multiplications, where they are what the launch is about. */
+  readonly flops?: number;
   /** Kernel text with directives, see `kernels/template.ts`. */
   readonly source: string;
   readonly constants: Constants;

@@ -43,6 +43,7 @@ import {
 } from "./inputs.ts";
 import { memoryLines } from "./memory.ts";
 import { averageRun } from "./model_average.ts";
+import { makeProfileFolder, PROFILE_FLAGS, profilerFor, writeProfile } from "./profile.ts";
 import { RunFolder } from "./run_writer.ts";
 import { Throughput } from "./throughput.ts";
 
@@ -79,6 +80,7 @@ export const command = defineCommand({
       help: "steps between checkpoints to resume from",
     },
     ...DEVICE_FLAGS,
+    ...PROFILE_FLAGS,
     ...OUTPUT_FLAGS,
     out: { ...OUTPUT_FLAGS.out, required: true },
   },
@@ -104,7 +106,7 @@ interface Plan {
 const COMPAT_CLIP_NORM = 2;
 
 /** Flags that do not change what a run computes; a resumed run takes them from the command line. */
-const FREE_FLAGS = ["out", "json", "quiet", "resume", "dryRun", "checkpointSteps"] as const;
+const FREE_FLAGS = ["out", "json", "quiet", "resume", "dryRun", "checkpointSteps", "profile"] as const;
 
 /** Weights that the chain starts from: the prior's mean network, else the checkpoint's, else fresh ones. */
 async function startOf(flags: Flags, classifier: ClassifierConfig, prior: PriorFile | undefined): Promise<Weights> {
@@ -231,6 +233,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
     return 0;
   }
   if (resumed) await requireSameInputs(plan, resumed);
+  if (flags.profile !== undefined) await makeProfileFolder(flags.profile);
   const folder = resumed ?? await RunFolder.create(flags.out, {
     command: "infer",
     software: `swagpu ${denoConfig.version}`,
@@ -260,6 +263,7 @@ async function sample(gpu: Gpu, { flags, classifier, chain }: Plan, folder: RunF
   const point = await folder.resumePoint(layouts);
   await folder.truncateMetrics(point);
   const { steps } = chain.schedule;
+  const profiler = flags.profile === undefined ? undefined : profilerFor(gpu, steps - (point.checkpoint?.step ?? 0));
   const progress = io.progress(flags.sampler, steps * flags.chains);
   const throughput = new Throughput(chain.batchSize);
   const start = performance.now();
@@ -267,6 +271,7 @@ async function sample(gpu: Gpu, { flags, classifier, chain }: Plan, folder: RunF
   for (let index = point.chain; index < flags.chains; index++) {
     await runChain(gpu, { ...chain, chain: index }, {
       checkpointSteps: flags.checkpointSteps,
+      profiler,
       async onMetrics(metrics) {
         last = metrics.at(-1) ?? last;
         throughput.add(metrics.length);
@@ -284,6 +289,7 @@ async function sample(gpu: Gpu, { flags, classifier, chain }: Plan, folder: RunF
     }, index === point.chain ? point.checkpoint : undefined);
   }
   progress.finish();
+  if (profiler) await writeProfile(gpu, flags.profile!, profiler, io);
   return {
     steps: steps * flags.chains,
     seconds: (performance.now() - start) / 1000,

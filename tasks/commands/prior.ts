@@ -29,6 +29,7 @@ import {
   sha256,
 } from "./inputs.ts";
 import { memoryLines } from "./memory.ts";
+import { makeProfileFolder, PROFILE_FLAGS, profilerFor, writeProfile } from "./profile.ts";
 import { Throughput } from "./throughput.ts";
 
 /** Flags of `prior`. */
@@ -57,6 +58,7 @@ export const command = defineCommand({
     },
     force: { type: "boolean", group: "Output", help: "replace a prior that exists" },
     out: { ...OUTPUT_FLAGS.out, required: true },
+    ...PROFILE_FLAGS,
     dryRun: OUTPUT_FLAGS.dryRun,
     json: OUTPUT_FLAGS.json,
     quiet: OUTPUT_FLAGS.quiet,
@@ -155,6 +157,8 @@ export async function run(flags: Flags, io: Io): Promise<number> {
     return 0;
   }
   const schedule = scheduleOf(flags, stepsPerEpoch);
+  if (flags.profile !== undefined) await makeProfileFolder(flags.profile);
+  const profiler = flags.profile === undefined ? undefined : profilerFor(gpu, schedule.steps);
   const progress = io.progress("prior", schedule.steps);
   const throughput = new Throughput(batchSize);
   const start = performance.now();
@@ -170,6 +174,7 @@ export async function run(flags: Flags, io: Io): Promise<number> {
     schedule,
     varianceClamp: flags.varClamp,
     hooks: {
+      profiler,
       onMetrics(metrics) {
         last = metrics.at(-1) ?? last;
         throughput.add(metrics.length);
@@ -180,6 +185,7 @@ export async function run(flags: Flags, io: Io): Promise<number> {
     },
   });
   progress.finish();
+  if (profiler) await writeProfile(gpu, flags.profile!, profiler, io);
   await writeFiles(flags, await priorFileOf(flags, classifier, learned));
   const { swag, snapshots } = learned;
   const result = {

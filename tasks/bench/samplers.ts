@@ -1,0 +1,98 @@
+/**
+ * What sampling costs: samplers under a learned prior against plain SGD, a SWAG snapshot against a step, and the host's
+ * part of a step.
+ *
+ * @module
+ */
+
+import type { TrainingOptions } from "../../lib/inference/training.ts";
+import { SwagCollector } from "../../lib/priors/swag.ts";
+import type { Problem } from "./peers/peer.ts";
+import { openOwn, type OwnTrainer } from "./peers/swagpu.ts";
+import { randomPrior } from "./prior.ts";
+import { makeProblem } from "./problem.ts";
+import type { Context } from "./section.ts";
+import { measure, requireClose, spreadOf, type Work } from "./statistics.ts";
+import { sizeOf } from "./steps.ts";
+import type { Cell, Table } from "./table.ts";
+
+const RANK = 5;
+const NUM_DATA = 50_000;
+/** Steps whose encoding is timed; the device is waited for in between. */
+const HOST_STEPS = 24;
+const SAMPLERS = ["sgld", "sghmc"] as const;
+const NETWORKS = ["resnet20", "resnet50"];
+
+/** A sampler under a prior about the first weights. */
+function under(problem: Problem, sampler: "sgld" | "sghmc"): Partial<TrainingOptions> {
+  const head = problem.parameters.slice(-2).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  const mean = problem.weights.slice(0, problem.weights.length - head);
+  return {
+    prior: randomPrior(mean.length, RANK, 1, mean),
+    headVariance: 1,
+    settings: { sampler, momentum: problem.momentum, temperature: 1, numData: NUM_DATA, priorStep: "implicit" },
+  };
+}
+
+/** Milliseconds that the host takes to encode and submit a step, one by one. */
+async function hostTimes(trainer: OwnTrainer): Promise<number[]> {
+  const times: number[] = [];
+  for (let step = 0; step < HOST_STEPS; step++) {
+    const start = performance.now();
+    trainer.submit();
+    times.push(performance.now() - start);
+    await trainer.steps(1);
+  }
+  return times;
+}
+
+async function compare({ gpu, effort, log }: Context, problem: Problem): Promise<Cell[][]> {
+  const { encoder, batchSize } = problem;
+  log(`samplers: ${encoder}, batch ${batchSize}`);
+  const sgd = await openOwn(gpu, problem);
+  const trainers = new Map<string, OwnTrainer>([["sgd", sgd]]);
+  for (const sampler of SAMPLERS) {
+    trainers.set(`${sampler}, learned prior of rank ${RANK}`, await openOwn(gpu, problem, under(problem, sampler)));
+  }
+  const collector = await SwagCollector.create(gpu, sgd.model.vectors.backbone);
+  try {
+    const losses = await Promise.all([...trainers.values()].map((trainer) => trainer.steps(1)));
+    for (const loss of losses) requireClose("a sampler's first loss", Math.abs(loss - losses[0]), 0);
+    const times = await measure(
+      new Map<string, Work>([
+        ...[...trainers].map(([name, trainer]) => [name, { run: (n: number) => trainer.steps(n) }] as const),
+        ["SWAG snapshot", {
+          async run(count: number) {
+            for (let i = 0; i < count; i++) collector.collect();
+            await gpu.finish();
+          },
+        }] as const,
+      ]),
+      effort,
+    );
+    const reference = times.get("sgd")!.median;
+    return [
+      ...[...times].map(([name, spread]) => [encoder, batchSize, name, spread, spread.median / reference]),
+      [encoder, batchSize, "host: encode and submit", spreadOf(await hostTimes(sgd)), undefined],
+    ];
+  } finally {
+    collector.destroy();
+    for (const trainer of trainers.values()) await trainer.close();
+  }
+}
+
+/** The section. */
+export async function samplers(context: Context): Promise<Table[]> {
+  const rows: Cell[][] = [];
+  for (const encoder of NETWORKS) {
+    const batch = context.batches.get(encoder)?.[0];
+    if (batch !== undefined) rows.push(...await compare(context, makeProblem(encoder, batch, sizeOf(encoder))));
+  }
+  return [{
+    title: "Samplers, SWAG and the host",
+    note:
+      "Whole steps, in turns; every sampler's first loss equals SGD's bit for bit. The noise is drawn in each step.",
+    columns: ["network", "batch", "what", "ms", "time / sgd"],
+    rows,
+  }];
+}
