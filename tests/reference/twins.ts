@@ -1,0 +1,12 @@
+/**
+ * Every reference of the form {@linkcode Twin}, by the name that PyTorch's records have for the operation.
+ *
+ * @module
+ */
+
+import { arithmetic } from "./arithmetic.ts";
+import { reduce } from "./reduce.ts";
+import type { Twin } from "./twin.ts";
+
+/** By `config.op`. */
+export const TENSOR_TWINS: Readonly<Record<string, Twin>> = { arithmetic, reduce };
