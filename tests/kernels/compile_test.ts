@@ -53,6 +53,8 @@ const FLOATS = new Set([
   "CLIP_NORM",
   "FACTOR",
   "VALUE",
+  "ALPHA",
+  "BETA",
 ]);
 /** Sizes where 1 would not be a kernel that anyone builds; all others are 1 but for the flags. */
 const SIZES: Record<string, number> = {

@@ -7,6 +7,7 @@
 import { arithmetic } from "./arithmetic.ts";
 import { reduce } from "./reduce.ts";
 import type { Twin } from "./twin.ts";
+import { unary } from "./unary.ts";
 
 /** By `config.op`. */
-export const TENSOR_TWINS: Readonly<Record<string, Twin>> = { arithmetic, reduce };
+export const TENSOR_TWINS: Readonly<Record<string, Twin>> = { arithmetic, reduce, unary };
