@@ -3,7 +3,6 @@ import { type Fixture, gradientName, operandsOf, readFixture, recorded } from ".
 import { add, addBackward } from "./add.ts";
 import { averagePool, averagePoolBackward, globalAveragePool, globalAveragePoolBackward } from "./average_pool.ts";
 import { batchNormEvaluate, batchNormEvaluateBackward, batchNormTrain, batchNormTrainBackward } from "./batch_norm.ts";
-import { concat, concatBackward } from "./concat.ts";
 import { conv2d, conv2dBackward } from "./conv2d.ts";
 import { flatten, flattenBackward } from "./flatten.ts";
 import { nchwToNhwc, nhwcToNchw } from "./layout.ts";
@@ -111,14 +110,6 @@ const TWINS: Record<string, (fixture: Fixture, read: Read) => Results> = {
   padChannels({ config }, read) {
     const dInput = padChannelsBackward(read("dOutput"), read("input").shape, config);
     return { output: nhwcToNchw(padChannels(read("input"), config)), dInput: nhwcToNchw(dInput) };
-  },
-  concat({ config }, read) {
-    const channels = config.channels as number[];
-    const gradients = concatBackward(read("dOutput"), channels);
-    return {
-      output: nhwcToNchw(concat(channels.map((_, i) => read(`input${i}`)))),
-      ...Object.fromEntries(gradients.map((gradient, i) => [`dInput${i}`, nhwcToNchw(gradient)])),
-    };
   },
   softmaxCrossEntropy(fixture) {
     const labels = fixture.tensors.get("labels")!.data as Uint32Array;

@@ -3,7 +3,6 @@ import { add, addBackward } from "./add.ts";
 import { averagePool, averagePoolBackward, globalAveragePool, globalAveragePoolBackward } from "./average_pool.ts";
 import { batchNormEvaluate, batchNormEvaluateBackward, batchNormTrain, batchNormTrainBackward } from "./batch_norm.ts";
 import { assertGradient, dot } from "./central_differences.ts";
-import { concat, concatBackward } from "./concat.ts";
 import { conv2d, conv2dBackward } from "./conv2d.ts";
 import { flatten, flattenBackward } from "./flatten.ts";
 import { hashedUnit } from "./hashed.ts";
@@ -146,15 +145,6 @@ Deno.test("addBackward() equals central differences", () => {
   const { dA, dB } = addBackward(dOutput);
   assertGradient("dA", dA.data, a.data, () => dot(dOutput, add(a, b)));
   assertGradient("dB", dB.data, b.data, () => dot(dOutput, add(a, b)));
-});
-
-Deno.test("concatBackward() equals central differences", () => {
-  const channels = [3, 1, 4], inputs = channels.map((count, i) => random(21 + i, 2, 3, 2, count));
-  const dOutput = random(24, 2, 3, 2, 8);
-  concatBackward(dOutput, channels).forEach((gradient, i) => {
-    assertEquals(gradient.shape, inputs[i].shape);
-    assertGradient(`dInput${i}`, gradient.data, inputs[i].data, () => dot(dOutput, concat(inputs)));
-  });
 });
 
 for (const [batch, width, out] of [[3, 5, 4], [1, 1, 1], [1, 7, 2]]) {

@@ -5,9 +5,19 @@
  */
 
 import { arithmetic } from "./arithmetic.ts";
+import { concat, expand, pad, slice, transpose } from "./movement.ts";
 import { reduce } from "./reduce.ts";
 import type { Twin } from "./twin.ts";
 import { unary } from "./unary.ts";
 
 /** By `config.op`. */
-export const TENSOR_TWINS: Readonly<Record<string, Twin>> = { arithmetic, reduce, unary };
+export const TENSOR_TWINS: Readonly<Record<string, Twin>> = {
+  arithmetic,
+  concat,
+  expand,
+  pad,
+  reduce,
+  slice,
+  transpose,
+  unary,
+};
