@@ -14,7 +14,7 @@ import type {
   Target,
   Tensor,
 } from "../ops/operation.ts";
-import { scratch } from "../ops/operation.ts";
+import { scratch, storageOf, view } from "../ops/operation.ts";
 
 /** How PyTorch's shape becomes the device's. */
 function deviceShape(layout: ParameterLayout, torchShape: readonly number[]): readonly number[] {
@@ -98,11 +98,11 @@ export function lowerForward(graph: Graph, target: Target): Dispatch[] {
   return graph.operations.flatMap((operation) => lowerOperation(operation, target));
 }
 
-/** Tensors on which the gradient of some trainable parameter depends. */
+/** Tensors (not views) on which the gradient of some trainable parameter depends. */
 function differentiable(graph: Graph, trainable: (parameter: Parameter) => boolean): ReadonlySet<Tensor> {
   const set = new Set<Tensor>(graph.parameters.filter((p) => p.role === "parameter" && trainable(p)));
   for (const { inputs, output } of graph.operations) {
-    if (inputs.some((input) => set.has(input))) set.add(output);
+    if (inputs.some((input) => set.has(storageOf(input)))) set.add(storageOf(output));
   }
   return set;
 }
@@ -126,21 +126,25 @@ export function lowerBackwardSteps(
 ): BackwardStep[] {
   const wanted = differentiable(graph, trainable);
   const gradients = new Map<Tensor, Tensor>();
+  // A view shares its gradient, too, with the tensor whose memory it has.
   const gradientOf: GradientOf = (input) => {
-    if (!wanted.has(input)) return undefined;
-    const known = gradients.get(input);
-    if (known !== undefined) return { tensor: known, accumulate: true };
-    const tensor = input.role === "parameter"
-      ? parameterGradient(input as Parameter)
-      : scratch(`gradient of ${input.name}`, input.shape);
-    gradients.set(input, tensor);
-    return { tensor, accumulate: false };
+    const storage = storageOf(input);
+    if (!wanted.has(storage)) return undefined;
+    const known = gradients.get(storage);
+    if (known !== undefined) return { tensor: view(known, input.shape), accumulate: true };
+    const tensor = storage.role === "parameter"
+      ? parameterGradient(storage as Parameter)
+      : scratch(`gradient of ${storage.name}`, storage.shape);
+    gradients.set(storage, tensor);
+    return { tensor: view(tensor, input.shape), accumulate: false };
   };
   const loss = graph.operations[graph.operations.length - 1];
   return graph.operations.toReversed().flatMap((operation) => {
-    const dOutput = operation === loss ? operation.output : gradients.get(operation.output);
+    const { output } = operation;
+    const dOutput = operation === loss ? output : gradients.get(storageOf(output));
     if (dOutput === undefined) return [];
-    return [{ operation, dispatches: ofKind(operation, operation.backward(target, dOutput, gradientOf)) }];
+    const dispatches = operation.backward(target, view(dOutput, output.shape), gradientOf);
+    return [{ operation, dispatches: ofKind(operation, dispatches) }];
   });
 }
 

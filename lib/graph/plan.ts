@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Dispatch, Tensor } from "../ops/operation.ts";
+import { type Dispatch, storageOf, type Tensor } from "../ops/operation.ts";
 import { sizeOf } from "../tensor.ts";
 
 /** Offsets of bindings must be multiples of this many bytes. */
@@ -35,15 +35,16 @@ interface Life {
 }
 
 function livesOf(dispatches: readonly Dispatch[], keep: ReadonlySet<Tensor>): Life[] {
+  const kept = new Set([...keep].map(storageOf));
   const lives = new Map<Tensor, Life>();
   dispatches.forEach(({ bindings }, time) => {
-    for (const tensor of bindings) {
+    for (const tensor of bindings.map(storageOf)) {
       if (tensor.role !== "scratch") continue;
       const life = lives.get(tensor);
       if (life !== undefined) life.last = Math.max(life.last, time);
       else {
         const bytes = Math.ceil(sizeOf(tensor.shape) * 4 / ALIGNMENT) * ALIGNMENT;
-        lives.set(tensor, { tensor, bytes, first: time, last: keep.has(tensor) ? Infinity : time });
+        lives.set(tensor, { tensor, bytes, first: time, last: kept.has(tensor) ? Infinity : time });
       }
     }
   });

@@ -6,7 +6,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { type BufferRange, type Launch, prepareLaunch } from "../gpu/launch.ts";
-import type { Dispatch, Parameter, ParameterGradient, Tensor } from "../ops/operation.ts";
+import { type Dispatch, type Parameter, type ParameterGradient, storageOf, type Tensor } from "../ops/operation.ts";
 import { sizeOf } from "../tensor.ts";
 import { type MemoryPlan, planMemory } from "./plan.ts";
 import type { FlatVector } from "./vector.ts";
@@ -68,7 +68,7 @@ export class Program {
 }
 
 function scratchRange(plan: MemoryPlan, slabs: readonly GPUBuffer[], tensor: Tensor): BufferRange {
-  const place = plan.places.get(tensor);
+  const place = plan.places.get(storageOf(tensor));
   if (place === undefined) throw new RangeError(`Cannot bind ${tensor.name}: no launch of the program uses it`);
   return { buffer: slabs[place.slab], offset: place.offset, size: sizeOf(tensor.shape) * 4 };
 }
@@ -82,7 +82,8 @@ export function planProgram(gpu: Gpu, dispatches: readonly Dispatch[], keep: rea
 export async function compile(gpu: Gpu, dispatches: readonly Dispatch[], options: ProgramOptions): Promise<Program> {
   const plan = planProgram(gpu, dispatches, options.keep);
   const slabs: GPUBuffer[] = [];
-  const rangeOf = (tensor: Tensor): BufferRange => {
+  const rangeOf = (bound: Tensor): BufferRange => {
+    const tensor = storageOf(bound);
     if (tensor.role === "scratch") return scratchRange(plan, slabs, tensor);
     if (tensor.role === "external") {
       const buffer = options.externals.get(tensor);

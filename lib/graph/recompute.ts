@@ -10,7 +10,7 @@
  */
 
 import type { Dispatch, Operation, Target, Tensor } from "../ops/operation.ts";
-import { scratch } from "../ops/operation.ts";
+import { scratch, storageOf, view } from "../ops/operation.ts";
 import { sizeOf } from "../tensor.ts";
 import { type Graph, lowerBackwardSteps, lowerForward, lowerOperation } from "./graph.ts";
 
@@ -18,13 +18,13 @@ import { type Graph, lowerBackwardSteps, lowerForward, lowerOperation } from "./
 type Segment = readonly Operation[];
 
 function bytesOf(operations: readonly Operation[]): number {
-  return operations.reduce((sum, { output }) => sum + 4 * sizeOf(output.shape), 0);
+  return operations.reduce((sum, { output }) => sum + (output.viewOf ? 0 : 4 * sizeOf(output.shape)), 0);
 }
 
 /** The finest segments: a cut after each operation whose output is all that later operations need. */
 function finestSegments(operations: readonly Operation[]): Segment[] {
   const lastUse = new Map<Tensor, number>();
-  operations.forEach(({ inputs }, index) => inputs.forEach((input) => lastUse.set(input, index)));
+  operations.forEach(({ inputs }, index) => inputs.forEach((input) => lastUse.set(storageOf(input), index)));
   const segments: Segment[] = [];
   let start = 0, reach = -1;
   operations.forEach(({ output }, index) => {
@@ -32,7 +32,7 @@ function finestSegments(operations: readonly Operation[]): Segment[] {
       segments.push(operations.slice(start, index + 1));
       start = index + 1;
     }
-    reach = Math.max(reach, lastUse.get(output) ?? index);
+    reach = Math.max(reach, lastUse.get(storageOf(output)) ?? index);
   });
   return segments;
 }
@@ -70,23 +70,32 @@ function computeAgain(
   target: Target,
   backward: readonly Dispatch[],
 ): { readonly dispatches: readonly Dispatch[]; readonly copies: ReadonlyMap<Tensor, Tensor> } {
-  const inner = new Set(segment.slice(0, -1).map(({ output }) => output));
-  const needed = new Set(backward.flatMap(({ bindings }) => bindings).filter((tensor) => inner.has(tensor)));
+  const inner = new Set(segment.map(({ output }) => storageOf(output)));
+  inner.delete(storageOf(segment[segment.length - 1].output));
+  const readBy = (dispatches: readonly Dispatch[]) =>
+    dispatches.flatMap(({ bindings }) => bindings.map(storageOf)).filter((tensor) => inner.has(tensor));
+  const needed = new Set(readBy(backward));
   const copies = new Map<Tensor, Tensor>();
   const dispatches: Dispatch[] = [];
   for (const operation of segment.toReversed()) {
     const { output } = operation;
-    if (!needed.has(output)) continue;
+    if (!needed.has(output) || output.viewOf) continue;
     copies.set(output, scratch(`${output.name} again`, output.shape));
-    const launches = lowerOperation(operation, target).filter(({ bindings }) => bindings.includes(output));
-    launches.forEach(({ bindings }) => bindings.forEach((tensor) => inner.has(tensor) && needed.add(tensor)));
+    const launches = lowerOperation(operation, target).filter(({ bindings }) =>
+      bindings.map(storageOf).includes(output)
+    );
+    readBy(launches).forEach((tensor) => needed.add(tensor));
     dispatches.unshift(...launches);
   }
   return { dispatches: dispatches.map((dispatch) => rebind(dispatch, copies)), copies };
 }
 
 function rebind(dispatch: Dispatch, copies: ReadonlyMap<Tensor, Tensor>): Dispatch {
-  return { ...dispatch, bindings: dispatch.bindings.map((tensor) => copies.get(tensor) ?? tensor) };
+  const bindings = dispatch.bindings.map((tensor) => {
+    const copy = copies.get(storageOf(tensor));
+    return copy === undefined ? tensor : view(copy, tensor.shape);
+  });
+  return { ...dispatch, bindings };
 }
 
 /** Launches of the forward and backward pass of a graph with checkpointed activations; see `lowerBackward`. */

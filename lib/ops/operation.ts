@@ -25,6 +25,8 @@ export interface Tensor {
   readonly shape: readonly number[];
   /** Where its memory is, and how long it holds. */
   readonly role: Role;
+  /** The tensor whose memory it is, where it is the same elements in another shape. */
+  readonly viewOf?: Tensor;
 }
 
 /** How a parameter's elements lie on the device, and how PyTorch orders the same elements. */
@@ -111,6 +113,18 @@ export interface Operation {
 /** A tensor in the arena. */
 export function scratch(name: string, shape: readonly number[]): Tensor {
   return { name, shape, role: "scratch" };
+}
+
+/** The tensor whose memory a tensor has: itself, unless it is a view. */
+export function storageOf(tensor: Tensor): Tensor {
+  return tensor.viewOf ?? tensor;
+}
+
+/** The elements of a tensor in another shape of the same size, in the same memory. */
+export function view(tensor: Tensor, shape: readonly number[]): Tensor {
+  const storage = storageOf(tensor);
+  if (shape.join() === storage.shape.join()) return storage;
+  return { name: tensor.name, shape, role: storage.role, viewOf: storage };
 }
 
 /** Refuses a shape. */

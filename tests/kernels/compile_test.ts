@@ -43,7 +43,18 @@ for (const [file, text] of texts) {
 }
 
 /** Constants that are numbers with a fraction. */
-const FLOATS = new Set(["EPS", "MOMENTUM", "SMOOTHING", "CLAMP", "PADDING_PSI", "CLIP_NORM"]);
+const FLOATS = new Set([
+  "EPS",
+  "MOMENTUM",
+  "SMOOTHING",
+  "CLAMP",
+  "PADDING_PSI",
+  "CLIP_NORM",
+  "FACTOR",
+  "VALUE",
+  "ALPHA",
+  "BETA",
+]);
 /** Sizes where 1 would not be a kernel that anyone builds; all others are 1 but for the flags. */
 const SIZES: Record<string, number> = {
   S: 8,
@@ -116,6 +127,8 @@ for (const [file, text] of kernels) {
     const sizes = Object.fromEntries(
       [...names].filter((name) => !FLOATS.has(name)).map((name) => [name, SIZES[name] ?? 1]),
     );
+    // Names with a loop variable behind them are numbered: each loop runs once.
+    for (const [, name] of text.matchAll(/\b([A-Z][A-Z0-9_]*)\$[a-z]/g)) sizes[`${name}0`] = 1;
     let tried = 0;
     for (const flags of variants(text)) {
       if (!isBuilt(text, flags)) continue;

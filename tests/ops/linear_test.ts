@@ -68,6 +68,7 @@ Deno.test("linear() rejects operands that do not fit", () => {
     );
   reject([2, 3], [4, 5]);
   reject([2, 3, 1], [3, 5]);
+  reject([], [3, 5]);
   reject([2, 3], [3, 5, 1]);
   reject([2, 3], [3, 5], [4]);
 });

@@ -1,9 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
-import { type Fixture, readFixture, recorded } from "../fixtures/fixture.ts";
+import { type Fixture, gradientName, operandsOf, readFixture, recorded } from "../fixtures/fixture.ts";
 import { add, addBackward } from "./add.ts";
 import { averagePool, averagePoolBackward, globalAveragePool, globalAveragePoolBackward } from "./average_pool.ts";
 import { batchNormEvaluate, batchNormEvaluateBackward, batchNormTrain, batchNormTrainBackward } from "./batch_norm.ts";
-import { concat, concatBackward } from "./concat.ts";
 import { conv2d, conv2dBackward } from "./conv2d.ts";
 import { flatten, flattenBackward } from "./flatten.ts";
 import { nchwToNhwc, nhwcToNchw } from "./layout.ts";
@@ -20,6 +19,7 @@ import { padChannels, padChannelsBackward } from "./pad_channels.ts";
 import { relu, reluBackward } from "./relu.ts";
 import { softmaxCrossEntropy } from "./softmax_cross_entropy.ts";
 import { type Tensor, tensor } from "./tensor.ts";
+import { TENSOR_TWINS } from "./twins.ts";
 import { sgdStep } from "./updates.ts";
 
 /** Reads a tensor as the twins want it: activations NHWC. Weights are read with `recorded`. */
@@ -111,14 +111,6 @@ const TWINS: Record<string, (fixture: Fixture, read: Read) => Results> = {
     const dInput = padChannelsBackward(read("dOutput"), read("input").shape, config);
     return { output: nhwcToNchw(padChannels(read("input"), config)), dInput: nhwcToNchw(dInput) };
   },
-  concat({ config }, read) {
-    const channels = config.channels as number[];
-    const gradients = concatBackward(read("dOutput"), channels);
-    return {
-      output: nhwcToNchw(concat(channels.map((_, i) => read(`input${i}`)))),
-      ...Object.fromEntries(gradients.map((gradient, i) => [`dInput${i}`, nhwcToNchw(gradient)])),
-    };
-  },
   softmaxCrossEntropy(fixture) {
     const labels = fixture.tensors.get("labels")!.data as Uint32Array;
     const result = softmaxCrossEntropy(recorded(fixture, "logits"), labels, fixture.config.smoothing);
@@ -150,6 +142,18 @@ const TWINS: Record<string, (fixture: Fixture, read: Read) => Results> = {
     return { trajectory: tensor([steps, size], trajectory) };
   },
 };
+
+/** Twins of tensors of any rank, whose axes are PyTorch's. */
+for (const [op, { forward, backward }] of Object.entries(TENSOR_TWINS)) {
+  TWINS[op] = (fixture) => {
+    const operands = operandsOf(fixture);
+    const gradients = Object.entries(backward(recorded(fixture, "dOutput"), operands, fixture.config));
+    return {
+      output: forward(operands, fixture.config),
+      ...Object.fromEntries(gradients.map(([name, gradient]) => [gradientName(name), gradient])),
+    };
+  };
+}
 
 /** Asserts equal shapes, and a greatest difference within `tolerance` of the greatest recorded element (or of 1e-3). */
 function assertClose(what: string, found: Tensor, expected: Tensor, tolerance: number): void {

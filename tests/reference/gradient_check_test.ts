@@ -1,8 +1,8 @@
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { add, addBackward } from "./add.ts";
 import { averagePool, averagePoolBackward, globalAveragePool, globalAveragePoolBackward } from "./average_pool.ts";
 import { batchNormEvaluate, batchNormEvaluateBackward, batchNormTrain, batchNormTrainBackward } from "./batch_norm.ts";
-import { concat, concatBackward } from "./concat.ts";
+import { assertGradient, dot } from "./central_differences.ts";
 import { conv2d, conv2dBackward } from "./conv2d.ts";
 import { flatten, flattenBackward } from "./flatten.ts";
 import { hashedUnit } from "./hashed.ts";
@@ -13,14 +13,6 @@ import { padChannels, padChannelsBackward } from "./pad_channels.ts";
 import { relu, reluBackward } from "./relu.ts";
 import { NO_LABEL, softmaxCrossEntropy } from "./softmax_cross_entropy.ts";
 import { type Tensor, tensor } from "./tensor.ts";
-
-/**
- * Step of the central difference (f(x + e) − f(x − e)) / 2e. Truncation costs e²·f‴/6, rounding u·|f|/e with u = 1.1e-16;
- * they balance near the cube root of u, where both are about 3e-11 for f of order 1.
- */
-const STEP = 6e-6;
-/** Relative to the greatest gradient (or 1): 3e-11, times sums f of order 100 and f‴ of order 10 in the cases below. */
-const TOLERANCE = 1e-8;
 
 /** Numbers in [−1, 1) that depend on `stream` alone. */
 function random(stream: number, ...shape: number[]): Tensor {
@@ -33,31 +25,6 @@ function spread(stream: number, ...shape: number[]): Tensor {
   const order = [...values.data.keys()].sort((a, b) => values.data[a] - values.data[b]);
   order.forEach((index, rank) => values.data[index] = (2 * rank + 1) / size - 1 + (size % 2 === 1 ? 1 / size : 0));
   return values;
-}
-
-/** Σ weights ⊙ output: the scalar whose gradient with respect to the output is `weights`. */
-function dot(weights: Tensor, output: Tensor): number {
-  assertEquals(output.shape, weights.shape);
-  return output.data.reduce((sum, x, i) => sum + x * weights.data[i], 0);
-}
-
-/** Asserts that `gradient` is that of `value()` with respect to `operand`, which is nudged in place. */
-function assertGradient(what: string, gradient: ArrayLike<number>, operand: Float64Array, value: () => number): void {
-  assertEquals(gradient.length, operand.length, what);
-  const scale = Array.from(gradient).reduce((greatest, g) => Math.max(greatest, Math.abs(g)), 1);
-  for (let i = 0; i < operand.length; i++) {
-    const kept = operand[i];
-    operand[i] = kept + STEP;
-    const above = value();
-    operand[i] = kept - STEP;
-    const below = value();
-    operand[i] = kept;
-    const difference = (above - below) / (2 * STEP);
-    assert(
-      Math.abs(gradient[i] - difference) <= TOLERANCE * scale,
-      `${what}[${i}]: the gradient is ${gradient[i]}, the central difference ${difference}`,
-    );
-  }
 }
 
 /** `[name, input NHWC, outChannels, kernel, stride, padding, dilation, groups]`: what ResNets and ResNeXts use, and sizes of 1. */
@@ -178,15 +145,6 @@ Deno.test("addBackward() equals central differences", () => {
   const { dA, dB } = addBackward(dOutput);
   assertGradient("dA", dA.data, a.data, () => dot(dOutput, add(a, b)));
   assertGradient("dB", dB.data, b.data, () => dot(dOutput, add(a, b)));
-});
-
-Deno.test("concatBackward() equals central differences", () => {
-  const channels = [3, 1, 4], inputs = channels.map((count, i) => random(21 + i, 2, 3, 2, count));
-  const dOutput = random(24, 2, 3, 2, 8);
-  concatBackward(dOutput, channels).forEach((gradient, i) => {
-    assertEquals(gradient.shape, inputs[i].shape);
-    assertGradient(`dInput${i}`, gradient.data, inputs[i].data, () => dot(dOutput, concat(inputs)));
-  });
 });
 
 for (const [batch, width, out] of [[3, 5, 4], [1, 1, 1], [1, 7, 2]]) {
