@@ -9,27 +9,10 @@
 
 import { onnxProto } from "../deps.ts";
 import { FormatError } from "../errors.ts";
-import type { DType, HostTensor, StateDict } from "../tensor.ts";
-import { type Budget, budgetFor, spend } from "./budget.ts";
+import type { StateDict } from "../tensor.ts";
+import { type Budget, budgetFor } from "./budget.ts";
 import { during, foreign } from "./context.ts";
-import { checkedSize, decodeTensor, ELEMENT_BYTES } from "./elements.ts";
-import { widenBfloat16, widenFloat16 } from "./half.ts";
-
-/** Numbers as protobuf.js gives them: 64-bit integers are `Long`s. */
-type Numeric = number | { toString(): string };
-
-/** The part of `onnx.TensorProto` that is read. */
-interface TensorProto {
-  readonly name?: string | null;
-  readonly dims?: readonly Numeric[] | null;
-  readonly dataType?: number | null;
-  readonly dataLocation?: number | null;
-  readonly rawData?: Uint8Array | null;
-  readonly floatData?: readonly number[] | null;
-  readonly doubleData?: readonly number[] | null;
-  readonly int32Data?: readonly number[] | null;
-  readonly int64Data?: readonly Numeric[] | null;
-}
+import { isMadeUp, type Numeric, readOnnxTensor, type TensorProto } from "./onnx_tensor.ts";
 
 /** The part of `onnx.NodeProto` that is read. */
 interface NodeProto {
@@ -46,76 +29,9 @@ interface GraphProto {
 
 const REMEDY = "export the eval-mode network with training=TrainingMode.PRESERVE and do_constant_folding=False, as " +
   "tasks/torchvision_to_onnx.py does";
-const EXTERNAL = 1;
-
-/** `onnx.TensorProto.DataType`. */
-const DTYPES: ReadonlyMap<number, DType> = new Map<number, DType>([
-  [1, "float32"],
-  [2, "uint8"],
-  [3, "int8"],
-  [5, "int16"],
-  [6, "int32"],
-  [7, "int64"],
-  [9, "bool"],
-  [10, "float16"],
-  [11, "float64"],
-  [16, "bfloat16"],
-]);
-
-/** Names that the exporter made up: `onnx::Conv_497`, `497`. PyTorch's names are never such. */
-function isMadeUp(name: string): boolean {
-  return name.startsWith("onnx::") || /^\d+$/.test(name);
-}
-
 /** Whether `bytes` begin as a serialised `onnx.ModelProto` does: with its version, field 1, a small integer. */
 export function isOnnx(bytes: Uint8Array): boolean {
   return bytes.length >= 4 && bytes[0] === 0x08 && bytes[1] < 0x40;
-}
-
-/** The typed fields, where the elements do not lie in `raw_data`. */
-function typedData(tensor: TensorProto, dtype: DType): HostTensor["data"] {
-  const int32 = tensor.int32Data ?? [];
-  switch (dtype) {
-    case "float32":
-      return Float32Array.from(tensor.floatData ?? []);
-    case "float64":
-      return Float64Array.from(tensor.doubleData ?? []);
-    case "int64":
-      return BigInt64Array.from(tensor.int64Data ?? [], (value) => BigInt(value.toString()));
-    case "float16":
-      return widenFloat16(Uint16Array.from(int32));
-    case "bfloat16":
-      return widenBfloat16(Uint16Array.from(int32));
-    case "int32":
-      return Int32Array.from(int32);
-    case "int16":
-      return Int16Array.from(int32);
-    case "int8":
-      return Int8Array.from(int32);
-    default:
-      return Uint8Array.from(int32);
-  }
-}
-
-function readTensor(tensor: TensorProto, budget: Budget): HostTensor {
-  const what = `the initialiser ${tensor.name}`;
-  const dtype = DTYPES.get(tensor.dataType ?? 0);
-  if (dtype === undefined) throw new FormatError(`${what} is of ONNX type ${tensor.dataType}, which cannot be read`);
-  if (tensor.dataLocation === EXTERNAL) {
-    throw new FormatError(`${what} lies in another file; export the network as one file`);
-  }
-  const shape = (tensor.dims ?? []).map((n) => Number(n.toString()));
-  const size = checkedSize(shape, what);
-  const raw = tensor.rawData;
-  const isRaw = raw !== undefined && raw !== null && raw.length > 0;
-  if (isRaw && raw.length === size * ELEMENT_BYTES[dtype]) return decodeTensor(dtype, shape, raw, budget);
-  const data = isRaw ? undefined : typedData(tensor, dtype);
-  if (data?.length !== size) {
-    const found = isRaw ? `${raw.length} bytes` : `${data?.length} elements`;
-    throw new FormatError(`${what} of shape [${shape}] and type ${dtype} needs ${size} elements, but has ${found}`);
-  }
-  spend(budget, data.byteLength, what);
-  return { dtype, shape, data };
 }
 
 /** BatchNorm that computes batch statistics: its running statistics were moved by the export itself. */
@@ -164,7 +80,7 @@ function read(bytes: Uint8Array, budget: Budget): StateDict {
     const name = tensor.name ?? "";
     if (isMadeUp(name) || name === "") continue;
     if (state.has(name)) throw new FormatError(`it holds two initialisers named ${name}`);
-    state.set(name, readTensor(tensor, budget));
+    state.set(name, readOnnxTensor(tensor, budget));
   }
   if (state.size === 0) throw new FormatError("it is an ONNX model without named weights");
   addCopies(state, graph.node ?? []);

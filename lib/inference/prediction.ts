@@ -12,8 +12,9 @@ import type { Gpu } from "../gpu/device.ts";
 import { encodeLaunches, submitLaunches } from "../gpu/launch.ts";
 import { lowerForward } from "../graph/graph.ts";
 import { compile, type Program } from "../graph/program.ts";
-import { buildClassifier, type Classifier, type ClassifierConfig, colourTable } from "../models/classifier.ts";
+import { buildClassifier, type Classifier, type ClassifierConfig } from "../models/classifier.ts";
 import { DeviceModel } from "../models/device_model.ts";
+import { createExternals } from "../models/externals.ts";
 import type { Weights } from "../models/weights.ts";
 import { targetOf, type Tensor } from "../ops/operation.ts";
 
@@ -55,19 +56,13 @@ export class PredictionSession {
     const { gpu, config } = model;
     // With momentum 1 the running statistics of a training-mode pass are the batch's own.
     const classifier = buildClassifier(config, options.batchSize, training ? { batchNormMomentum: 1 } : {});
-    const { images, labels, colours, logits } = classifier;
-    const externals = new Map<Tensor, GPUBuffer>([
-      [images, gpu.createBuffer("evaluation images", options.batchSize * config.height * config.width * 3)],
-      [labels, gpu.createBuffer("evaluation labels", options.batchSize * 4)],
-      [colours, gpu.createBuffer("evaluation colours", 24)],
-    ]);
-    gpu.device.queue.writeBuffer(externals.get(colours)!, 0, colourTable(options.normalisation));
+    const externals = createExternals(gpu, "evaluation", classifier, options.normalisation);
     const target = targetOf(gpu, { training });
     const program = await compile(gpu, lowerForward(classifier.graph, target), {
       label: training ? "statistics" : "evaluation",
       vectors: model.vectors,
       externals,
-      keep: [logits],
+      keep: [classifier.logits],
     });
     return new PredictionSession(model, classifier, externals, program);
   }

@@ -13,9 +13,10 @@ import { lowerBackward, lowerForward } from "../graph/graph.ts";
 import { compile, planProgram, type Program } from "../graph/program.ts";
 import { lowerRecomputing } from "../graph/recompute.ts";
 import { FlatVector } from "../graph/vector.ts";
-import { buildClassifier, type Classifier, type ClassifierConfig, colourTable } from "../models/classifier.ts";
+import { buildClassifier, type Classifier, type ClassifierConfig } from "../models/classifier.ts";
 import { type DeviceModel, layoutModel } from "../models/device_model.ts";
-import { type Dispatch, targetOf } from "../ops/operation.ts";
+import { createExternals } from "../models/externals.ts";
+import { type Dispatch, targetOf, type Tensor } from "../ops/operation.ts";
 import { DeviceGaussian } from "../priors/device_gaussian.ts";
 import { type Gaussian, isotropic } from "../priors/gaussian.ts";
 import { Stream } from "../random/philox.ts";
@@ -119,7 +120,7 @@ export class TrainingSession {
   readonly options: TrainingOptions;
   readonly #gpu: Gpu;
   readonly #classifier: Classifier;
-  readonly #externals: ReadonlyMap<unknown, GPUBuffer>;
+  readonly #externals: ReadonlyMap<Tensor, GPUBuffer>;
   readonly #gradients: { readonly backbone: FlatVector; readonly head: FlatVector };
   readonly #priors: { readonly backbone?: DeviceGaussian; readonly head?: DeviceGaussian };
   readonly #control: Control;
@@ -135,14 +136,7 @@ export class TrainingSession {
     this.options = options;
     this.#gpu = gpu;
     this.#classifier = buildClassifier(model.config, options.batchSize, options);
-    const { images, labels, colours } = this.#classifier;
-    const { height, width } = model.config;
-    this.#externals = new Map([
-      [images, gpu.createBuffer("training images", options.batchSize * height * width * 3)],
-      [labels, gpu.createBuffer("training labels", options.batchSize * 4)],
-      [colours, gpu.createBuffer("training colours", 24)],
-    ]);
-    gpu.device.queue.writeBuffer(this.#externals.get(colours)!, 0, colourTable(options.normalisation));
+    this.#externals = createExternals(gpu, "training", this.#classifier, options.normalisation);
     this.#gradients = {
       backbone: new FlatVector(gpu, "gradient", layouts.backbone),
       head: new FlatVector(gpu, "gradient", layouts.head),
@@ -166,7 +160,7 @@ export class TrainingSession {
       label: "training",
       vectors: model.vectors,
       gradients: session.#gradients,
-      externals: session.#externals as ReadonlyMap<typeof totals, GPUBuffer>,
+      externals: session.#externals,
       keep: [totals],
     });
     const update = (part: "backbone" | "head", stream: number, anchorStream: number) =>

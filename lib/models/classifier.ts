@@ -8,6 +8,7 @@ import { type Normalisation, scaleAndShift } from "../data/normalisation.ts";
 import { UsageError } from "../errors.ts";
 import { fuse } from "../graph/fuse.ts";
 import { Graph } from "../graph/graph.ts";
+import { buildOnnx, type OnnxNetwork } from "../onnx/network.ts";
 import { normaliseImages } from "../ops/images.ts";
 import { linear } from "../ops/linear.ts";
 import type { Tensor } from "../ops/operation.ts";
@@ -16,8 +17,10 @@ import { resnet, type ResnetConfig, RESNETS } from "./resnet.ts";
 
 /** What a classifier is, whatever the batch. */
 export interface ClassifierConfig {
-  /** A name of {@linkcode RESNETS}. */
+  /** A name of {@linkcode RESNETS}; of an imported network only a label. */
   readonly encoder: string;
+  /** The network of an ONNX file, in place of the encoder's. */
+  readonly network?: OnnxNetwork;
   /** Outputs of the head. */
   readonly numClasses: number;
   /** Rows of an image, in pixels. */
@@ -39,12 +42,12 @@ export interface Classifier {
   readonly colours: Tensor;
   /** uint32 [B]. */
   readonly labels: Tensor;
-  /** [B, F]. */
-  readonly features: Tensor;
   /** [B, numClasses]. */
   readonly logits: Tensor;
   /** [3]: sum of losses, number right, number counted. */
   readonly totals: Tensor;
+  /** Tables of an imported network, which the host writes once. */
+  readonly constants: ReadonlyMap<Tensor, Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>>;
 }
 
 /** The architecture of a name. */
@@ -68,30 +71,27 @@ export function buildClassifier(
   batchSize: number,
   options: ClassifierOptions = {},
 ): Classifier {
-  const encoder = encoderConfig(config.encoder, config.smallStem);
   const graph = new Graph();
   const images = graph.external("images", [batchSize, config.height, config.width, 3]);
   const colours = graph.external("colours", [6]);
   const labels = graph.external("labels", [batchSize]);
-  const features = resnet(graph, encoder, graph.apply(normaliseImages("input", images, colours)), {
-    momentum: options.batchNormMomentum,
-  });
+  const input = graph.apply(normaliseImages("input", images, colours));
+  const { logits, constants } = config.network === undefined
+    ? { logits: resnetLogits(graph, config, input, options), constants: new Map() }
+    : buildOnnx(graph, config.network, input, { ...options, numClasses: config.numClasses });
+  const totals = graph.apply(softmaxCrossEntropy("loss", logits, labels, options));
+  const fused = fuse(graph, [logits, totals]);
+  return { config, batchSize, graph: fused, images, colours, labels, logits, totals, constants };
+}
+
+/** A residual backbone and a linear head. */
+function resnetLogits(graph: Graph, config: ClassifierConfig, input: Tensor, options: ClassifierOptions): Tensor {
+  const encoder = encoderConfig(config.encoder, config.smallStem);
+  const features = resnet(graph, encoder, input, { momentum: options.batchNormMomentum });
   const shape = [config.numClasses, features.shape[1]];
   const weight = graph.parameter("head", `${encoder.headName}.weight`, "linear", shape);
   const bias = graph.parameter("head", `${encoder.headName}.bias`, "vector", [config.numClasses]);
-  const logits = graph.apply(linear(encoder.headName, features, weight, bias));
-  const totals = graph.apply(softmaxCrossEntropy("loss", logits, labels, options));
-  return {
-    config,
-    batchSize,
-    graph: fuse(graph, [features, logits, totals]),
-    images,
-    colours,
-    labels,
-    features,
-    logits,
-    totals,
-  };
+  return graph.apply(linear(encoder.headName, features, weight, bias));
 }
 
 /** The scale and shift that normalise bytes: [scale r, g, b, shift r, g, b]. */

@@ -32,8 +32,15 @@ export function initialWeights(layouts: ModelLayouts, seed: number): Weights {
   };
 }
 
+/** Inputs of a vector's linear layer: [O, I], or [I, O] where an imported file has it so. */
+function fanInOf({ entries }: VectorLayout): number {
+  const matrix = entries.find(({ torchShape }) => torchShape.length === 2);
+  return matrix?.torchShape[matrix.layout === "linear" ? 1 : 0] ?? 1;
+}
+
 function initialVector(layout: VectorLayout, seed: number, part: number): Float32Array {
   const values = new Float32Array(layout.count);
+  const fanIn = fanInOf(layout);
   layout.entries.forEach(({ name, torchShape, layout: kind, torchOffset, size }, index) => {
     const random = new PhiloxSequence(seed, Stream.init, part, index);
     const target = values.subarray(torchOffset, torchOffset + size);
@@ -42,7 +49,7 @@ function initialVector(layout: VectorLayout, seed: number, part: number): Float3
       const std = Math.sqrt(2 / fanOut);
       for (let i = 0; i < size; i++) target[i] = std * random.normal();
     } else if (part === 1) {
-      const bound = 1 / Math.sqrt(layout.entries[0].torchShape[1]);
+      const bound = 1 / Math.sqrt(fanIn);
       for (let i = 0; i < size; i++) target[i] = bound * (2 * random.uniform() - 1);
     } else if (name.endsWith(".weight") || name.endsWith(".running_var")) {
       target.fill(1);
@@ -76,7 +83,9 @@ export function weightsFromStateDict(layouts: ModelLayouts, found: StateDict, op
   const required = wanted.flatMap(({ entries }) =>
     entries.map(({ name, torchShape }) => ({ name, shape: torchShape }))
   );
-  const matched = matchStateDict(required, found, { ignoreExtra: (name) => !useHead && HEAD_KEYS.test(name) });
+  const ownHead = new Set(layouts.head.entries.map(({ name }) => name));
+  const ignoreExtra = (name: string) => !useHead && (HEAD_KEYS.test(name) || ownHead.has(name));
+  const matched = matchStateDict(required, found, { ignoreExtra });
   const flatten = (layout: VectorLayout) => {
     const values = new Float32Array(layout.count);
     for (const { name, torchOffset } of layout.entries) {

@@ -11,7 +11,6 @@ import { gradientName, operandsOf, recorded } from "../fixtures/fixture.ts";
 import { earlierGradient, type GpuTest, type Operand, runOperation } from "../gpu/harness.ts";
 import type { Tensor } from "../reference/tensor.ts";
 import type { Operands, Twin } from "../reference/twin.ts";
-import { TENSOR_TWINS } from "../reference/twins.ts";
 import { assertClose, fixturesOf, normal, plus, WAYS } from "./helpers.ts";
 
 /** Relative errors that float32 may leave. */
@@ -87,11 +86,6 @@ export function testRecords(
       }
     });
   }
-}
-
-/** The twin of an operation by its name in the records. */
-export function twinOf(op: string): Twin {
-  return TENSOR_TWINS[op];
 }
 
 /** Operands drawn by seed. */

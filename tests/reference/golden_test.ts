@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { type Fixture, gradientName, operandsOf, readFixture, recorded } from "../fixtures/fixture.ts";
+import { camelCase, type Fixture, gradientName, operandsOf, readFixture, recorded } from "../fixtures/fixture.ts";
 import { add, addBackward } from "./add.ts";
 import { averagePool, averagePoolBackward, globalAveragePool, globalAveragePoolBackward } from "./average_pool.ts";
 import { batchNormEvaluate, batchNormEvaluateBackward, batchNormTrain, batchNormTrainBackward } from "./batch_norm.ts";
@@ -161,11 +161,6 @@ function assertClose(what: string, found: Tensor, expected: Tensor, tolerance: n
   const scale = expected.data.reduce((greatest, x) => Math.max(greatest, Math.abs(x)), 1e-3);
   const worst = found.data.reduce((greatest, x, i) => Math.max(greatest, Math.abs(x - expected.data[i])), 0);
   assert(worst <= tolerance * scale, `${what}: off by ${worst}, at most ${tolerance * scale} is allowed`);
-}
-
-/** `max_pool` to `maxPool`. */
-function camelCase(name: string): string {
-  return name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase());
 }
 
 const FOLDER = new URL("../fixtures/operations/", import.meta.url);

@@ -1,23 +1,27 @@
 /**
- * Every reference of the form {@linkcode Twin}, by the name that PyTorch's records have for the operation.
+ * Every reference of the form {@linkcode Twin}, by the name of the operation.
  *
  * @module
  */
 
 import { arithmetic } from "./arithmetic.ts";
+import { layerNorm } from "./layer_norm.ts";
 import { concat, expand, pad, slice, transpose } from "./movement.ts";
 import { reduce } from "./reduce.ts";
+import { softmax } from "./softmax.ts";
 import type { Twin } from "./twin.ts";
 import { unary } from "./unary.ts";
 
-/** By `config.op`. */
+/** By the `config.op` of PyTorch's records, in camelCase. */
 export const TENSOR_TWINS: Readonly<Record<string, Twin>> = {
   arithmetic,
   concat,
   expand,
+  layerNorm,
   pad,
   reduce,
   slice,
+  softmax,
   transpose,
   unary,
 };

@@ -1,4 +1,4 @@
-import { operandsOf, readFixture, recorded } from "../fixtures/fixture.ts";
+import { camelCase, operandsOf, readFixture, recorded } from "../fixtures/fixture.ts";
 import { assertGradient, dot } from "./central_differences.ts";
 import { TENSOR_TWINS } from "./twins.ts";
 
@@ -6,7 +6,7 @@ const FOLDER = new URL("../fixtures/operations/", import.meta.url);
 
 for (const file of [...Deno.readDirSync(FOLDER)].map(({ name }) => name).sort()) {
   const fixture = readFixture(new URL(file, FOLDER)), { config } = fixture;
-  const twin = TENSOR_TWINS[config.op];
+  const twin = TENSOR_TWINS[camelCase(config.op)];
   if (twin === undefined) continue;
   Deno.test(`the gradient of the twin on ${file.replace(".bin", "")} equals central differences`, () => {
     const operands = operandsOf(fixture), dOutput = recorded(fixture, "dOutput");

@@ -1,0 +1,140 @@
+/**
+ * An imported classifier, and its graph.
+ *
+ * @module
+ */
+
+import { FormatError } from "../errors.ts";
+import type { Graph } from "../graph/graph.ts";
+import type { ParameterLayout, Tensor } from "../ops/operation.ts";
+import { IMAGE_ORDER, inOrder, plain, WEIGHT_ORDER } from "./arrange.ts";
+import { findHead, type Head, requireLogits } from "./head.ts";
+import { describe, type OnnxModel, type OnnxNode } from "./model.ts";
+import { OPERATORS } from "./operators.ts";
+import { type PlannedParameter, planParameters } from "./parameters.ts";
+import { type Constants, type Construction, NodeScope } from "./scope.ts";
+import { type DeviceValue, fromHostTensor, identityOrder, type Value } from "./value.ts";
+
+/** A file's network and its head. */
+export interface OnnxNetwork {
+  /** The file's graph and weights. */
+  readonly model: OnnxModel;
+  /** What turns features into logits; a fresh one takes its place for another number of classes. */
+  readonly head: Head;
+}
+
+/** Settings of the graph. */
+export interface OnnxGraphOptions {
+  /** Outputs of the head: the file's, or a fresh head's. */
+  readonly numClasses: number;
+  /** Weight of a batch in BatchNorm's running statistics; the file's unless given. */
+  readonly batchNormMomentum?: number;
+}
+
+/** What the graph gives. */
+export interface OnnxGraph {
+  /** [N, numClasses] */
+  readonly logits: Tensor;
+  /** External tensors that the host writes once. */
+  readonly constants: ReadonlyMap<Tensor, Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>>;
+}
+
+/** A network of a model; `headName` names the head's node where it cannot be told. */
+export function onnxNetwork(model: OnnxModel, headName?: string): OnnxNetwork {
+  return { model, head: findHead(model, headName) };
+}
+
+/** Memory order of a stored tensor's axes. */
+const ORDERS: Readonly<Record<ParameterLayout, readonly number[] | undefined>> = {
+  convolution: WEIGHT_ORDER,
+  linear: [1, 0],
+  vector: undefined,
+};
+
+function parameterValue(graph: Graph, { vector, name, layout, shape }: PlannedParameter): DeviceValue {
+  const tensor = graph.parameter(vector, name, layout, shape);
+  return { place: "device", tensor, shape, order: ORDERS[layout] ?? identityOrder(shape.length) };
+}
+
+/** Runs `build` for a node; what it finds wrong becomes a `FormatError` that names the node. */
+function atNode<T>(model: OnnxModel, node: OnnxNode, build: () => T): T {
+  try {
+    return build();
+  } catch (error) {
+    if (!(error instanceof FormatError || error instanceof TypeError || error instanceof RangeError)) throw error;
+    throw new FormatError(`Cannot import ${describe(node)} of ${model.file}: ${error.message}`, { cause: error });
+  }
+}
+
+function requireSupported({ file, nodes }: OnnxModel): void {
+  const unknown = nodes.find(({ operator }) => !Object.hasOwn(OPERATORS, operator));
+  if (unknown === undefined) return;
+  throw new FormatError(
+    `Cannot import ${describe(unknown)} of ${file}: the operator is not supported; these are: ${
+      Object.keys(OPERATORS).join(", ")
+    }`,
+  );
+}
+
+/** Values by name while the graph is built. */
+class Values {
+  readonly #known = new Map<string, Value>();
+  readonly #model: OnnxModel;
+
+  constructor(model: OnnxModel) {
+    this.#model = model;
+  }
+
+  set(name: string, value: Value): void {
+    this.#known.set(name, value);
+  }
+
+  get(name: string): Value | undefined {
+    if (name === "") return undefined;
+    const known = this.#known.get(name);
+    if (known !== undefined) return known;
+    const stored = this.#model.initialisers.get(name);
+    if (stored === undefined) throw new FormatError(`nothing gives ${name}`);
+    const value = fromHostTensor(stored);
+    this.#known.set(name, value);
+    return value;
+  }
+}
+
+function buildNode(model: OnnxModel, node: OnnxNode, values: Values, construction: Construction): void {
+  atNode(model, node, () => {
+    const scope = new NodeScope(node, node.inputs.map((name) => values.get(name)), construction);
+    const built = OPERATORS[node.operator](scope);
+    scope.finish();
+    const outputs = Array.isArray(built) ? built as readonly Value[] : [built as Value];
+    outputs.forEach((value, index) => node.outputs[index] && values.set(node.outputs[index], value));
+  });
+}
+
+/**
+ * Appends an imported network to a graph.
+ *
+ * @param images [N, H, W, 3], normalised
+ * @throws FormatError that names the node that cannot be built
+ */
+export function buildOnnx(graph: Graph, network: OnnxNetwork, images: Tensor, options: OnnxGraphOptions): OnnxGraph {
+  const { model, head } = network;
+  requireSupported(model);
+  const constants: Constants = new Map();
+  const { numClasses, batchNormMomentum } = options;
+  const construction: Construction = { graph, opset: model.opset, batchNormMomentum, constants };
+  const values = new Values(model);
+  values.set(model.input.name, inOrder(images, IMAGE_ORDER));
+  for (const parameter of planParameters(model, head, numClasses)) {
+    values.set(parameter.name, parameterValue(graph, parameter));
+  }
+  for (const node of model.nodes) buildNode(model, node, values, construction);
+  const last = model.nodes[model.nodes.length - 1];
+  const logits = atNode(model, last, () => {
+    const value = values.get(model.output)!;
+    requireLogits(model, value.shape, images.shape[0], numClasses);
+    if (value.place === "host") throw new FormatError("the logits do not depend on the images");
+    return plain(new NodeScope(last, [value], construction), value);
+  });
+  return { logits, constants };
+}

@@ -1,0 +1,65 @@
+/**
+ * Values that the file states, and values that pass through.
+ *
+ * @module
+ */
+
+import type { NodeScope } from "../scope.ts";
+import { checkedHostSize, hostValue, integers, type Value } from "../value.ts";
+
+/** `Constant`: a tensor, a number or a list. */
+export function constant(scope: NodeScope): Value {
+  const tensor = scope.tensor("value");
+  if (tensor !== undefined) return tensor;
+  const floats = scope.list("value_floats"), ints = scope.list("value_ints");
+  if (floats !== undefined) return hostValue("float", [floats.length], floats);
+  if (ints !== undefined) return integers(ints);
+  if (scope.states("value_float")) return hostValue("float", [], [scope.number("value_float", 0)]);
+  if (scope.states("value_int")) return hostValue("integer", [], [scope.number("value_int", 0)]);
+  return scope.fail("it states no tensor, number or list of numbers");
+}
+
+/** `ConstantOfShape`: one number repeated. */
+export function constantOfShape(scope: NodeScope): Value {
+  const value = scope.tensor("value") ?? hostValue("float", [1], [0]);
+  const shape = scope.numbers(0);
+  return hostValue(value.type, shape, new Float64Array(checkedHostSize(shape)).fill(value.data[0]));
+}
+
+/** `Range`: start, start + step, ... below the limit. */
+export function range(scope: NodeScope): Value {
+  const [start, limit, step] = [0, 1, 2].map((index) => scope.numbers(index)[0]);
+  const count = Math.max(0, Math.ceil((limit - start) / step));
+  checkedHostSize([count]);
+  return hostValue(scope.host(0).type, [count], Array.from({ length: count }, (_, i) => start + i * step));
+}
+
+/** `Identity` and `Dropout`, which training here does not use. */
+export function passThrough(scope: NodeScope): Value {
+  scope.ignore("ratio", "seed");
+  return scope.value(0);
+}
+
+/** `Cast`: to an integer, a boolean or a float. */
+export function cast(scope: NodeScope): Value {
+  const to = scope.number("to", 1);
+  const value = scope.value(0);
+  const type = [1, 10, 11, 16].includes(to) ? "float" : to === 9 ? "boolean" : "integer";
+  if (value.place === "device") {
+    return type === "float" ? value : scope.fail(`it makes a tensor of images or weights ${type}; only floats train`);
+  }
+  const convert = { float: (x: number) => x, boolean: (x: number) => x === 0 ? 0 : 1, integer: Math.trunc }[type];
+  return hostValue(type, value.shape, value.data.map(convert));
+}
+
+/** `Shape`: sizes of axes. */
+export function shape(scope: NodeScope): Value {
+  const sizes = scope.value(0).shape;
+  const end = scope.states("end") ? scope.number("end", 0) : undefined;
+  return integers(sizes.slice(scope.number("start", 0), end));
+}
+
+/** `Size`: number of elements. */
+export function size(scope: NodeScope): Value {
+  return hostValue("integer", [], [scope.value(0).shape.reduce((a, b) => a * b, 1)]);
+}

@@ -1,0 +1,66 @@
+/**
+ * Convolutions.
+ *
+ * @module
+ */
+
+import { conv2d } from "../../ops/conv2d.ts";
+import { pad } from "../../ops/movement.ts";
+import type { Tensor } from "../../ops/operation.ts";
+import { arranged, image, IMAGE_ORDER, inOrder, WEIGHT_ORDER } from "../arrange.ts";
+import type { NodeScope } from "../scope.ts";
+import type { Value } from "../value.ts";
+
+/** Amounts before and after each axis: [top, left, bottom, right]. */
+export type Padding = readonly [number, number, number, number];
+
+/** The one number that both axes share. */
+export function square(scope: NodeScope, name: string, otherwise: number): number {
+  const [h, w] = scope.list(name) ?? [otherwise, otherwise];
+  return h === w ? h : scope.fail(`its ${name} are ${h} and ${w}; equal ones are supported`);
+}
+
+/** `pads` or `auto_pad` of a window of kernel [KH, KW] on [N, H, W, C]. */
+export function paddingOf(
+  scope: NodeScope,
+  input: Tensor,
+  kernel: readonly number[],
+  stride: number,
+  dilation: number,
+): Padding {
+  const [top = 0, left = 0, bottom = 0, right = 0] = scope.list("pads") ?? [];
+  const auto = scope.string("auto_pad", "NOTSET");
+  if (auto === "NOTSET") return [top, left, bottom, right];
+  if (auto === "VALID") return [0, 0, 0, 0];
+  const total = kernel.map((k, axis) => {
+    const size = input.shape[1 + axis];
+    return Math.max(0, (Math.ceil(size / stride) - 1) * stride + dilation * (k - 1) + 1 - size);
+  });
+  const half = auto === "SAME_UPPER" ? Math.floor : auto === "SAME_LOWER" ? Math.ceil : undefined;
+  if (half === undefined) return scope.fail(`its auto_pad is ${auto}`);
+  const before = total.map((n) => half(n / 2));
+  return [before[0], before[1], total[0] - before[0], total[1] - before[1]];
+}
+
+/** Pads by what is not the same on all four sides; the rest is left to the operation. */
+export function padUneven(scope: NodeScope, input: Tensor, padding: Padding): { input: Tensor; padding: number } {
+  const same = Math.min(...padding);
+  const [top, left, bottom, right] = padding.map((n) => n - same);
+  if (top + left + bottom + right === 0) return { input, padding: same };
+  const amounts = { before: [0, top, left, 0], after: [0, bottom, right, 0] };
+  return { input: scope.apply(pad(`${scope.name} padding`, input, amounts)), padding: same };
+}
+
+/** `Conv` in two dimensions. */
+export function conv(scope: NodeScope): Value {
+  const weight = arranged(scope, scope.device(1), WEIGHT_ORDER);
+  scope.ignore("kernel_shape");
+  const stride = square(scope, "strides", 1), dilation = square(scope, "dilations", 1);
+  const groups = scope.number("group", 1);
+  const images = image(scope, scope.device(0));
+  const stated = paddingOf(scope, images, weight.shape, stride, dilation);
+  const { input, padding } = padUneven(scope, images, stated);
+  const bias = scope.has(2) ? scope.device(2).tensor : undefined;
+  const output = scope.apply(conv2d(scope.name, input, weight, { stride, padding, dilation, groups, bias }));
+  return inOrder(output, IMAGE_ORDER);
+}

@@ -1,0 +1,56 @@
+/**
+ * Pooling.
+ *
+ * @module
+ */
+
+import {
+  averagePool as averagePoolOperation,
+  globalAveragePool as globalAverage,
+  maxPool as maxPoolOperation,
+} from "../../ops/pool.ts";
+import { deviceValue, image, IMAGE_ORDER, inOrder } from "../arrange.ts";
+import type { NodeScope } from "../scope.ts";
+import type { Value } from "../value.ts";
+import { paddingOf, padUneven, square } from "./convolution.ts";
+
+function window(scope: NodeScope) {
+  const kernel = square(scope, "kernel_shape", 0), stride = square(scope, "strides", 1);
+  const ceilMode = scope.number("ceil_mode", 0) !== 0, dilation = square(scope, "dilations", 1);
+  if (dilation !== 1) scope.fail(`its dilation is ${dilation}; 1 is supported`);
+  const input = image(scope, scope.device(0));
+  const padding = paddingOf(scope, input, [kernel, kernel], stride, dilation);
+  const [top, left, bottom, right] = padding, [, height, width] = input.shape;
+  if (ceilMode && ((height + top + bottom - kernel) % stride !== 0 || (width + left + right - kernel) % stride !== 0)) {
+    scope.fail("its ceil_mode is 1 and its last windows reach past the input; windows inside are supported");
+  }
+  return { input, padding, options: { kernel, stride } };
+}
+
+/** `MaxPool` without indices. */
+export function maxPool(scope: NodeScope): Value {
+  if (scope.node.outputs.length > 1) scope.fail("its indices are asked for");
+  scope.ignore("storage_order");
+  const { input, padding, options } = window(scope);
+  if (padding.some((n) => n !== padding[0])) scope.fail(`its padding is [${padding}]; equal sides are supported`);
+  return inOrder(scope.apply(maxPoolOperation(scope.name, input, { ...options, padding: padding[0] })), IMAGE_ORDER);
+}
+
+/** `AveragePool`. */
+export function averagePool(scope: NodeScope): Value {
+  const countIncludePad = scope.number("count_include_pad", 0) !== 0;
+  const { input: images, padding: stated, options } = window(scope);
+  if (!countIncludePad && stated.some((n) => n !== stated[0])) {
+    scope.fail(`its padding is [${stated}] and does not count; equal sides are supported`);
+  }
+  const { input, padding } = padUneven(scope, images, stated);
+  const operation = averagePoolOperation(scope.name, input, { ...options, padding, countIncludePad });
+  return inOrder(scope.apply(operation), IMAGE_ORDER);
+}
+
+/** `GlobalAveragePool`. */
+export function globalAveragePool(scope: NodeScope): Value {
+  const value = scope.device(0);
+  const [n, c] = value.shape;
+  return deviceValue(scope.apply(globalAverage(scope.name, image(scope, value))), [n, c, 1, 1], IMAGE_ORDER);
+}

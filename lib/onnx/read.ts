@@ -1,0 +1,217 @@
+/**
+ * ONNX files (opsets 11 to 18) as {@linkcode OnnxModel}s.
+ *
+ * @module
+ */
+
+import { type Budget, budgetFor } from "../checkpoint/budget.ts";
+import { foreign } from "../checkpoint/context.ts";
+import {
+  externalLocation,
+  isMadeUp,
+  type Numeric,
+  readOnnxTensor,
+  type TensorProto,
+} from "../checkpoint/onnx_tensor.ts";
+import { onnxProto } from "../deps.ts";
+import { FormatError } from "../errors.ts";
+import type { HostTensor } from "../tensor.ts";
+import type { AttributeValue, OnnxModel, OnnxNode } from "./model.ts";
+import { sortedNodes } from "./order.ts";
+
+const OLDEST_OPSET = 11;
+const NEWEST_OPSET = 18;
+/** Domains that mean ONNX's own operators. */
+const DEFAULT_DOMAINS: readonly string[] = ["", "ai.onnx"];
+
+/** `onnx.AttributeProto.AttributeType`, as far as classifiers use it. */
+const FLOAT = 1, INT = 2, STRING = 3, TENSOR = 4, FLOATS = 6, INTS = 7;
+
+interface AttributeProto {
+  readonly name?: string | null;
+  readonly type?: number | null;
+  readonly f?: number | null;
+  readonly i?: Numeric | null;
+  readonly s?: Uint8Array | null;
+  readonly t?: TensorProto | null;
+  readonly floats?: readonly number[] | null;
+  readonly ints?: readonly Numeric[] | null;
+}
+
+interface NodeProto {
+  readonly name?: string | null;
+  readonly opType?: string | null;
+  readonly domain?: string | null;
+  readonly input?: readonly string[] | null;
+  readonly output?: readonly string[] | null;
+  readonly attribute?: readonly AttributeProto[] | null;
+}
+
+interface ValueInfoProto {
+  readonly name?: string | null;
+  readonly type?: {
+    readonly tensorType?: {
+      readonly elemType?: number | null;
+      readonly shape?: { readonly dim?: readonly { readonly dimValue?: Numeric | null }[] | null } | null;
+    } | null;
+  } | null;
+}
+
+interface GraphProto {
+  readonly node?: readonly NodeProto[] | null;
+  readonly initializer?: readonly TensorProto[] | null;
+  readonly sparseInitializer?: readonly unknown[] | null;
+  readonly input?: readonly ValueInfoProto[] | null;
+  readonly output?: readonly ValueInfoProto[] | null;
+}
+
+interface ModelProto {
+  readonly graph?: GraphProto | null;
+  readonly opsetImport?: readonly { readonly domain?: string | null; readonly version?: Numeric | null }[] | null;
+}
+
+/** Reads a file beside the model by the location that the model states. */
+export type ExternalReader = (location: string) => Promise<Uint8Array>;
+
+function numberOf(value: Numeric | null | undefined): number {
+  return Number((value ?? 0).toString());
+}
+
+function attributeOf(proto: AttributeProto, node: string, budget: Budget): AttributeValue {
+  switch (proto.type) {
+    case FLOAT:
+      return proto.f ?? 0;
+    case INT:
+      return numberOf(proto.i);
+    case STRING:
+      return new TextDecoder().decode(proto.s ?? new Uint8Array(0));
+    case TENSOR:
+      return readOnnxTensor(proto.t ?? {}, budget, undefined, `the attribute ${proto.name} of ${node}`);
+    case FLOATS:
+      return proto.floats ?? [];
+    case INTS:
+      return (proto.ints ?? []).map(numberOf);
+    default:
+      throw new FormatError(
+        `the attribute ${proto.name} of ${node} is of type ${proto.type}; numbers, strings and tensors can be read`,
+      );
+  }
+}
+
+function nodeOf(proto: NodeProto, budget: Budget): OnnxNode {
+  const { inputs, outputs } = { inputs: proto.input ?? [], outputs: proto.output ?? [] };
+  const domain = proto.domain ?? "";
+  const operator = DEFAULT_DOMAINS.includes(domain) ? proto.opType ?? "" : `${domain}.${proto.opType}`;
+  const name = proto.name || outputs[0] || "without a name";
+  const where = `the ${operator} node ${name}`;
+  const attributes = new Map<string, AttributeValue>();
+  for (const attribute of proto.attribute ?? []) {
+    if (attributes.has(attribute.name ?? "")) throw new FormatError(`${where} has two attributes ${attribute.name}`);
+    attributes.set(attribute.name ?? "", attributeOf(attribute, where, budget));
+  }
+  return { name, operator, inputs, outputs, attributes };
+}
+
+function opsetOf({ opsetImport }: ModelProto): number {
+  const opset = numberOf(opsetImport?.find(({ domain }) => DEFAULT_DOMAINS.includes(domain ?? ""))?.version);
+  if (opset < OLDEST_OPSET || opset > NEWEST_OPSET) {
+    throw new FormatError(`it is of opset ${opset}; opsets ${OLDEST_OPSET} to ${NEWEST_OPSET} can be read`);
+  }
+  return opset;
+}
+
+/** The one input that is not stored in the file: images. */
+function inputOf(inputs: readonly ValueInfoProto[], stored: ReadonlySet<string>): OnnxModel["input"] {
+  const given = inputs.filter(({ name }) => !stored.has(name ?? ""));
+  if (given.length !== 1) {
+    const names = given.map(({ name }) => name).join(", ") || "none";
+    throw new FormatError(`its inputs are ${names}; one, of images, is required`);
+  }
+  const [{ name, type }] = given;
+  const dims = type?.tensorType?.shape?.dim ?? [];
+  const shape = dims.map(({ dimValue }) => dimValue ? numberOf(dimValue) : undefined);
+  if (shape.length !== 4 || (shape[1] !== undefined && shape[1] !== 3)) {
+    const found = shape.map((n) => n ?? "?").join(", ");
+    throw new FormatError(`its input ${name} has the shape [${found}]; images [N, 3, H, W] are required`);
+  }
+  for (const size of shape) {
+    if (size !== undefined && !(Number.isInteger(size) && size >= 1 && size <= 2 ** 16)) {
+      throw new FormatError(`its input ${name} has a size of ${size}; 1 to 65536 is required`);
+    }
+  }
+  return { name: name ?? "", shape };
+}
+
+function initialisersOf(graph: GraphProto, budget: Budget, files: ReadonlyMap<string, Uint8Array>) {
+  if ((graph.sparseInitializer ?? []).length > 0) throw new FormatError("it holds sparse initialisers");
+  const initialisers = new Map<string, HostTensor>();
+  for (const tensor of graph.initializer ?? []) {
+    const name = tensor.name ?? "";
+    if (initialisers.has(name)) throw new FormatError(`it holds two initialisers named ${name}`);
+    initialisers.set(name, readOnnxTensor(tensor, budget, files));
+  }
+  return initialisers;
+}
+
+/**
+ * PyTorch's exporter stores equal tensors once and copies them to their other names by `Identity`: two fresh BatchNorms.
+ * They are different parameters, so each gets an initialiser of its own.
+ */
+function separateCopies(nodes: readonly OnnxNode[], initialisers: Map<string, HostTensor>): OnnxNode[] {
+  return nodes.filter(({ operator, inputs, outputs }) => {
+    const tensor = operator === "Identity" ? initialisers.get(inputs[0]) : undefined;
+    if (tensor === undefined || isMadeUp(outputs[0]) || initialisers.has(outputs[0])) return true;
+    initialisers.set(outputs[0], tensor);
+    return false;
+  });
+}
+
+/** Outputs of a softmax are no logits: the classifier ends before it. */
+function logitsOf(nodes: readonly OnnxNode[], output: string): string {
+  const last = nodes.find(({ outputs }) => outputs.includes(output));
+  return last?.operator === "Softmax" || last?.operator === "LogSoftmax" ? last.inputs[0] : output;
+}
+
+function parse(proto: ModelProto, file: string, budget: Budget, files: ReadonlyMap<string, Uint8Array>): OnnxModel {
+  const opset = opsetOf(proto);
+  const graph = proto.graph;
+  if (!graph) throw new FormatError("it is an ONNX model without a graph");
+  const initialisers = initialisersOf(graph, budget, files);
+  const input = inputOf(graph.input ?? [], new Set(initialisers.keys()));
+  const nodes = separateCopies((graph.node ?? []).map((node) => nodeOf(node, budget)), initialisers);
+  const output = logitsOf(nodes, graph.output?.[0]?.name ?? "");
+  const sorted = sortedNodes(nodes, new Set([input.name, ...initialisers.keys()]), output);
+  return { file, opset, nodes: sorted, initialisers, input, output };
+}
+
+/** Everything that the model says to lie in other files. */
+async function readExternals(graph: GraphProto | null | undefined, read: ExternalReader | undefined) {
+  const files = new Map<string, Uint8Array>();
+  if (read === undefined) return files;
+  for (const tensor of graph?.initializer ?? []) {
+    const location = externalLocation(tensor);
+    if (location !== undefined && !files.has(location)) files.set(location, await read(location));
+  }
+  return files;
+}
+
+/**
+ * The model in `bytes`; `name` stands in errors. Tensors are views of the bytes where possible.
+ *
+ * @param external reads the files beside the model that hold its larger tensors
+ * @throws FormatError on damaged or hostile bytes, another opset, inputs that are no images, cycles, missing values
+ */
+export async function readOnnxModel(bytes: Uint8Array, name: string, external?: ExternalReader): Promise<OnnxModel> {
+  try {
+    const proto = foreign(
+      "it is not an ONNX model, or it is cut short",
+      () => onnxProto.onnx.ModelProto.decode(bytes) as unknown as ModelProto,
+    );
+    const files = await readExternals(proto.graph, external);
+    const total = [...files.values()].reduce((sum, { length }) => sum + length, bytes.length);
+    return parse(proto, name, budgetFor(total), files);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    throw new FormatError(`Cannot import ${name}: ${error.message}`, { cause: error });
+  }
+}

@@ -1,0 +1,180 @@
+/**
+ * What the builder of one node sees: its inputs and attributes, and the graph under construction.
+ *
+ * @module
+ */
+
+import { FormatError } from "../errors.ts";
+import type { Graph } from "../graph/graph.ts";
+import type { Operation, Tensor } from "../ops/operation.ts";
+import { sizeOf } from "../tensor.ts";
+import type { AttributeValue, OnnxNode } from "./model.ts";
+import { type DeviceValue, fromHostTensor, type HostValue, identityOrder, type Value } from "./value.ts";
+
+/** Most elements of one tensor: 8 GiB. A file that asks for more is hostile. */
+const MAX_ELEMENTS = 2 ** 31;
+
+/** Tables that the host writes once before a program runs. */
+export type Constants = Map<Tensor, Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>>;
+
+/** The graph under construction. */
+export interface Construction {
+  readonly graph: Graph;
+  /** Version of the operators. */
+  readonly opset: number;
+  /** Weight of a batch in BatchNorm's running statistics, where it is not the file's. */
+  readonly batchNormMomentum: number | undefined;
+  /** External tensors and what they hold. */
+  readonly constants: Constants;
+}
+
+/** One node under construction. */
+export class NodeScope {
+  readonly node: OnnxNode;
+  readonly inputs: readonly (Value | undefined)[];
+  readonly construction: Construction;
+  readonly #unread: Set<string>;
+
+  constructor(node: OnnxNode, inputs: readonly (Value | undefined)[], construction: Construction) {
+    this.node = node;
+    this.inputs = inputs;
+    this.construction = construction;
+    this.#unread = new Set(node.attributes.keys());
+  }
+
+  /** Label of the node's operations. */
+  get name(): string {
+    return this.node.name;
+  }
+
+  /** Version of the operators. */
+  get opset(): number {
+    return this.construction.opset;
+  }
+
+  /** Refuses the node. */
+  fail(problem: string): never {
+    throw new FormatError(problem);
+  }
+
+  /** Whether an optional input is there. */
+  has(index: number): boolean {
+    return this.inputs[index] !== undefined;
+  }
+
+  /** An input. */
+  value(index: number): Value {
+    return this.inputs[index] ?? this.fail(`input ${index} is missing`);
+  }
+
+  /** Whether all inputs are known on the host. */
+  get onHost(): boolean {
+    return this.inputs.every((input) => input === undefined || input.place === "host");
+  }
+
+  /** An input that must be known when the graph is built. */
+  host(index: number): HostValue {
+    const value = this.value(index);
+    return value.place === "host"
+      ? value
+      : this.fail(`input ${index} depends on the images or on weights; a constant is required`);
+  }
+
+  /** The elements of a constant list of numbers. */
+  numbers(index: number): number[] {
+    return [...this.host(index).data];
+  }
+
+  /** An input on the device; constants are uploaded as float32. */
+  device(index: number): DeviceValue {
+    const value = this.value(index);
+    return value.place === "device" ? value : this.#upload(`${this.name} constant ${index}`, value);
+  }
+
+  #upload(name: string, { shape, data }: HostValue): DeviceValue {
+    const tensor = this.constant(name, shape, Float32Array.from(data));
+    return { place: "device", tensor, shape, order: identityOrder(shape.length) };
+  }
+
+  /** A table on the device. */
+  constant(
+    name: string,
+    shape: readonly number[],
+    data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>,
+  ): Tensor {
+    const tensor = this.construction.graph.external(name, shape);
+    this.construction.constants.set(tensor, data);
+    return tensor;
+  }
+
+  /** Appends an operation to the graph. */
+  apply(operation: Operation): Tensor {
+    const { shape } = operation.output;
+    if (!(sizeOf(shape) <= MAX_ELEMENTS)) {
+      this.fail(`its output has the shape [${shape}]; at most ${MAX_ELEMENTS} elements are possible`);
+    }
+    return this.construction.graph.apply(operation);
+  }
+
+  #attribute(name: string): AttributeValue | undefined {
+    this.#unread.delete(name);
+    return this.node.attributes.get(name);
+  }
+
+  /** Whether the node states an attribute. */
+  states(name: string): boolean {
+    return this.node.attributes.has(name);
+  }
+
+  /** A number. */
+  number(name: string, otherwise: number): number {
+    const value = this.#attribute(name) ?? otherwise;
+    return typeof value === "number" ? value : this.fail(`its attribute ${name} is no number`);
+  }
+
+  /** A string. */
+  string(name: string, otherwise: string): string {
+    const value = this.#attribute(name) ?? otherwise;
+    return typeof value === "string" ? value : this.fail(`its attribute ${name} is no string`);
+  }
+
+  /** A list of numbers. */
+  list(name: string): readonly number[] | undefined {
+    const value = this.#attribute(name);
+    if (value === undefined) return undefined;
+    return Array.isArray(value) ? value as readonly number[] : this.fail(`its attribute ${name} is no list`);
+  }
+
+  /** A tensor. */
+  tensor(name: string): HostValue | undefined {
+    const value = this.#attribute(name);
+    if (value === undefined) return undefined;
+    return typeof value === "object" && "data" in value
+      ? fromHostTensor(value)
+      : this.fail(`its attribute ${name} is no tensor`);
+  }
+
+  /** An attribute that does not change what the importer builds. */
+  ignore(...names: readonly string[]): void {
+    names.forEach((name) => this.#unread.delete(name));
+  }
+
+  /** A list that older opsets state as an attribute and newer ones as an input. */
+  listOrInput(name: string, index: number): readonly number[] | undefined {
+    return this.list(name) ?? (this.has(index) ? this.numbers(index) : undefined);
+  }
+
+  /** An axis counted from the start. */
+  axis(axis: number, rank: number): number {
+    if (!Number.isInteger(axis) || axis < -rank || axis >= rank) {
+      this.fail(`its axis is ${axis}, but the tensor has ${rank} axes`);
+    }
+    return axis < 0 ? axis + rank : axis;
+  }
+
+  /** Refuses attributes that the builder has not looked at. */
+  finish(): void {
+    const [unread] = this.#unread;
+    if (unread !== undefined) this.fail(`its attribute ${unread} is not supported`);
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * Runs imported classifiers on float images: logits, loss and gradients.
+ *
+ * @module
+ */
+
+import type { Gpu } from "../../lib/gpu/device.ts";
+import { submitLaunches } from "../../lib/gpu/launch.ts";
+import { Graph, lowerBackward, lowerForward } from "../../lib/graph/graph.ts";
+import { compile, type Program } from "../../lib/graph/program.ts";
+import { buildOnnx, type OnnxNetwork } from "../../lib/onnx/network.ts";
+import { weightsOf } from "../../lib/onnx/parameters.ts";
+import { targetOf, type Tensor } from "../../lib/ops/operation.ts";
+import { softmaxCrossEntropy } from "../../lib/ops/softmax_cross_entropy.ts";
+import { vectorsOf } from "../gpu/harness.ts";
+
+/** What a network is run on. */
+export interface Batch {
+  /** [N, H, W, 3] */
+  readonly images: { readonly shape: readonly number[]; readonly data: ArrayLike<number> };
+  readonly labels: Uint32Array;
+}
+
+/** What the device computed. */
+export interface Computed {
+  /** Evaluation mode, [N, classes]. */
+  readonly evalLogits: Float32Array;
+  /** Training mode. */
+  readonly logits: Float32Array;
+  /** Mean cross-entropy in training mode. */
+  readonly loss: number;
+  /** By parameter, in the file's layout. */
+  readonly gradients: ReadonlyMap<string, Float32Array>;
+}
+
+/** The graph over float images, with a loss. */
+function graphOf(network: OnnxNetwork, { images, labels }: Batch) {
+  const graph = new Graph();
+  const input = graph.external("images", images.shape);
+  const target = graph.external("labels", [labels.length]);
+  const { logits, constants } = buildOnnx(graph, network, input, { numClasses: network.head.numClasses });
+  const totals = graph.apply(softmaxCrossEntropy("loss", logits, target));
+  const contents = new Map<Tensor, Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>>([
+    [input, Float32Array.from(images.data)],
+    [target, Uint32Array.from(labels)],
+    ...constants,
+  ]);
+  return { graph, logits, totals, contents };
+}
+
+/** Runs the network forwards in both modes, and backwards. */
+export async function runNetwork(gpu: Gpu, network: OnnxNetwork, batch: Batch): Promise<Computed> {
+  const { graph, logits, totals, contents } = graphOf(network, batch);
+  const vectors = vectorsOf(gpu, "weights", (vector) => graph.parametersOf(vector));
+  const gradients = vectorsOf(gpu, "gradients", (vector) => graph.parametersOf(vector));
+  const stored = weightsOf(network.model, network.head);
+  for (const vector of Object.values(vectors)) {
+    const values = new Float32Array(vector.layout.count);
+    for (const { name, torchOffset } of vector.layout.entries) {
+      values.set(stored.get(name)!.data as Float32Array, torchOffset);
+    }
+    vector.write(values);
+  }
+  const externals = new Map<Tensor, GPUBuffer>();
+  for (const [tensor, values] of contents) {
+    const buffer = gpu.createBuffer(tensor.name, values.byteLength);
+    gpu.device.queue.writeBuffer(buffer, 0, values);
+    externals.set(tensor, buffer);
+  }
+  const options = { vectors, gradients, externals, keep: [logits, totals] };
+  const programs: Program[] = [];
+  const read = async (program: Program, tensor: Tensor) => {
+    const { buffer, offset, size } = program.rangeOf(tensor);
+    return new Float32Array(await gpu.read(buffer, offset, size));
+  };
+  try {
+    const target = targetOf(gpu, { training: false });
+    const evaluation = await compile(gpu, lowerForward(graph, target), { label: "evaluate", ...options });
+    programs.push(evaluation);
+    submitLaunches(gpu, "evaluate", evaluation.launches);
+    const evalLogits = await read(evaluation, logits);
+
+    const training = targetOf(gpu, { training: true });
+    const launches = [...lowerForward(graph, training), ...lowerBackward(graph, training)];
+    const program = await compile(gpu, launches, { label: "train", ...options });
+    programs.push(program);
+    submitLaunches(gpu, "train", program.launches);
+    const [sum, , count] = await read(program, totals);
+    const found = new Map<string, Float32Array>();
+    for (const vector of [gradients.backbone, gradients.head]) {
+      const values = await vector.read();
+      for (const { name, torchOffset, size } of vector.layout.entries) {
+        found.set(name, values.subarray(torchOffset, torchOffset + size));
+      }
+    }
+    return { evalLogits, logits: await read(program, logits), loss: sum / count, gradients: found };
+  } finally {
+    programs.forEach((program) => program.destroy());
+    externals.forEach((buffer) => gpu.destroyBuffer(buffer));
+    [...Object.values(vectors), ...Object.values(gradients)].forEach((vector) => vector.destroy());
+  }
+}
+
+/** Norm of the difference over the norm of what is expected. */
+export function distance(found: ArrayLike<number>, expected: ArrayLike<number>): number {
+  let difference = 0, norm = 0;
+  for (let i = 0; i < expected.length; i++) {
+    difference += (found[i] - expected[i]) ** 2;
+    norm += expected[i] ** 2;
+  }
+  return Math.sqrt(difference / norm);
+}
