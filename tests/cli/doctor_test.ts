@@ -6,8 +6,6 @@ import { NO_ADAPTER, runCli } from "./run_cli.ts";
 
 const { permissions } = command;
 
-/** No such backend: then there is no adapter, whatever the machine has. */
-
 Deno.test("swagpu doctor finds this machine well, without any permission", async () => {
   assertEquals(permissions, "");
   const { code, stdout, stderr } = await runCli(["doctor"], { permissions });
