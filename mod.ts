@@ -97,11 +97,17 @@ export {
   writePrior,
   writePriorParts,
 } from "./lib/priors/files.ts";
-export { type Swag, type SwagOptions } from "./lib/priors/swag.ts";
+export { type Swag, type SwagOptions, type SwagState } from "./lib/priors/swag.ts";
 
 export { type ChainOptions, type Sample, samplePosterior } from "./lib/inference/chain.ts";
 export { type Chains, diagnose, type Diagnosis } from "./lib/inference/diagnostics.ts";
-export { type LearnedPrior, learnPrior, type LearnPriorOptions } from "./lib/inference/learn_prior.ts";
+export {
+  type LearnedPrior,
+  learnPrior,
+  type LearnPriorHooks,
+  type LearnPriorOptions,
+  type PriorCheckpoint,
+} from "./lib/inference/learn_prior.ts";
 export { type LoopHooks } from "./lib/inference/loop.ts";
 export { averagePredictions, type PredictionOptions, PredictionSession } from "./lib/inference/prediction.ts";
 export { type PriorStep, type SamplerName, type SamplerSettings } from "./lib/inference/samplers.ts";
@@ -117,7 +123,7 @@ export {
   type SamplingOptions,
   type Schedule,
 } from "./lib/inference/schedules.ts";
-export { type StepMetrics, type TrainingOptions } from "./lib/inference/training.ts";
+export { type SamplerState, type StepMetrics, type TrainingOptions } from "./lib/inference/training.ts";
 
 export { type ReliabilityBin } from "./lib/evaluation/calibration.ts";
 export { computeMetrics, type Metrics, reliability } from "./lib/evaluation/metrics.ts";

@@ -7,12 +7,12 @@
 import type { Augmentation } from "../data/augment.ts";
 import { BatchSequence } from "../data/batches.ts";
 import type { ImageSet } from "../data/dataset.ts";
-import { DivergedError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { ClassifierConfig } from "../models/classifier.ts";
 import { DeviceModel, layoutModel } from "../models/device_model.ts";
 import type { Weights } from "../models/weights.ts";
 import { requirePriorFits } from "../priors/device_gaussian.ts";
+import { readFinite } from "./finite.ts";
 import { type LoopHooks, trainSteps } from "./loop.ts";
 import { requireStable } from "./samplers.ts";
 import type { Schedule } from "./schedules.ts";
@@ -86,20 +86,6 @@ export function requireRunnable(options: ChainOptions): void {
   let largest = 0;
   for (let step = 0; step < schedule.steps; step++) largest = Math.max(largest, schedule.learningRate(step));
   requireStable(settings, largest, stiffnessOf(options), options.priorEps ?? 0);
-}
-
-/** Weights after a step; a step's loss is that before its update, so these may be the first that are not finite. */
-async function readFinite(model: DeviceModel, step: number): Promise<Weights> {
-  const weights = await model.read();
-  for (const values of [weights.backbone, weights.head, weights.state]) {
-    const bad = values.find((value) => !Number.isFinite(value));
-    if (bad === undefined) continue;
-    throw new DivergedError(
-      `Cannot go on training: a weight after step ${step} is ${bad}, but a finite one is required; ` +
-        "use a smaller learning rate",
-    );
-  }
-  return weights;
 }
 
 /**

@@ -13,11 +13,12 @@ import type { Gpu } from "../gpu/device.ts";
 import type { ClassifierConfig } from "../models/classifier.ts";
 import { DeviceModel } from "../models/device_model.ts";
 import type { Weights } from "../models/weights.ts";
-import { type Swag, SwagCollector, type SwagOptions } from "../priors/swag.ts";
+import { type Swag, SwagCollector, type SwagOptions, type SwagState } from "../priors/swag.ts";
+import { readFinite } from "./finite.ts";
 import { type LoopHooks, trainSteps } from "./loop.ts";
 import { PredictionSession } from "./prediction.ts";
 import type { Schedule } from "./schedules.ts";
-import { TrainingSession } from "./training.ts";
+import { type SamplerState, TrainingSession } from "./training.ts";
 
 /** What to learn a prior from, and how. */
 export interface LearnPriorOptions extends SwagOptions {
@@ -46,7 +47,27 @@ export interface LearnPriorOptions extends SwagOptions {
   /** Seed of the examples' order and the augmentation. */
   readonly seed: number;
   /** What the caller does along the way. */
-  readonly hooks?: Pick<LoopHooks, "onMetrics" | "profiler">;
+  readonly hooks?: LearnPriorHooks;
+}
+
+/** What the caller does along the way. */
+export interface LearnPriorHooks extends Pick<LoopHooks, "onMetrics" | "profiler"> {
+  /** Every `checkpointSteps` steps; the training waits for it. */
+  onCheckpoint?(checkpoint: PriorCheckpoint): void | Promise<void>;
+  /** Steps between checkpoints; default 500. */
+  readonly checkpointSteps?: number;
+}
+
+/** All that learning a prior needs to go on: taken after `step` - 1, before `step`. */
+export interface PriorCheckpoint {
+  /** First step that is still to be done. */
+  readonly step: number;
+  /** Backbone, head and running statistics of BatchNorm. */
+  readonly weights: Weights;
+  /** SGD's velocities. */
+  readonly state: SamplerState;
+  /** Snapshots so far. */
+  readonly swag: SwagState;
 }
 
 /** A learned prior over the backbone. */
@@ -60,15 +81,20 @@ export interface LearnedPrior {
 }
 
 /**
- * Learns a prior over a backbone's weights.
+ * Learns a prior over a backbone's weights, from the start or from a checkpoint; the prior does not depend on where it
+ * stopped.
  *
  * @throws DivergedError where the loss, or a mean or variance of the weights, is not finite
  */
-export async function learnPrior(gpu: Gpu, options: LearnPriorOptions): Promise<LearnedPrior> {
-  const { train, schedule, normalisation, augmentation, seed } = options;
+export async function learnPrior(
+  gpu: Gpu,
+  options: LearnPriorOptions,
+  from?: PriorCheckpoint,
+): Promise<LearnedPrior> {
+  const { train, schedule, normalisation, augmentation, seed, hooks = {} } = options;
   const batches = new BatchSequence(train, { batchSize: options.batchSize, seed, augmentation });
   const model = new DeviceModel(gpu, options.model);
-  model.write(options.weights);
+  model.write(from?.weights ?? options.weights);
   const session = await TrainingSession.create(model, {
     batchSize: batches.batchSize,
     normalisation,
@@ -86,7 +112,23 @@ export async function learnPrior(gpu: Gpu, options: LearnPriorOptions): Promise<
   });
   const collector = await SwagCollector.create(gpu, model.vectors.backbone, options);
   try {
-    await trainSteps(session, batches, schedule, { ...options.hooks, onCollect: () => collector.collect() });
+    if (from) {
+      session.writeState(from.state);
+      collector.writeState(from.swag);
+    }
+    await trainSteps(session, batches, schedule, {
+      onMetrics: hooks.onMetrics,
+      profiler: hooks.profiler,
+      onCollect: () => collector.collect(),
+      async afterStep(step) {
+        if (hooks.onCheckpoint === undefined || (step + 1) % (hooks.checkpointSteps ?? 500) !== 0) return;
+        // Metrics first: a run that resumes here does not take the steps before again.
+        await hooks.onMetrics?.(await session.metrics());
+        const weights = await readFinite(model, step);
+        const state = await session.readState();
+        await hooks.onCheckpoint({ step: step + 1, weights, state, swag: await collector.readState() });
+      },
+    }, { from: from?.step });
     const swag = await collector.read();
     const bad = swag.mean.findIndex((value, i) => !Number.isFinite(value + swag.variance[i]));
     if (bad >= 0) {

@@ -73,7 +73,9 @@ export interface StepMetrics {
 
 /** Optimiser or sampler state, in PyTorch's order: with it and the weights a run resumes exactly. */
 export interface SamplerState {
+  /** [P]; absent where the sampler keeps nothing. */
   readonly backbone?: Float32Array;
+  /** As many elements as the head has. */
   readonly head?: Float32Array;
 }
 

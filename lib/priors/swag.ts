@@ -30,6 +30,18 @@ export interface SwagOptions {
   readonly varianceClamp?: number;
 }
 
+/** All that a collection needs to go on, in PyTorch's order. */
+export interface SwagState {
+  /** Snapshots so far. */
+  readonly count: number;
+  /** [P] */
+  readonly mean: Float32Array;
+  /** [P]: sum of squared deviations. */
+  readonly squares: Float32Array;
+  /** Deviations, [P] each, where the ring has them. */
+  readonly rows: readonly Float32Array[];
+}
+
 /** Collects snapshots of a flat vector on the device: nothing is read back until the end. */
 export class SwagCollector {
   readonly #gpu: Gpu;
@@ -86,6 +98,11 @@ export class SwagCollector {
     return this.#count;
   }
 
+  /** Rows of the ring that hold a deviation. */
+  get #rank(): number {
+    return Math.max(0, Math.min(this.#count - 1, this.#maxRank));
+  }
+
   /** Takes a snapshot of theta as it is after all that was submitted. */
   collect(): void {
     // The first deviation is zero by construction and would count as rank that is not there.
@@ -102,7 +119,7 @@ export class SwagCollector {
     }
     const mean = await this.#mean.read();
     const variance = (await this.#squares.read()).map((sum) => Math.max(sum / this.#count, this.#varianceClamp));
-    const rank = Math.min(this.#count - 1, this.#maxRank);
+    const rank = this.#rank;
     const first = rank < this.#maxRank ? 0 : (this.#count - 1) % this.#maxRank;
     const scale = 1 / Math.sqrt(Math.max(1, rank - 1));
     const covFactor: Float32Array[] = [];
@@ -110,6 +127,31 @@ export class SwagCollector {
       covFactor.push((await this.#rows.read((first + age) % this.#maxRank)).map((value) => value * scale));
     }
     return { mean, variance, covFactor };
+  }
+
+  /** Reads all that is needed to go on. Waits for the device. */
+  async readState(): Promise<SwagState> {
+    const rows: Float32Array[] = [];
+    for (let row = 0; row < this.#rank; row++) rows.push(await this.#rows.read(row));
+    return { count: this.#count, mean: await this.#mean.read(), squares: await this.#squares.read(), rows };
+  }
+
+  /**
+   * Goes on from what {@linkcode readState} gave, under the same options.
+   *
+   * @throws RangeError where the state is of another rank
+   */
+  writeState({ count, mean, squares, rows }: SwagState): void {
+    this.#count = count;
+    if (rows.length !== this.#rank) {
+      throw new RangeError(
+        `Cannot go on with SWAG: found ${rows.length} deviations, but ${this.#rank} are required after ${count} ` +
+          `snapshots at rank ${this.#maxRank}`,
+      );
+    }
+    this.#mean.write(mean);
+    this.#squares.write(squares);
+    rows.forEach((values, row) => this.#rows.write(row, values));
   }
 
   /** Frees the device memory. */

@@ -6,6 +6,7 @@
 
 import config from "../../deno.json" with { type: "json" };
 import { BatchSequence } from "../../lib/data/batches.ts";
+import type { ImageSet } from "../../lib/data/dataset.ts";
 import { UsageError } from "../../lib/errors.ts";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
 import { type LearnedPrior, learnPrior } from "../../lib/inference/learn_prior.ts";
@@ -13,7 +14,7 @@ import { constantSwag, cyclicalSwag, type Schedule } from "../../lib/inference/s
 import { estimateMemory, type StepMetrics } from "../../lib/inference/training.ts";
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
-import { stateDictFromWeights } from "../../lib/models/weights.ts";
+import { stateDictFromWeights, type Weights } from "../../lib/models/weights.ts";
 import { type PriorFile, writePrior, writePriorParts } from "../../lib/priors/files.ts";
 import { DATA_FLAGS, DEVICE_FLAGS, MODEL_FLAGS, OUTPUT_FLAGS, SWAG_FLAGS, TRAINING_FLAGS } from "../cli/flag_groups.ts";
 import { readInput, requireAbsent, writeAllWhole, writeWhole } from "../cli/files.ts";
@@ -27,8 +28,17 @@ import {
   loadWeights,
   normalisationOf,
   sha256,
+  sha256OfArrays,
 } from "./inputs.ts";
 import { memoryLines } from "./memory.ts";
+import {
+  openUnfinishedPrior,
+  priorCheckpointOf,
+  removeCheckpoint,
+  requireNoCheckpoint,
+  type UnfinishedPrior,
+  writePriorCheckpoint,
+} from "./prior_checkpoint.ts";
 import { makeProfileFolder, PROFILE_FLAGS, profilerFor, writeProfile } from "./profile.ts";
 import { Throughput } from "./throughput.ts";
 
@@ -56,8 +66,16 @@ export const command = defineCommand({
       group: "Output",
       help: "one safetensors file, or the original's four files with --out as their prefix",
     },
-    force: { type: "boolean", group: "Output", help: "replace a prior that exists" },
+    force: { type: "boolean", group: "Output", help: "replace a prior that exists, or one that was not finished" },
     out: { ...OUTPUT_FLAGS.out, required: true },
+    checkpointSteps: {
+      type: "integer",
+      default: 500,
+      min: 1,
+      group: "Output",
+      help: "steps between checkpoints to resume from, in a file beside --out until the prior is there",
+    },
+    resume: { ...OUTPUT_FLAGS.resume, help: "go on with the prior --out where it stopped, with its own settings" },
     ...PROFILE_FLAGS,
     dryRun: OUTPUT_FLAGS.dryRun,
     json: OUTPUT_FLAGS.json,
@@ -66,10 +84,27 @@ export const command = defineCommand({
   examples: [
     "prior --encoder resnet20 --weights-path resnet20.th --train-dataset cifar10 --data-dir cifar10 " +
     "--out prior.safetensors",
+    "prior --resume --out prior.safetensors",
   ],
 });
 
 type Flags = FlagsOf<typeof command>;
+
+/** Flags that do not change the prior; a resumed one takes them from the command line. */
+const FREE_FLAGS = ["out", "json", "quiet", "resume", "force", "dryRun", "checkpointSteps", "profile"] as const;
+
+/** The flags that the prior is learned with. */
+function settingsOf(flags: Flags): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(flags).filter(([name]) => !(FREE_FLAGS as readonly string[]).includes(name)),
+  );
+}
+
+/** What the learning began with stays; only how it reports is taken from the command line. */
+function resumedFlags(given: Flags, { flags }: UnfinishedPrior): Flags {
+  const free = Object.fromEntries(FREE_FLAGS.map((name) => [name, given[name]]));
+  return { ...flags, operands: given.operands, ...free } as Flags;
+}
 
 /** Files that the prior will be written to. */
 function targets({ out, format }: Flags): readonly string[] {
@@ -77,8 +112,9 @@ function targets({ out, format }: Flags): readonly string[] {
 }
 
 /** Refuses a path that could not be written at the end, before the work begins. */
-async function requireWritable({ out, force }: Flags, paths: readonly string[]): Promise<void> {
+async function requireWritable({ out, force, resume }: Flags, paths: readonly string[]): Promise<void> {
   if (!force) await Promise.all(paths.map(requireAbsent));
+  if (!force && !resume) await requireNoCheckpoint(out);
   const folder = out.includes("/") ? out.slice(0, out.lastIndexOf("/")) || "/" : ".";
   try {
     await Deno.remove(await Deno.makeTempFile({ dir: folder, prefix: "swagpu-", suffix: ".partial" }));
@@ -141,8 +177,23 @@ async function priorFileOf(
   };
 }
 
+/** What the prior depends on besides the flags, as SHA-256. */
+async function inputsOf(train: ImageSet, { backbone, head, state }: Weights): Promise<Record<string, string>> {
+  return { train: train.hash, weights: await sha256OfArrays([backbone, head, state]) };
+}
+
+/** Refuses to go on with a prior from other images or other weights. */
+function requireSameInputs({ path, inputs }: UnfinishedPrior, found: Readonly<Record<string, string>>): void {
+  for (const [key, name] of Object.entries({ train: "training images", weights: "first weights" })) {
+    if (inputs[key] === found[key]) continue;
+    throw new Error(`Cannot resume ${path}: the ${name} differ from the prior's; the same ones are required`);
+  }
+}
+
 /** Runs `prior`. */
-export async function run(flags: Flags, io: Io): Promise<number> {
+export async function run(given: Flags, io: Io): Promise<number> {
+  const unfinished = given.resume ? await openUnfinishedPrior(given.out) : undefined;
+  const flags = unfinished ? resumedFlags(given, unfinished) : given;
   if (flags.weightsPath === undefined && flags.onnx === undefined) {
     throw new UsageError("Cannot learn a prior: a pre-trained network is required; give --weights-path or --onnx");
   }
@@ -156,9 +207,17 @@ export async function run(flags: Flags, io: Io): Promise<number> {
     reportMemory(gpu, flags, classifier, batchSize, io);
     return 0;
   }
+  const settings = {
+    flags: { ...settingsOf(flags), kernelSchedule: gpu.schedule },
+    inputs: await inputsOf(train, weights),
+  };
+  if (unfinished) requireSameInputs(unfinished, settings.inputs);
+  else await removeCheckpoint(flags.out);
+  const layouts = layoutModel(classifier);
+  const from = unfinished && priorCheckpointOf(unfinished, layouts);
   const schedule = scheduleOf(flags, stepsPerEpoch);
   if (flags.profile !== undefined) await makeProfileFolder(flags.profile);
-  const profiler = flags.profile === undefined ? undefined : profilerFor(gpu, schedule.steps);
+  const profiler = flags.profile === undefined ? undefined : profilerFor(gpu, schedule.steps - (from?.step ?? 0));
   const progress = io.progress("prior", schedule.steps);
   const throughput = new Throughput(batchSize);
   const start = performance.now();
@@ -175,6 +234,8 @@ export async function run(flags: Flags, io: Io): Promise<number> {
     varianceClamp: flags.varClamp,
     hooks: {
       profiler,
+      checkpointSteps: flags.checkpointSteps,
+      onCheckpoint: (checkpoint) => writePriorCheckpoint(flags.out, layouts, settings, checkpoint),
       onMetrics(metrics) {
         last = metrics.at(-1) ?? last;
         throughput.add(metrics.length);
@@ -183,10 +244,11 @@ export async function run(flags: Flags, io: Io): Promise<number> {
         }
       },
     },
-  });
+  }, from);
   progress.finish();
   if (profiler) await writeProfile(gpu, flags.profile!, profiler, io);
   await writeFiles(flags, await priorFileOf(flags, classifier, learned));
+  await removeCheckpoint(flags.out);
   const { swag, snapshots } = learned;
   const result = {
     out: flags.out,

@@ -11,9 +11,10 @@ import type { ChainCheckpoint, Sample } from "../../lib/inference/chain.ts";
 import type { StepMetrics } from "../../lib/inference/training.ts";
 import type { ModelLayouts } from "../../lib/models/device_model.ts";
 import { stateDictFromWeights, type Weights, weightsFromStateDict } from "../../lib/models/weights.ts";
-import { float32Tensor, type StateDict } from "../../lib/tensor.ts";
+import type { StateDict } from "../../lib/tensor.ts";
 import { exists, readInput, writeWhole } from "../cli/files.ts";
-import { sha256, sha256OfArrays } from "./inputs.ts";
+import { sha256 } from "./inputs.ts";
+import { putSamplerState, readStateFile, takeSamplerState, writeStateFile } from "./state_file.ts";
 
 /** One sample in `samples/manifest.json`. */
 export interface SampleEntry {
@@ -133,12 +134,9 @@ export class RunFolder {
     { step, weights, state }: ChainCheckpoint,
   ): Promise<void> {
     const tensors: StateDict = new Map(stateDictFromWeights(layouts, weights));
-    for (const [name, values] of Object.entries(state)) {
-      if (values) tensors.set(`sampler.${name}`, float32Tensor([values.length], values));
-    }
-    const place = { chain: String(chain), step: String(step) };
-    const bytes = writeSafetensors(tensors, { ...place, sha256: await digestOf(tensors, place) });
-    await writeWhole(`${this.path}/checkpoint/state.safetensors`, bytes, true);
+    putSamplerState(tensors, state);
+    const facts = { chain: String(chain), step: String(step) };
+    await writeStateFile(`${this.path}/checkpoint/state.safetensors`, { tensors, facts });
   }
 
   /**
@@ -149,23 +147,14 @@ export class RunFolder {
   async resumePoint(layouts: ModelLayouts): Promise<ResumePoint> {
     const path = `${this.path}/checkpoint/state.safetensors`;
     if (!await exists(path)) return { chain: 0 };
-    const { tensors, metadata } = readSafetensors(await readInput(path, "a run's checkpoint"), path);
-    const { sha256: expected, ...place } = metadata;
-    const found = await digestOf(tensors, place);
-    if (found !== expected) {
-      throw new FormatError(
-        `Cannot read ${path} as a run's checkpoint: its SHA-256 is ${found}, but it states ${expected}; ` +
-          "remove the file to take the run's steps again",
-      );
-    }
-    const state: Record<string, Float32Array> = {};
-    for (const name of ["backbone", "head"]) {
-      const tensor = tensors.get(`sampler.${name}`);
-      if (tensor) state[name] = (tensor.data as Float32Array).slice();
-      tensors.delete(`sampler.${name}`);
-    }
+    const { tensors, facts } = await readStateFile(
+      path,
+      "a run's checkpoint",
+      "remove the file to take the run's steps again",
+    );
+    const state = takeSamplerState(tensors);
     const weights = weightsFromStateDict(layouts, tensors, { head: "require", seed: 0 });
-    return { chain: Number(metadata.chain), checkpoint: { step: Number(metadata.step), weights, state } };
+    return { chain: Number(facts.chain), checkpoint: { step: Number(facts.step), weights, state } };
   }
 
   /** Appends to `metrics.jsonl`. */
@@ -190,12 +179,6 @@ export class RunFolder {
   async writeFile(name: string, bytes: Uint8Array): Promise<void> {
     await writeWhole(`${this.path}/${name}`, bytes, true);
   }
-}
-
-async function digestOf(tensors: StateDict, place: Readonly<Record<string, string>>): Promise<string> {
-  const names = [...tensors].map(([name, { shape }]) => `${name} [${shape}]`);
-  const stated = encoder.encode(JSON.stringify([Object.entries(place), names]));
-  return await sha256OfArrays([stated, ...[...tensors.values()].map(({ data }) => data)]);
 }
 
 async function readJson(path: string, as: string): Promise<unknown> {

@@ -1,6 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertNotEquals } from "@std/assert";
 import { readSafetensors } from "../../lib/checkpoint/safetensors.ts";
-import { assertRefused, cliCommand, runCli, withFolder } from "../cli/run_cli.ts";
+import { assertRefused, runCli, withFolder } from "../cli/run_cli.ts";
+import { exists, killAt, modified, pause } from "./kill.ts";
 import { cifarRecords, makeTask, runJson, sampleHashes, stepsIn, type Task, taskFlags } from "./task.ts";
 
 const PERMISSIONS = { permissions: "--allow-read --allow-write" };
@@ -10,38 +11,6 @@ const KILLS_PER_RUN = 4;
 function inferArgs(task: Task): string[] {
   const length = ["--max-steps", "15", "--n-samples", "2", "--chains", "2", "--checkpoint-steps", "3"];
   return ["infer", ...taskFlags(task), "--prior-path", task.prior, ...length];
-}
-
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-const modified = (path: string) => Deno.stat(path).then(({ mtime }) => mtime?.getTime() ?? 0, () => 0);
-const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
-
-/** What killing one process came to. */
-interface Kill {
-  /** False where the process ended by itself before. */
-  readonly landed: boolean;
-  /** Milliseconds after its start. */
-  readonly after: number;
-}
-
-/** Starts a command, waits for `moment` and kills it as `kill -9` does. */
-async function killAt(args: readonly string[], moment: (ended: () => boolean) => Promise<void>): Promise<Kill> {
-  const child = cliCommand(args, PERMISSIONS).spawn();
-  const start = performance.now();
-  let ended = false;
-  const status = child.status.then((value) => {
-    ended = true;
-    return value;
-  });
-  const output = Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
-  await moment(() => ended);
-  const after = performance.now() - start;
-  if (!ended) child.kill("SIGKILL");
-  const { signal, code } = await status;
-  const [, stderr] = await output;
-  if (signal === "SIGKILL") return { landed: true, after };
-  assertEquals(code, 0, stderr);
-  return { landed: false, after };
 }
 
 Deno.test({

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { FlatVector } from "../../lib/graph/vector.ts";
 import { type Swag, SwagCollector, type SwagOptions } from "../../lib/priors/swag.ts";
@@ -98,5 +98,34 @@ gpuTest("SwagCollector refuses a covariance from one snapshot and a rank that is
   await assertRejects(() => collect(gpu, trajectory(1, 1, 0), {}), RangeError, "at least 2");
   const theta = new FlatVector(gpu, "theta", layoutOf(gpu, SIZES));
   await assertRejects(() => SwagCollector.create(gpu, theta, { maxRank: 1.5 }), RangeError, "the rank is 1.5");
+  theta.destroy();
+});
+
+gpuTest("SwagCollector goes on from its state as if it had never stopped, wherever that was", async (gpu) => {
+  const snapshots = trajectory(9, 2, 0.1), options = { maxRank: 3 };
+  const whole = await collect(gpu, snapshots, options);
+  const theta = new FlatVector(gpu, "theta", layoutOf(gpu, SIZES));
+  for (const stop of [0, 1, 2, 4, 6]) {
+    const first = await SwagCollector.create(gpu, theta, options),
+      second = await SwagCollector.create(gpu, theta, options);
+    const take = (collector: SwagCollector, some: readonly Float32Array[]) =>
+      some.forEach((snapshot) => {
+        theta.write(snapshot);
+        collector.collect();
+      });
+    take(first, snapshots.slice(0, stop));
+    const state = await first.readState();
+    assertEquals([state.count, state.rows.length], [stop, Math.max(0, Math.min(stop - 1, 3))]);
+    second.writeState(state);
+    take(second, snapshots.slice(stop));
+    assertEquals(await second.read(), whole);
+    assertThrows(
+      () => second.writeState({ ...state, rows: [...state.rows, theta as never] }),
+      RangeError,
+      "deviations",
+    );
+    first.destroy();
+    second.destroy();
+  }
   theta.destroy();
 });

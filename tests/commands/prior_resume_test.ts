@@ -1,0 +1,97 @@
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { assertRefused, runCli, withFolder } from "../cli/run_cli.ts";
+import { exists, killAt, modified, pause } from "./kill.ts";
+import { cifarRecords, makeTask, runJson, type Task, taskFlags } from "./task.ts";
+
+const PERMISSIONS = { permissions: "--allow-read --allow-write" };
+const KILLS = 6;
+
+/** Rank 3 and more snapshots than rows, so that the ring of deviations goes round between checkpoints. */
+function priorArgs(task: Task, out: string): string[] {
+  const swag = ["--swag-scheduler", "constant", "--interval-steps", "2", "--max-rank", "3", "--swa-lrs", "0.01"];
+  const length = ["--max-steps", "20", "--epochs", "10", "--checkpoint-steps", "3"];
+  return ["prior", ...taskFlags(task), "--weights-path", task.checkpoint, ...swag, ...length, "--out", out];
+}
+
+Deno.test({
+  name: "prior --resume ends with a bit-identical prior after kills at random moments",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    await withFolder(async (folder) => {
+      const task = makeTask(folder), whole = `${folder}/whole.safetensors`, out = `${folder}/learned.safetensors`;
+      const start = performance.now();
+      const { loss, snapshots } = await runJson(priorArgs(task, whole));
+      const duration = performance.now() - start;
+      assertEquals([snapshots, await exists(`${whole}.checkpoint`)], [10, false]);
+
+      let kills = 0, resumed = 0;
+      const args = async () =>
+        await exists(`${out}.checkpoint`) ? ["prior", "--resume", "--out", out] : priorArgs(task, out);
+      while (kills < KILLS) {
+        const before = await modified(`${out}.checkpoint`);
+        if (before > 0) resumed++;
+        const { landed } = await killAt([...await args(), "--quiet"], async (ended) => {
+          if (kills % 3 === 2) return await pause(Math.random() * 0.7 * duration);
+          while (!ended() && await modified(`${out}.checkpoint`) === before) await pause(1);
+          await pause(Math.random() * 20);
+        });
+        if (landed) kills++;
+        if (!await exists(out)) continue;
+        assertEquals(await Deno.readFile(out), await Deno.readFile(whole));
+        await Deno.remove(out);
+      }
+      assert(resumed > 0, "no kill fell behind a checkpoint");
+      const last = await runJson(await args());
+      assertEquals(await Deno.readFile(out), await Deno.readFile(whole));
+      assertEquals([last.loss, last.snapshots, await exists(`${out}.checkpoint`)], [loss, snapshots, false]);
+    });
+  },
+});
+
+Deno.test("prior goes on with nothing but its own checkpoint, and never overwrites one unasked", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder), out = `${folder}/learned.safetensors`, checkpoint = `${out}.checkpoint`;
+    assertRefused(
+      await runCli(["prior", "--resume", "--out", out, "--quiet"], PERMISSIONS),
+      1,
+      /^swagpu prior: Cannot resume .*learned\.safetensors: there is no .*\.checkpoint/,
+    );
+    while (!await exists(checkpoint)) {
+      await Deno.remove(out).catch(() => {});
+      await killAt([...priorArgs(task, out), "--quiet"], async (ended) => {
+        while (!ended() && !await exists(checkpoint)) await pause(1);
+      });
+    }
+    const kept = await Deno.readFile(checkpoint);
+    const refused = async (args: string[], message: RegExp) => {
+      const before = await Deno.readFile(checkpoint);
+      assertRefused(await runCli([...args, "--quiet"], PERMISSIONS), 1, message);
+      assertEquals(await Deno.readFile(checkpoint), before);
+      assertEquals(await exists(out), false);
+    };
+    const resume = ["prior", "--resume", "--out", out];
+    await refused(priorArgs(task, out), /^swagpu prior: Cannot write .*: .*\.checkpoint holds a prior that was not/);
+
+    for (
+      const [path, name] of [[`${task.data}/data_batch_1.bin`, "training images"], [task.checkpoint, "first weights"]]
+    ) {
+      const bytes = await Deno.readFile(path);
+      const other = name === "training images" ? cifarRecords(40, 9) : bytes.slice();
+      if (name === "first weights") other[other.length - 3] ^= 1;
+      assertNotEquals(other, bytes);
+      await Deno.writeFile(path, other);
+      await refused(resume, new RegExp(`^swagpu prior: Cannot resume .*: the ${name} differ`));
+      await Deno.writeFile(path, bytes);
+    }
+
+    const flipped = kept.slice();
+    flipped[kept.length - 5] ^= 0x10;
+    await Deno.writeFile(checkpoint, flipped);
+    await refused(resume, /^swagpu prior: Cannot read .*\.checkpoint as a prior's checkpoint: its SHA-256 /);
+    await Deno.writeFile(checkpoint, kept.subarray(0, kept.length / 2));
+    await refused(resume, /^swagpu prior: Cannot read .*\.checkpoint as safetensors: /);
+
+    await runJson([...priorArgs(task, out), "--force"]);
+    assertEquals([await exists(out), await exists(checkpoint)], [true, false]);
+  });
+});
