@@ -62,6 +62,8 @@ export interface PriorPartsOptions {
   readonly normalised?: boolean;
   /** Name of the network, which the files do not state. */
   readonly architecture?: string;
+  /** The prior may overwrite the bytes that it is read from, and keep them: half the memory. Default: a copy. */
+  readonly consume?: boolean;
 }
 
 const FORMAT = "swagpu-prior";
@@ -124,6 +126,12 @@ export function writePrior(prior: PriorFile): Uint8Array {
   });
 }
 
+/** Index of the first element that is not finite, or -1. A loop: a call for each of 10^8 elements takes seconds. */
+function firstNotFinite(data: Float32Array): number {
+  for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i])) return i;
+  return -1;
+}
+
 /** The tensor as float32 of that many axes; half and double precision are converted. */
 function floats(tensor: HostTensor | undefined, what: string, axes: number): { shape: number[]; data: Float32Array } {
   if (tensor === undefined || !tensor.dtype.includes("float") || tensor.shape.length !== axes) {
@@ -131,7 +139,7 @@ function floats(tensor: HostTensor | undefined, what: string, axes: number): { s
     throw new FormatError(`${what} is ${found}; floats of ${axes} ${axes === 1 ? "axis" : "axes"} are required`);
   }
   const data = tensor.data instanceof Float32Array ? tensor.data : new Float32Array(tensor.data as Float64Array);
-  const bad = data.findIndex((value) => !Number.isFinite(value));
+  const bad = firstNotFinite(data);
   if (bad >= 0) throw new FormatError(`element ${bad} of ${what} is ${data[bad]}; finite numbers are required`);
   return { shape: [...tensor.shape], data };
 }
@@ -275,7 +283,7 @@ export function readPriorParts(parts: PriorParts, options: PriorPartsOptions = {
       : options.normalised
       ? "normalised"
       : "raw";
-    const swag = { ...raw, covFactor: covFactorOf(raw, normalisation) };
+    const swag = { ...raw, covFactor: covFactorOf(raw, normalisation, options.consume) };
     const metadata = { architecture: options.architecture ?? "", source: "", sourceSha256: "", software: "" };
     return { swag, parameters, model, metadata };
   });

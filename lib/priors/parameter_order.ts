@@ -31,11 +31,11 @@ export function parametersOf(model: StateDict): ParameterShape[] {
 /** How far apart two tensors are, 0 to 2; 0 where both are zero. */
 function distance(a: HostTensor, b: Float32Array): number {
   let apart = 0, norms = 0;
-  b.forEach((value, i) => {
-    const other = Number(a.data[i]);
+  for (let i = 0; i < b.length; i++) {
+    const other = Number(a.data[i]), value = b[i];
     apart += (other - value) ** 2;
     norms += other ** 2 + value ** 2;
-  });
+  }
   return norms === 0 ? 0 : apart / norms;
 }
 

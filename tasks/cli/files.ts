@@ -12,10 +12,25 @@
  */
 export async function readInput(path: string, as: string): Promise<Uint8Array> {
   try {
-    return await Deno.readFile(path);
+    return await readAtOnce(path);
   } catch (cause) {
     throw new Error(`Cannot read ${path} as ${as}: ${reason(cause, "an existing file is required")}`, { cause });
   }
+}
+
+/** Reads into memory of the file's size: `Deno.readFile` grows its own, to more than twice what a large file needs. */
+async function readAtOnce(path: string): Promise<Uint8Array> {
+  using file = await Deno.open(path);
+  const { isFile, size } = await file.stat();
+  if (!isFile || size === 0) return await Deno.readFile(path);
+  const bytes = new Uint8Array(size);
+  let filled = 0;
+  while (filled < size) {
+    const read = await file.read(bytes.subarray(filled));
+    if (read === null) break;
+    filled += read;
+  }
+  return bytes.subarray(0, filled);
 }
 
 /**

@@ -138,7 +138,8 @@ export async function loadPrior(path: string, normalisation: string): Promise<Pr
     variance: await part("variance"),
     covmat: await part("covmat"),
   };
-  return readPriorParts(parts, normalisation === "auto" ? {} : { normalised: normalisation === "normalised" });
+  const normalised = normalisation === "auto" ? undefined : normalisation === "normalised";
+  return readPriorParts(parts, { normalised, consume: true });
 }
 
 /** The augmentation of `--augmentation`. */

@@ -104,6 +104,26 @@ Deno.test("readPriorParts() finds out whether rows are normalised, and obeys whe
   told.forEach((row, k) => near(row, SMALL.swag.covFactor[k].map((x) => x / Math.sqrt(5))));
 });
 
+Deno.test("readPriorParts() takes the bytes over only where it may, for the same prior", () => {
+  for (const normalised of [undefined, false]) {
+    const parts = writePriorParts(SMALL), kept = parts.covmat.slice();
+    const copied = readPriorParts(parts, { normalised });
+    assertEquals(parts.covmat, kept);
+    const taken = readPriorParts(parts, { normalised, consume: true });
+    assertEquals(taken, copied);
+    assertEquals(taken.swag.covFactor[0].buffer, parts.covmat.buffer);
+  }
+});
+
+Deno.test("readPriorParts() tells raw rows from normalised ones by a part of many parameters", () => {
+  const large = prior([["conv.weight", [300, 300, 3, 3]], ["bn.weight", [300]]], 5);
+  const parts = writePriorParts(large);
+  const raw = writePriorParts(withSwag(large, large.swag.covFactor.map((row) => row.map((x) => 2 * x))));
+  const [first] = readPriorParts(parts).swag.covFactor;
+  assertEquals(first, large.swag.covFactor[0]);
+  assertEquals(readPriorParts(raw).swag.covFactor[0], first);
+});
+
 Deno.test("readPriorParts() names the flag where the normalisation is open", () => {
   for (const factor of [Math.sqrt(Math.sqrt(5)), 5, 0.1]) {
     const parts = writePriorParts(withSwag(SMALL, SMALL.swag.covFactor.map((row) => row.map((x) => x * factor))));
