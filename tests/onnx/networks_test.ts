@@ -24,6 +24,7 @@ for (
     "squeezenet",
     "shufflenet",
     "mobilenet",
+    "efficientnet",
     "convnext",
   ]
 ) {
