@@ -6,6 +6,7 @@
 
 import { arithmetic } from "./arithmetic.ts";
 import { layerNorm } from "./layer_norm.ts";
+import { matmul } from "./matmul.ts";
 import { concat, expand, pad, slice, transpose } from "./movement.ts";
 import { reduce } from "./reduce.ts";
 import { softmax } from "./softmax.ts";
@@ -18,6 +19,7 @@ export const TENSOR_TWINS: Readonly<Record<string, Twin>> = {
   concat,
   expand,
   layerNorm,
+  matmul,
   pad,
   reduce,
   slice,
