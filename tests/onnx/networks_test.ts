@@ -26,6 +26,8 @@ for (
     "mobilenet",
     "efficientnet",
     "convnext",
+    "vit",
+    "swin",
   ]
 ) {
   gpuTest(`buildOnnx() agrees with PyTorch: ${name}`, async (gpu) => {

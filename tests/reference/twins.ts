@@ -7,17 +7,19 @@
 import { arithmetic } from "./arithmetic.ts";
 import { layerNorm } from "./layer_norm.ts";
 import { matmul } from "./matmul.ts";
-import { concat, expand, pad, slice, transpose } from "./movement.ts";
+import { concat, expand, gather, pad, slice, transpose } from "./movement.ts";
 import { reduce } from "./reduce.ts";
 import { softmax } from "./softmax.ts";
 import type { Twin } from "./twin.ts";
 import { unary } from "./unary.ts";
+import { where } from "./where.ts";
 
 /** By the `config.op` of PyTorch's records, in camelCase. */
 export const TENSOR_TWINS: Readonly<Record<string, Twin>> = {
   arithmetic,
   concat,
   expand,
+  gather,
   layerNorm,
   matmul,
   pad,
@@ -26,4 +28,5 @@ export const TENSOR_TWINS: Readonly<Record<string, Twin>> = {
   softmax,
   transpose,
   unary,
+  where,
 };
