@@ -20,7 +20,7 @@ import type { Value } from "./value.ts";
 /** Builds a node's outputs. */
 export type OperatorBuilder = (scope: NodeScope) => Value | readonly Value[];
 
-/** Builders by operator. Those of comparisons, `Where` and other integer operators take constants only. */
+/** Builders by operator. Those of comparisons and other integer operators take constants only. */
 export const OPERATORS: Readonly<Record<string, OperatorBuilder>> = {
   Add: arithmeticOf("add"),
   And: hostOnly("boolean", (a, b) => a * b),
