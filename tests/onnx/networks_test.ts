@@ -26,6 +26,7 @@ for (
     "mobilenet",
     "efficientnet",
     "convnext",
+    "pieces",
     "vit",
     "swin",
   ]
