@@ -15,10 +15,12 @@
 
 #if W == 4
 alias Taps = vec4<u32>;
+alias Taken = vec4<bool>;
 fn pack(taps: Taps) -> u32 { return taps.x | (taps.y << 8u) | (taps.z << 16u) | (taps.w << 24u); }
 fn unpack(word: u32) -> Taps { return (vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u); }
 #else
 alias Taps = u32;
+alias Taken = bool;
 fn pack(taps: Taps) -> u32 { return taps; }
 fn unpack(word: u32) -> Taps { return word; }
 #end
@@ -35,12 +37,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let w = position % INPUT_W;
     let image = position / (INPUT_H * INPUT_W);
     var sum = Item(0.0);
-    for (var oh = first_window(h, KH); oh < end_window(h, OUTPUT_H); oh++) {
-      for (var ow = first_window(w, KW); ow < end_window(w, OUTPUT_W); ow++) {
+    for (var oh = first_window(h, DILATION * (KH - 1u) + 1u); oh < end_window(h, OUTPUT_H); oh++) {
+      for (var ow = first_window(w, DILATION * (KW - 1u) + 1u); ow < end_window(w, OUTPUT_W); ow++) {
         let window = (image * OUTPUT_H + oh) * OUTPUT_W + ow;
         let at = window * (C / W) + channel;
-        let tap = (h + PAD - oh * STRIDE) * KW + w + PAD - ow * STRIDE;
-        sum += select(Item(0.0), d_output[at], unpack(taps[at]) == Taps(tap));
+        let offset = vec2(h + PAD - oh * STRIDE, w + PAD - ow * STRIDE);
+        let tap = (offset.x / DILATION) * KW + offset.y / DILATION;
+        let is_tap = all(offset % DILATION == vec2(0u));
+        sum += select(Item(0.0), d_output[at], (unpack(taps[at]) == Taps(tap)) & Taken(is_tap));
       }
     }
 #if ACCUMULATE
@@ -57,8 +61,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var seen = false;
     for (var kh = 0u; kh < KH; kh++) {
       for (var kw = 0u; kw < KW; kw++) {
-        let h = top + i32(kh);
-        let w = left + i32(kw);
+        let h = top + i32(kh * DILATION);
+        let w = left + i32(kw * DILATION);
         if (u32(h) < INPUT_H && u32(w) < INPUT_W) {
           let value = input[((image * INPUT_H + u32(h)) * INPUT_W + u32(w)) * (C / W) + channel];
           // A NaN wins and stays, as in PyTorch. By its bits: compilers may take x != x for false.

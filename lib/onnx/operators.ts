@@ -6,7 +6,7 @@
 
 import { clip, hardSigmoid, leakyRelu, relu } from "./operators/activation.ts";
 import { cast, constant, constantOfShape, passThrough, range, shape, size } from "./operators/constant.ts";
-import { conv } from "./operators/convolution.ts";
+import { conv, convTranspose } from "./operators/convolution.ts";
 import { arithmeticOf, hostOnly, mod, pow, unaryOf, where } from "./operators/elementwise.ts";
 import { gather, pad, scatterND, slice, split } from "./operators/indexing.ts";
 import { gemm, matmul } from "./operators/matrix.ts";
@@ -14,13 +14,14 @@ import { concat, expand, flatten, reshape, squeeze, tile, transpose, unsqueeze }
 import { batchNormalisation, layerNormalisation, softmax } from "./operators/normalisation.ts";
 import { averagePool, globalAveragePool, maxPool } from "./operators/pooling.ts";
 import { reduction } from "./operators/reduction.ts";
+import { resize } from "./operators/resize.ts";
 import type { NodeScope } from "./scope.ts";
 import type { Value } from "./value.ts";
 
 /** Builds a node's outputs. */
 export type OperatorBuilder = (scope: NodeScope) => Value | readonly Value[];
 
-/** Builders by operator. Those of comparisons, `Where` and other integer operators take constants only. */
+/** Builders by operator. Those of comparisons and other integer operators take constants only. */
 export const OPERATORS: Readonly<Record<string, OperatorBuilder>> = {
   Add: arithmeticOf("add"),
   And: hostOnly("boolean", (a, b) => a * b),
@@ -33,6 +34,7 @@ export const OPERATORS: Readonly<Record<string, OperatorBuilder>> = {
   Constant: constant,
   ConstantOfShape: constantOfShape,
   Conv: conv,
+  ConvTranspose: convTranspose,
   Div: arithmeticOf("div"),
   Dropout: passThrough,
   Equal: hostOnly("boolean", (a, b) => a === b ? 1 : 0),
@@ -68,6 +70,7 @@ export const OPERATORS: Readonly<Record<string, OperatorBuilder>> = {
   ReduceSum: reduction("sum"),
   Relu: relu,
   Reshape: reshape,
+  Resize: resize,
   ScatterND: scatterND,
   Shape: shape,
   Sigmoid: unaryOf({ kind: "sigmoid" }),

@@ -28,6 +28,7 @@ type Use = "convolution" | "linear" | "vector" | "state" | "operand" | "constant
 function useOf({ operator, attributes }: OnnxNode, input: number, transposed: boolean): Use {
   switch (operator) {
     case "Conv":
+    case "ConvTranspose":
       return input === 1 ? "convolution" : "vector";
     case "BatchNormalization":
       return input >= 3 ? "state" : "vector";
@@ -50,6 +51,7 @@ function useOf({ operator, attributes }: OnnxNode, input: number, transposed: bo
     case "Squeeze":
     case "Transpose":
     case "Unsqueeze":
+    case "Where":
       return "operand";
     default:
       return "constant";

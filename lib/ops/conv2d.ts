@@ -86,7 +86,11 @@ function tile(geometry: Geometry, target: Target, ck: number, cn: number, rows: 
 }
 
 /** The launch that computes an output, or an input gradient from the output's, by the kernel that suits it. */
-function gather(label: string, geometry: Geometry, target: Target, operands: GatherOperands): Dispatch {
+export function gather(label: string, geometry: Geometry, target: Target, operands: GatherOperands): Dispatch {
+  return { ...gatherLaunch(label, geometry, target, operands), flops: flopsOf(geometry) };
+}
+
+function gatherLaunch(label: string, geometry: Geometry, target: Target, operands: GatherOperands): Dispatch {
   if (target.schedule === "gpu") {
     return isFinelyGrouped(geometry)
       ? groupedGather(label, geometry, operands)
@@ -138,7 +142,7 @@ function forward(
   bias: Tensor | undefined,
 ): Dispatch {
   const operands = { input, weight, output, bias, inputGradient: false, accumulate: false };
-  return { ...gather(`${name} forward`, geometry, target, operands), flops: flopsOf(geometry) };
+  return gather(`${name} forward`, geometry, target, operands);
 }
 
 function inputGradient(
@@ -151,8 +155,7 @@ function inputGradient(
 ): Dispatch[] {
   if (slot === undefined) return [];
   const { cin, cout, kh, kw, groups } = geometry;
-  const ci = cin / groups, co = cout / groups;
-  const transposed = scratch(`${name} weight transposed`, [kh, kw, co, cin]);
+  const transposed = scratch(`${name} weight transposed`, [kh, kw, cout / groups, cin]);
   const operands = {
     input: dOutput,
     weight: transposed,
@@ -161,18 +164,29 @@ function inputGradient(
     accumulate: slot.accumulate,
   };
   return [
-    loop({
-      label: `${name} weight transpose`,
-      source: transposeSource,
-      count: sizeOf(transposed.shape),
-      constants: { CI: ci, CO: co, G: groups },
-      bindings: [weight, transposed],
-    }),
-    { ...gather(`${name} input gradient`, geometry, target, operands), flops: flopsOf(geometry) },
+    transposeWeight(`${name} weight transpose`, geometry, weight, transposed),
+    gather(`${name} input gradient`, geometry, target, operands),
   ];
 }
 
-function weightGradient(
+/** The launch that exchanges the channels of a weight within each group: what an input gradient reads. */
+export function transposeWeight(
+  label: string,
+  { cin, cout, groups }: Geometry,
+  weight: Tensor,
+  transposed: Tensor,
+): Dispatch {
+  return loop({
+    label,
+    source: transposeSource,
+    count: sizeOf(transposed.shape),
+    constants: { CI: cin / groups, CO: cout / groups, G: groups },
+    bindings: [weight, transposed],
+  });
+}
+
+/** The launches that compute a weight gradient, where one is wanted. */
+export function weightGradient(
   name: string,
   geometry: Geometry,
   target: Target,
@@ -246,7 +260,8 @@ function weightGradientLaunches(
   return direct ? [dispatch] : [dispatch, reducePartials(`${name} weight reduction`, partial, splits, slot)];
 }
 
-function biasGradient(
+/** The launches that compute a bias gradient, where one is wanted. */
+export function biasGradient(
   name: string,
   dOutput: Tensor,
   bias: Tensor | undefined,

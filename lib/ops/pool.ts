@@ -26,6 +26,14 @@ export interface PoolOptions {
   readonly stride?: number;
   /** At most half of `kernel`. */
   readonly padding?: number;
+  /** A last window may reach past the padding, as long as it starts before the padding behind the input; false. */
+  readonly ceilMode?: boolean;
+}
+
+/** Geometry of max pooling. */
+export interface MaxPoolOptions extends PoolOptions {
+  /** Distance of the positions that a window looks at; 1. */
+  readonly dilation?: number;
 }
 
 /** Geometry of average pooling. */
@@ -34,17 +42,26 @@ export interface AveragePoolOptions extends PoolOptions {
   readonly countIncludePad?: boolean;
 }
 
-function poolGeometry(kind: string, input: Tensor, options: PoolOptions & { kernelW?: number }) {
+/** Windows along an axis of `size` that span `extent`, as PyTorch counts them. */
+function windowsOf(size: number, extent: number, stride: number, padding: number, ceilMode: boolean): number {
+  const room = size + 2 * padding - extent;
+  if (!ceilMode) return Math.floor(room / stride) + 1;
+  const windows = Math.ceil(room / stride) + 1;
+  return (windows - 1) * stride >= size + padding ? windows - 1 : windows;
+}
+
+function poolGeometry(kind: string, input: Tensor, options: MaxPoolOptions & { kernelW?: number }) {
   const { n, h, w, c } = imageShape(kind, input);
-  const { kernel, kernelW = kernel, stride = kernel, padding = 0 } = options;
+  const { kernel, kernelW = kernel, stride = kernel, padding = 0, dilation = 1, ceilMode = false } = options;
   requireSize(kind, "kernel", kernel);
   requireSize(kind, "stride", stride);
   requireSize(kind, "padding", padding, 0);
+  requireSize(kind, "dilation", dilation);
   if (padding > Math.min(kernel, kernelW) / 2) {
     throw shapeError(kind, `padding ${padding}`, `at most half of the kernel ${kernel} is required`);
   }
-  const oh = Math.floor((h + 2 * padding - kernel) / stride) + 1;
-  const ow = Math.floor((w + 2 * padding - kernelW) / stride) + 1;
+  const oh = windowsOf(h, dilation * (kernel - 1) + 1, stride, padding, ceilMode);
+  const ow = windowsOf(w, dilation * (kernelW - 1) + 1, stride, padding, ceilMode);
   if (oh < 1 || ow < 1) {
     throw shapeError(kind, `a window of ${kernel} on ${h}x${w} positions`, "at least one window is required");
   }
@@ -54,6 +71,7 @@ function poolGeometry(kind: string, input: Tensor, options: PoolOptions & { kern
     KW: kernelW,
     STRIDE: stride,
     PAD: padding,
+    DILATION: dilation,
     INPUT_H: h,
     INPUT_W: w,
     OUTPUT_H: oh,
@@ -63,7 +81,7 @@ function poolGeometry(kind: string, input: Tensor, options: PoolOptions & { kern
 }
 
 /** Maximum of each window of input [N, H, W, C], to [N, OH, OW, C]. */
-export function maxPool(name: string, input: Tensor, options: PoolOptions): Operation {
+export function maxPool(name: string, input: Tensor, options: MaxPoolOptions): Operation {
   const { shape, width, constants } = poolGeometry("maxPool", input, options);
   if (constants.KH * constants.KW > 256) {
     throw shapeError("maxPool", `a window of ${options.kernel}`, "at most 16x16 is supported");

@@ -75,6 +75,9 @@ const SIZES: Record<string, number> = {
   TM: 8,
   TN: 4,
   LEFT_LOADS: 2,
+  M: 64,
+  N: 64,
+  K: 64,
   RIGHT_LOADS: 2,
 };
 /** Most combinations of flags that are tried. */
@@ -106,9 +109,12 @@ function* variants(text: string): Generator<Record<string, number>> {
 
 /**
  * Of `prior_step.wgsl`: every phase but the explicit step is one of a prior, and some are of its rows. Tiles of matrix
- * products are loaded by vectors of 4 or by scalars.
+ * products are loaded by vectors of 4 or by scalars. Of two matrices one at most is transposed; a right one by lanes gives
+ * single columns.
  */
-function isBuilt(text: string, { PHASE = 0, PRIOR = 1, ROWS_K = 1, NV }: Readonly<Record<string, number>>): boolean {
+function isBuilt(text: string, flags: Readonly<Record<string, number>>): boolean {
+  const { PHASE = 0, PRIOR = 1, ROWS_K = 1, NV = 1, LEFT_TRANSPOSED = 0, RIGHT_TRANSPOSED = 0 } = flags;
+  if (RIGHT_TRANSPOSED === 1 && (LEFT_TRANSPOSED === 1 || NV > 1)) return false;
   if (NV === 2 && text.includes("right_tile")) return false;
   return (PRIOR === 1 || (PHASE === 0 && ROWS_K === 0)) && (ROWS_K > 0 || PHASE < 2 || PHASE === 3);
 }

@@ -24,7 +24,11 @@ for (
     "squeezenet",
     "shufflenet",
     "mobilenet",
+    "efficientnet",
     "convnext",
+    "pieces",
+    "vit",
+    "swin",
   ]
 ) {
   gpuTest(`buildOnnx() agrees with PyTorch: ${name}`, async (gpu) => {

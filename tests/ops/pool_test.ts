@@ -41,8 +41,8 @@ for (const operation of ["max_pool", "average_pool", "global_average_pool"]) {
   }
 }
 
-/** Input shape, kernel, stride, padding. */
-const WINDOWS: [number[], number, number, number][] = [
+/** Input shape, kernel, stride, padding, and the other settings. */
+const WINDOWS: [number[], number, number, number, { ceilMode?: boolean; dilation?: number }?][] = [
   [[1, 16, 14, 64], 3, 2, 1],
   [[3, 7, 5, 12], 3, 2, 1],
   [[1, 9, 11, 17], 5, 3, 2],
@@ -50,11 +50,18 @@ const WINDOWS: [number[], number, number, number][] = [
   [[1, 3, 3, 1], 3, 1, 0],
   [[1, 17, 16, 4], 16, 1, 0],
   [[5, 8, 9, 3], 2, 3, 0],
+  [[2, 8, 7, 12], 3, 2, 0, { ceilMode: true }],
+  [[1, 9, 6, 3], 2, 3, 1, { ceilMode: true }],
+  [[1, 2, 5, 8], 5, 4, 2, { ceilMode: true }],
+];
+const DILATED: typeof WINDOWS = [
+  [[2, 9, 7, 4], 3, 1, 1, { dilation: 2 }],
+  [[1, 11, 12, 5], 2, 2, 1, { dilation: 3, ceilMode: true }],
 ];
 
-for (const [shape, kernel, stride, padding] of WINDOWS) {
-  const what = `[${shape}], kernel ${kernel}, stride ${stride}, padding ${padding}`;
-  const options = { kernel, stride, padding };
+for (const [shape, kernel, stride, padding, settings] of [...WINDOWS, ...DILATED]) {
+  const what = `[${shape}], kernel ${kernel}, stride ${stride}, padding ${padding}, ${JSON.stringify(settings ?? {})}`;
+  const options = { kernel, stride, padding, ...settings };
 
   gpuTest(`maxPool() and its gradient equal the f64 twin's, ties and all: ${what}`, async (gpu) => {
     // Rounded, so that most windows have several maxima, of which the first gets the gradient.
@@ -69,7 +76,7 @@ for (const [shape, kernel, stride, padding] of WINDOWS) {
     assertClose("added dInput", gradients.input, plus(dInput, earlierGradient(shape)), TOLERANCE);
   });
 
-  for (const countIncludePad of [true, false]) {
+  for (const countIncludePad of settings?.dilation ? [] : [true, false]) {
     gpuTest(`averagePool() and its gradient equal the f64 twin's: ${what}, ${countIncludePad}`, async (gpu) => {
       const geometry = { ...options, countIncludePad };
       const input = normal(shape, 1), output = average.averagePool(input, geometry), dOutput = normal(output.shape, 2);
@@ -124,8 +131,12 @@ Deno.test("maxPool() and averagePool() reject windows that do not fit", () => {
     assertThrows(() => pool("pool", input, { kernel: 5 }), TypeError, "at least one window is required");
     assertThrows(() => pool("pool", input, { kernel: 0 }), RangeError, "kernel is 0");
     assertThrows(() => pool("pool", input, { kernel: 2, stride: -1 }), RangeError, "stride is -1");
+    // A window that would start in the padding behind the input.
+    assertEquals(pool("pool", input, { kernel: 3, stride: 3, padding: 1, ceilMode: true }).output.shape, [1, 2, 2, 3]);
     assertThrows(() => pool("pool", input, { kernel: 2, padding: 0.5 }), RangeError, "padding is 0.5");
   }
+  assertThrows(() => maxPool("pool", input, { kernel: 2, dilation: 0 }), RangeError, "dilation is 0");
+  assertThrows(() => maxPool("pool", input, { kernel: 3, dilation: 2 }), TypeError, "at least one window is required");
   assertThrows(() => maxPool("pool", scratch("input", [1, 20, 20, 3]), { kernel: 17 }), TypeError, "at most 16x16");
   assertThrows(() => globalAveragePool("pool", scratch("input", [4, 3])), TypeError, "[N, H, W, C]");
 });

@@ -13,16 +13,23 @@ export interface AveragePoolOptions extends PoolOptions {
   readonly countIncludePad: boolean;
 }
 
-/** Number that a window's sum is divided by. */
-function divisor(options: AveragePoolOptions, inside: number): number {
-  return options.countIncludePad ? options.kernel ** 2 : inside;
+/** Number that the sum of the window at (top, left) is divided by: what lies past the padding never counts. */
+function divisor(
+  input: Tensor,
+  { countIncludePad, kernel, padding }: AveragePoolOptions,
+  inside: number,
+  [top, left]: readonly [number, number],
+): number {
+  if (!countIncludePad) return inside;
+  const [, height, width] = sizes4(input);
+  return Math.min(kernel, height + padding - top) * Math.min(kernel, width + padding - left);
 }
 
 /** The mean of each window of `input` `[batch, height, width, channels]`. */
 export function averagePool(input: Tensor, options: AveragePoolOptions): Tensor {
   const output = tensor(pooledShape(input, options));
-  forEachWindow(input, options, (o, inputs) => {
-    for (const i of inputs) output.data[o] += input.data[i] / divisor(options, inputs.length);
+  forEachWindow(input, options, (o, inputs, window) => {
+    for (const i of inputs) output.data[o] += input.data[i] / divisor(input, options, inputs.length, window);
   });
   return output;
 }
@@ -30,8 +37,8 @@ export function averagePool(input: Tensor, options: AveragePoolOptions): Tensor 
 /** Gradient of `averagePool`; of `input` only the shape matters. */
 export function averagePoolBackward(dOutput: Tensor, input: Tensor, options: AveragePoolOptions): Tensor {
   const dInput = tensor(input.shape);
-  forEachWindow(input, options, (o, inputs) => {
-    for (const i of inputs) dInput.data[i] += dOutput.data[o] / divisor(options, inputs.length);
+  forEachWindow(input, options, (o, inputs, window) => {
+    for (const i of inputs) dInput.data[i] += dOutput.data[o] / divisor(input, options, inputs.length, window);
   });
   return dInput;
 }

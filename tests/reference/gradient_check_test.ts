@@ -102,8 +102,9 @@ const UNARY: [string, Tensor, (x: Tensor) => Tensor, (dOutput: Tensor, x: Tensor
     globalAveragePool,
     (d, x) => globalAveragePoolBackward(d, x.shape),
   ],
-  ...[[3, 2, 1], [2, 2, 0], [3, 1, 1]].flatMap(([kernel, stride, padding]): typeof UNARY => {
-    const geometry = { kernel, stride, padding }, name = `kernel ${kernel} stride ${stride} padding ${padding}`;
+  ...[[3, 2, 1], [2, 2, 0], [3, 1, 1], [2, 3, 0, 1], [3, 2, 1, 1]].flatMap((numbers): typeof UNARY => {
+    const [kernel, stride, padding, ceil = 0] = numbers, geometry = { kernel, stride, padding, ceilMode: ceil === 1 };
+    const name = `kernel ${kernel} stride ${stride} padding ${padding}${ceil ? " in ceil mode" : ""}`;
     return [
       [
         `maxPoolBackward() with ${name}`,
@@ -119,6 +120,12 @@ const UNARY: [string, Tensor, (x: Tensor) => Tensor, (dOutput: Tensor, x: Tensor
       ]),
     ];
   }),
+  [
+    "maxPoolBackward() with dilation 2",
+    spread(14, 2, 7, 5, 2),
+    (x) => maxPool(x, { kernel: 3, stride: 2, padding: 1, dilation: 2 }),
+    (d, x) => maxPoolBackward(d, x, { kernel: 3, stride: 2, padding: 1, dilation: 2 }),
+  ],
   [
     "maxPoolBackward() at size 1",
     spread(14, 2, 1, 1, 3),

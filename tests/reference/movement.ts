@@ -105,3 +105,19 @@ export const expand = twin({
   shape: (_, { shape }) => shape,
   origin: (index) => ({ operand: "input", index }),
 });
+
+/** Lines `indices` of `input` along `config.axis`, which is not negative. */
+export const gather: Twin = {
+  forward: ({ input, indices }, config) => gathered(indices.data).forward({ input }, config),
+  backward: (dOutput, { input, indices }, config) => gathered(indices.data).backward(dOutput, { input }, config),
+};
+
+function gathered(indices: ArrayLike<number>): Twin {
+  return twin({
+    shape: ({ input }, { axis }) => input.shape.map((size, other) => other === axis ? indices.length : size),
+    origin: (index, _, { axis }) => ({
+      operand: "input",
+      index: index.map((i, other) => other === axis ? indices[i] : i),
+    }),
+  });
+}

@@ -5,23 +5,32 @@
  */
 
 import { arithmetic } from "./arithmetic.ts";
+import { convTranspose2d } from "./conv_transpose2d.ts";
 import { layerNorm } from "./layer_norm.ts";
-import { concat, expand, pad, slice, transpose } from "./movement.ts";
+import { matmul } from "./matmul.ts";
+import { concat, expand, gather, pad, slice, transpose } from "./movement.ts";
 import { reduce } from "./reduce.ts";
+import { resize } from "./resize.ts";
 import { softmax } from "./softmax.ts";
 import type { Twin } from "./twin.ts";
 import { unary } from "./unary.ts";
+import { where } from "./where.ts";
 
 /** By the `config.op` of PyTorch's records, in camelCase. */
 export const TENSOR_TWINS: Readonly<Record<string, Twin>> = {
   arithmetic,
   concat,
+  convTranspose2d,
   expand,
+  gather,
   layerNorm,
+  matmul,
   pad,
   reduce,
+  resize,
   slice,
   softmax,
   transpose,
   unary,
+  where,
 };

@@ -5,6 +5,7 @@
  */
 
 import { conv2d } from "../../ops/conv2d.ts";
+import { convTranspose2d } from "../../ops/conv_transpose2d.ts";
 import { pad } from "../../ops/movement.ts";
 import type { Tensor } from "../../ops/operation.ts";
 import { arranged, image, IMAGE_ORDER, inOrder, WEIGHT_ORDER } from "../arrange.ts";
@@ -63,4 +64,20 @@ export function conv(scope: NodeScope): Value {
   const bias = scope.has(2) ? scope.device(2).tensor : undefined;
   const output = scope.apply(conv2d(scope.name, input, weight, { stride, padding, dilation, groups, bias }));
   return inOrder(output, IMAGE_ORDER);
+}
+
+/** `ConvTranspose` in two dimensions. */
+export function convTranspose(scope: NodeScope): Value {
+  const weight = arranged(scope, scope.device(1), WEIGHT_ORDER);
+  scope.ignore("kernel_shape");
+  const stride = square(scope, "strides", 1), dilation = square(scope, "dilations", 1);
+  const outputPadding = square(scope, "output_padding", 0), groups = scope.number("group", 1);
+  const auto = scope.string("auto_pad", "NOTSET");
+  if (auto !== "NOTSET" && auto !== "VALID") scope.fail(`its auto_pad is ${auto}`);
+  const padding = scope.list("pads") ?? [0];
+  if (padding.some((n) => n !== padding[0])) scope.fail(`its padding is [${padding}]; equal sides are supported`);
+  const options = { stride, padding: padding[0], outputPadding, dilation, groups };
+  const bias = scope.has(2) ? scope.device(2).tensor : undefined;
+  const input = image(scope, scope.device(0));
+  return inOrder(scope.apply(convTranspose2d(scope.name, input, weight, { ...options, bias })), IMAGE_ORDER);
 }

@@ -8,9 +8,10 @@ import { add } from "../../ops/add.ts";
 import { arithmetic, type ArithmeticKind } from "../../ops/arithmetic.ts";
 import { broadcastShapes } from "../../ops/strides.ts";
 import { type Unary, unary } from "../../ops/unary.ts";
+import { where as whereOperation } from "../../ops/where.ts";
 import { sizeOf } from "../../tensor.ts";
 import { aligned, deviceValue, inOrder } from "../arrange.ts";
-import { zip } from "../host.ts";
+import { transposedHost, zip } from "../host.ts";
 import type { NodeScope } from "../scope.ts";
 import { type DeviceValue, type HostValue, hostValue, type Value } from "../value.ts";
 
@@ -89,10 +90,16 @@ export function mod(scope: NodeScope): Value {
   return zip(a.type, [a, b], (x, y) => fmod ? x % y : x - Math.floor(x / y) * y);
 }
 
-/** `Where` of constants. */
+/** `Where`: a choice by a constant condition. */
 export function where(scope: NodeScope): Value {
-  const [condition, a, b] = [scope.host(0), scope.host(1), scope.host(2)];
-  return zip(a.type, [condition, a, b], (c, x, y) => c !== 0 ? x : y);
+  const condition = scope.host(0), [a, b] = [scope.value(1), scope.value(2)];
+  if (a.place === "host" && b.place === "host") return zip(a.type, [condition, a, b], (c, x, y) => c !== 0 ? x : y);
+  const shape = broadcastShapes("Where", condition.shape, a.shape, b.shape);
+  const { tensors: [x, y], order } = aligned(scope, [scope.device(1), scope.device(2)], shape.length);
+  const extended = [...Array(shape.length - condition.shape.length).fill(1), ...condition.shape];
+  const { shape: sizes, data } = transposedHost({ ...condition, shape: extended }, order);
+  const mask = scope.constant(`${scope.name} condition`, sizes, Uint32Array.from(data, (c) => c === 0 ? 0 : 1));
+  return inOrder(scope.apply(whereOperation(scope.name, mask, x, y)), order);
 }
 
 /** `Pow` by a constant. */

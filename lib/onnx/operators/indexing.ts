@@ -4,6 +4,7 @@
  * @module
  */
 
+import { gather as gatherOperation, gatherTables } from "../../ops/gather.ts";
 import { pad as padOperation, slice as sliceOperation, type SliceRange } from "../../ops/movement.ts";
 import { stridesOf } from "../../ops/strides.ts";
 import { sizeOf } from "../../tensor.ts";
@@ -95,7 +96,7 @@ function rowsOf(scope: NodeScope, { data }: HostValue, size: number): number[] {
   });
 }
 
-/** `Gather`: rows of an axis by constant indices. */
+/** `Gather`: lines of an axis by constant indices. */
 export function gather(scope: NodeScope): Value {
   const value = scope.value(0), indices = scope.host(1);
   const axis = scope.axis(scope.number("axis", 0), value.shape.length);
@@ -106,7 +107,18 @@ export function gather(scope: NodeScope): Value {
     const part = sliced(scope, value, [{ axis, start: rows[0], end: rows[0] + 1, step: 1 }]) as DeviceValue;
     return reshaped(scope, part, shape);
   }
-  return scope.fail(`it gathers ${rows.length} rows of a tensor on the device; one row is supported`);
+  return reshaped(scope, gatherLines(scope, value, axis, rows), shape);
+}
+
+function gatherLines(scope: NodeScope, value: DeviceValue, axis: number, rows: readonly number[]): DeviceValue {
+  if (rows.length === 0) scope.fail("it gathers nothing");
+  const { indices, places } = gatherTables(rows, value.shape[axis]);
+  const tables = {
+    indices: scope.constant(`${scope.name} indices`, [indices.length], indices),
+    places: scope.constant(`${scope.name} places`, [places.length], places),
+  };
+  const input = view(scope, value.tensor, value.order.map((other) => value.shape[other]));
+  return inOrder(scope.apply(gatherOperation(scope.name, input, value.order.indexOf(axis), tables)), value.order);
 }
 
 function gatherHost(value: HostValue, axis: number, rows: readonly number[], shape: readonly number[]): HostValue {

@@ -17,14 +17,9 @@ import { paddingOf, padUneven, square } from "./convolution.ts";
 function window(scope: NodeScope) {
   const kernel = square(scope, "kernel_shape", 0), stride = square(scope, "strides", 1);
   const ceilMode = scope.number("ceil_mode", 0) !== 0, dilation = square(scope, "dilations", 1);
-  if (dilation !== 1) scope.fail(`its dilation is ${dilation}; 1 is supported`);
   const input = image(scope, scope.device(0));
   const padding = paddingOf(scope, input, [kernel, kernel], stride, dilation);
-  const [top, left, bottom, right] = padding, [, height, width] = input.shape;
-  if (ceilMode && ((height + top + bottom - kernel) % stride !== 0 || (width + left + right - kernel) % stride !== 0)) {
-    scope.fail("its ceil_mode is 1 and its last windows reach past the input; windows inside are supported");
-  }
-  return { input, padding, options: { kernel, stride } };
+  return { input, padding, options: { kernel, stride, dilation, ceilMode } };
 }
 
 /** `MaxPool` without indices. */
@@ -40,6 +35,7 @@ export function maxPool(scope: NodeScope): Value {
 export function averagePool(scope: NodeScope): Value {
   const countIncludePad = scope.number("count_include_pad", 0) !== 0;
   const { input: images, padding: stated, options } = window(scope);
+  if (options.dilation !== 1) scope.fail(`its dilation is ${options.dilation}; 1 is supported`);
   if (!countIncludePad && stated.some((n) => n !== stated[0])) {
     scope.fail(`its padding is [${stated}] and does not count; equal sides are supported`);
   }
