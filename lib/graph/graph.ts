@@ -134,7 +134,7 @@ export function lowerBackwardSteps(
     if (known !== undefined) return { tensor: view(known, input.shape), accumulate: true };
     const tensor = storage.role === "parameter"
       ? parameterGradient(storage as Parameter)
-      : scratch(`gradient of ${storage.name}`, storage.shape);
+      : { ...scratch(`gradient of ${storage.name}`, storage.shape), activation: storage };
     gradients.set(storage, tensor);
     return { tensor: view(tensor, input.shape), accumulate: false };
   };
