@@ -33,6 +33,9 @@ const RING_SLOTS = 64;
 /** Numbers of a slot: the loss's totals, then the state of the loss scale. */
 const TOTALS = 3, SLOT_LENGTH = TOTALS + LOSS_SCALE_LENGTH;
 
+export type { Precision } from "../graph/precision.ts";
+export type { LossScaleOptions } from "./loss_scale.ts";
+
 /** What a training run is. */
 export interface TrainingOptions {
   /** Examples a step. */
