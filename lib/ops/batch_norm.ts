@@ -121,6 +121,7 @@ export function batchNorm(
 
   return {
     kind: "batchNorm",
+    name,
     inputs: [input, ...Object.values(tensors), ...residual ? [residual] : []],
     output,
     forward(target) {

@@ -102,6 +102,8 @@ export type GradientOf = (input: Tensor) => GradientSlot | undefined;
 export interface Operation {
   /** The field's name of the operation, for instance `conv2d`. */
   readonly kind: string;
+  /** What the labels of its launches begin with; default: the output's name. */
+  readonly name?: string;
   readonly inputs: readonly Tensor[];
   readonly output: Tensor;
   /** Kernels that compute `output`. */
