@@ -26,16 +26,19 @@ export function declaredBindings(code: string): ReadonlyMap<number, BindingDecla
 }
 
 /**
- * Two numbers as f16, to nearest. WGSL leaves open what pack2x16float makes of a number beyond the range of f16: here it
- * is infinite, so that an overflow is seen. By its bits: compilers may assume that nothing is infinite or NaN.
+ * Two numbers as f16. WGSL leaves open how pack2x16float rounds and what it makes of numbers beyond the range of f16. Here
+ * a number is rounded to the nearest f16 first, ties to even (only below 2^-14 the device decides), and what lies beyond is
+ * infinite, so that an overflow is seen. By their bits: compilers may assume that nothing is infinite or NaN.
  */
 const PACK = `
 fn pack_halves(value: vec2<f32>) -> u32 {
   let bits = bitcast<vec2<u32>>(value);
   let magnitude = bits & vec2<u32>(0x7fffffffu);
+  let nearest = (bits + vec2<u32>(0xfffu) + ((bits >> vec2<u32>(13u)) & vec2<u32>(1u))) & vec2<u32>(0xffffe000u);
+  let rounded = select(bits, nearest, magnitude >= vec2<u32>(0x38800000u));
+  let packed = pack2x16float(bitcast<vec2<f32>>(rounded));
   // From 65520 on the nearest f16 is infinite.
   let beyond = magnitude >= vec2<u32>(0x477ff000u);
-  let packed = pack2x16float(value);
   if (!any(beyond)) { return packed; }
   let nan = select(vec2<u32>(0u), vec2<u32>(0x200u), magnitude > vec2<u32>(0x7f800000u));
   let infinite = ((bits >> vec2<u32>(16u)) & vec2<u32>(0x8000u)) | vec2<u32>(0x7c00u) | nan;

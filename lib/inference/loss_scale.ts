@@ -17,6 +17,7 @@ import { type Gpu, STORAGE } from "../gpu/device.ts";
 import { type BufferRange, type Launch, prepareLaunch } from "../gpu/launch.ts";
 import { FlatVector, segmentsOf } from "../graph/vector.ts";
 import { shapeLoop } from "../ops/elementwise.ts";
+import { partsOf } from "./segments.ts";
 
 /** How the loss scale moves. */
 export interface LossScaleOptions {
@@ -90,6 +91,11 @@ export class LossScale {
     if (!(initial >= 1 && initial <= LARGEST_SCALE && Number.isInteger(Math.log2(initial)))) {
       throw new RangeError(
         `Cannot scale the loss by ${initial}: a power of two from 1 to ${LARGEST_SCALE} is required`,
+      );
+    }
+    if (!(growthInterval >= 1 && Number.isInteger(growthInterval))) {
+      throw new RangeError(
+        `Cannot double the loss scale after ${growthInterval} steps: an integer of at least 1 is required`,
       );
     }
     const saved = new FlatVector(gpu, "saved", statistics.layout);
@@ -172,21 +178,13 @@ async function unscaleLaunches(
   scale: GPUBuffer,
   gradients: readonly FlatVector[],
 ): Promise<{ readonly launches: readonly Launch[]; readonly counts: GPUBuffer; readonly blocks: number }> {
-  let blocks = 0;
-  const parts = gradients.flatMap((gradient) =>
-    segmentsOf(gradient.layout, 1, gpu.maxBindingBytes).map((segment) => {
-      const shape = shapeLoop({ count: segment.length / 4, width: 4 });
-      const first = blocks;
-      blocks += shape.blocks;
-      return { range: gradient.segment(segment), shape, first };
-    })
-  );
+  const { parts, blocks } = partsOf(gpu, gradients);
   const counts = gpu.createBuffer("counts of numbers that are not finite", blocks * 4);
-  const launches = await Promise.all(parts.map(({ range, shape, first }, index) =>
+  const launches = await Promise.all(parts.map(({ range, shape, firstBlock }, index) =>
     prepareLaunch(gpu, {
       label: `unscale gradient ${index}`,
       source: workgroupSumSource + elementwiseSource + unscaleSource,
-      constants: { ...shape.constants, FIRST_BLOCK: first, BLOCKS: shape.blocks },
+      constants: { ...shape.constants, FIRST_BLOCK: firstBlock, BLOCKS: shape.blocks },
       groups: shape.groups,
     }, [whole(scale), range, whole(counts)])
   ));

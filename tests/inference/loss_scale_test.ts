@@ -97,12 +97,17 @@ Deno.test("the loss scale is the same where vectors lie in several shards", asyn
   });
 });
 
-gpuTest("a loss scale that is no power of two from 1 to 2^24 is refused", async (gpu) => {
-  for (const initial of [0.5, 3, 2 ** 25, NaN, Infinity]) {
+gpuTest("a loss scale that is no power of two from 1 to 2^24, or never grows, is refused", async (gpu) => {
+  for (
+    const [options, message] of [
+      ...[0.5, 3, 2 ** 25, NaN, Infinity].map((initial) => [{ initial }, "a power of two"] as const),
+      ...[0, 1.5, NaN].map((growthInterval) => [{ growthInterval }, "an integer of at least 1"] as const),
+    ]
+  ) {
     const layout = layoutOf(gpu, SIZES);
     const vector = new FlatVector(gpu, "vector", layout), buffer = gpu.createBuffer("loss scale", 16);
     const guarded = { gradients: [vector], statistics: vector, updates: [] };
-    await assertRejects(() => LossScale.create(gpu, buffer, guarded, { initial }), RangeError, "a power of two");
+    await assertRejects(() => LossScale.create(gpu, buffer, guarded, options), RangeError, message);
     vector.destroy();
     gpu.destroyBuffer(buffer);
   }

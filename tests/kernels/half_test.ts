@@ -4,6 +4,7 @@ import { narrowFloat16, widenFloat16 } from "../../lib/checkpoint/half.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { prepareLaunch, submitLaunches } from "../../lib/gpu/launch.ts";
 import { gpuTests } from "../gpu/harness.ts";
+import { hashedUnit } from "../reference/hashed.ts";
 
 const gpuTest = gpuTests();
 
@@ -73,6 +74,16 @@ gpuTest("a packed output is the nearest f16: ties to even, subnormals, signed ze
   const small = Float32Array.of(-0, 2 ** -14, 3e-5, -3.1e-8, 2.9e-8, 1.5 * 2 ** -24, 2.5 * 2 ** -24, -1e-6);
   for (const numbers of [values, small]) {
     assertEquals(await copy(gpu, 0, numbers, new Float32Array(8), [1]), rounded(numbers));
+  }
+});
+
+gpuTest("2,048 numbers of all magnitudes are rounded as a checkpoint's are", async (gpu) => {
+  for (let part = 0; part < 8; part++) {
+    const values = Float32Array.from(
+      { length: 256 },
+      (_, i) => hashedUnit(1, 256 * part + i) * 2 ** ((256 * part + i) % 45 - 27) * (i % 2 ? 1 : -1),
+    );
+    assertEquals(await copy(gpu, 0, values, new Float32Array(256), [1]), rounded(values));
   }
 });
 
