@@ -123,7 +123,13 @@ export {
   type SamplingOptions,
   type Schedule,
 } from "./lib/inference/schedules.ts";
-export { type SamplerState, type StepMetrics, type TrainingOptions } from "./lib/inference/training.ts";
+export {
+  type LossScaleOptions,
+  type Precision,
+  type SamplerState,
+  type StepMetrics,
+  type TrainingOptions,
+} from "./lib/inference/training.ts";
 
 export { type ReliabilityBin } from "./lib/evaluation/calibration.ts";
 export { computeMetrics, type Metrics, reliability } from "./lib/evaluation/metrics.ts";

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { packBindings } from "../../kernels/half.ts";
 import { type Constants, expand } from "../../kernels/template.ts";
 import { OutOfMemoryError } from "../errors.ts";
 import type { Gpu } from "./device.ts";
@@ -20,6 +21,8 @@ export interface KernelLaunch {
   readonly entryPoint?: string;
   readonly constants: Constants;
   readonly floats?: Constants;
+  /** Bindings that hold f16, two to a word: see `kernels/half.ts`. */
+  readonly packed?: readonly number[];
   readonly groups: readonly [number, number, number];
 }
 
@@ -49,6 +52,8 @@ export interface Launch {
   readonly bindGroup: GPUBindGroup;
   /** Workgroups along x, y and z. */
   readonly groups: readonly [number, number, number];
+  /** Where the device finds the workgroups instead: it may have set them to 0. */
+  readonly indirect?: { readonly buffer: GPUBuffer; readonly offset: number };
 }
 
 /** Builds the pipeline (once per text) and the bind group of a launch. */
@@ -62,7 +67,8 @@ export async function prepareLaunch(gpu: Gpu, kernel: KernelLaunch, bindings: re
       );
     }
   }
-  const code = expand(kernel.source, kernel.constants, kernel.floats);
+  const text = expand(kernel.source, kernel.constants, kernel.floats);
+  const code = kernel.packed?.length ? packBindings(text, kernel.packed) : text;
   const pipeline = await gpu.pipeline(label, code, bindings.length, kernel.entryPoint);
   const bindGroup = gpu.device.createBindGroup({
     label,
@@ -75,10 +81,11 @@ export async function prepareLaunch(gpu: Gpu, kernel: KernelLaunch, bindings: re
 
 /** Encodes launches in order. */
 export function encodeLaunches(pass: GPUComputePassEncoder, launches: readonly Launch[]): void {
-  for (const { pipeline, bindGroup, groups } of launches) {
+  for (const { pipeline, bindGroup, groups, indirect } of launches) {
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, bindGroup);
-    pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
+    if (indirect) pass.dispatchWorkgroupsIndirect(indirect.buffer, indirect.offset);
+    else pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
   }
 }
 

@@ -81,9 +81,9 @@ export class Graph {
  * Dispatches of one operation, told apart from those of other kinds. An operation's labels begin with its name and may
  * end with that of an operand: `layer1.0.add gradient of layer1.0.bn2` is of kind `add gradient`.
  */
-function ofKind({ kind, output }: Operation, dispatches: readonly Dispatch[]): Dispatch[] {
+function ofKind({ kind, output, name = output.name }: Operation, dispatches: readonly Dispatch[]): Dispatch[] {
   return dispatches.map((dispatch) => {
-    const part = dispatch.label.slice(output.name.length).replace(/ of .*/, "");
+    const part = dispatch.label.slice(name.length).replace(/ of .*/, "");
     return { ...dispatch, kind: kind + part };
   });
 }
@@ -134,7 +134,7 @@ export function lowerBackwardSteps(
     if (known !== undefined) return { tensor: view(known, input.shape), accumulate: true };
     const tensor = storage.role === "parameter"
       ? parameterGradient(storage as Parameter)
-      : scratch(`gradient of ${storage.name}`, storage.shape);
+      : { ...scratch(`gradient of ${storage.name}`, storage.shape), activation: storage };
     gradients.set(storage, tensor);
     return { tensor: view(tensor, input.shape), accumulate: false };
   };

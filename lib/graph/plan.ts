@@ -5,8 +5,7 @@
  * @module
  */
 
-import { type Dispatch, storageOf, type Tensor } from "../ops/operation.ts";
-import { sizeOf } from "../tensor.ts";
+import { bytesOf, type Dispatch, storageOf, type Tensor } from "../ops/operation.ts";
 
 /** Offsets of bindings must be multiples of this many bytes. */
 const ALIGNMENT = 256;
@@ -43,7 +42,7 @@ function livesOf(dispatches: readonly Dispatch[], keep: ReadonlySet<Tensor>): Li
       const life = lives.get(tensor);
       if (life !== undefined) life.last = Math.max(life.last, time);
       else {
-        const bytes = Math.ceil(sizeOf(tensor.shape) * 4 / ALIGNMENT) * ALIGNMENT;
+        const bytes = Math.ceil(bytesOf(tensor) / ALIGNMENT) * ALIGNMENT;
         lives.set(tensor, { tensor, bytes, first: time, last: kept.has(tensor) ? Infinity : time });
       }
     }

@@ -6,8 +6,14 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { type BufferRange, type Launch, prepareLaunch } from "../gpu/launch.ts";
-import { type Dispatch, type Parameter, type ParameterGradient, storageOf, type Tensor } from "../ops/operation.ts";
-import { sizeOf } from "../tensor.ts";
+import {
+  bytesOf,
+  type Dispatch,
+  type Parameter,
+  type ParameterGradient,
+  storageOf,
+  type Tensor,
+} from "../ops/operation.ts";
 import { type MemoryPlan, planMemory } from "./plan.ts";
 import type { FlatVector } from "./vector.ts";
 
@@ -70,7 +76,7 @@ export class Program {
 function scratchRange(plan: MemoryPlan, slabs: readonly GPUBuffer[], tensor: Tensor): BufferRange {
   const place = plan.places.get(storageOf(tensor));
   if (place === undefined) throw new RangeError(`Cannot bind ${tensor.name}: no launch of the program uses it`);
-  return { buffer: slabs[place.slab], offset: place.offset, size: sizeOf(tensor.shape) * 4 };
+  return { buffer: slabs[place.slab], offset: place.offset, size: bytesOf(tensor) };
 }
 
 /** The memory plan of launches, without allocating anything. */
@@ -106,7 +112,8 @@ export async function compile(gpu: Gpu, dispatches: readonly Dispatch[], options
     plan.slabs.forEach((bytes, index) => slabs.push(gpu.createBuffer(`${options.label} slab ${index}`, bytes)));
     const launches: Launch[] = [];
     for (const dispatch of dispatches) {
-      launches.push(await prepareLaunch(gpu, dispatch, dispatch.bindings.map(rangeOf)));
+      const packed = dispatch.bindings.flatMap((tensor, index) => storageOf(tensor).elements === "f16" ? [index] : []);
+      launches.push(await prepareLaunch(gpu, { ...dispatch, packed }, dispatch.bindings.map(rangeOf)));
     }
     return new Program(gpu, plan, slabs, launches);
   } catch (error) {

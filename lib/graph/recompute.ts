@@ -80,7 +80,7 @@ function computeAgain(
   for (const operation of segment.toReversed()) {
     const { output } = operation;
     if (!needed.has(output) || output.viewOf) continue;
-    copies.set(output, scratch(`${output.name} again`, output.shape));
+    copies.set(output, { ...scratch(`${output.name} again`, output.shape), activation: output });
     const launches = lowerOperation(operation, target).filter(({ bindings }) =>
       bindings.map(storageOf).includes(output)
     );
@@ -90,7 +90,8 @@ function computeAgain(
   return { dispatches: dispatches.map((dispatch) => rebind(dispatch, copies)), copies };
 }
 
-function rebind(dispatch: Dispatch, copies: ReadonlyMap<Tensor, Tensor>): Dispatch {
+/** The launch with other tensors in place of some. */
+export function rebind(dispatch: Dispatch, copies: ReadonlyMap<Tensor, Tensor>): Dispatch {
   const bindings = dispatch.bindings.map((tensor) => {
     const copy = copies.get(storageOf(tensor));
     return copy === undefined ? tensor : view(copy, tensor.shape);

@@ -10,8 +10,8 @@ import sumColumnsSource from "../../kernels/sum_columns.wgsl" with { type: "text
 import workgroupSumSource from "../../kernels/workgroup_sum.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/device.ts";
 import { type BufferRange, type Launch, prepareLaunch } from "../gpu/launch.ts";
-import { type FlatVector, segmentsOf } from "../graph/vector.ts";
-import { shapeLoop } from "../ops/elementwise.ts";
+import type { FlatVector } from "../graph/vector.ts";
+import { partsOf } from "./segments.ts";
 
 /** The launches that scale gradients such that their joint norm is at most a bound. */
 export class GradientClip {
@@ -31,23 +31,15 @@ export class GradientClip {
     if (!(clipNorm > 0)) {
       throw new RangeError(`Cannot clip gradients: the norm is ${clipNorm}, but a positive number is required`);
     }
-    let blocks = 0;
-    const parts = gradients.flatMap((gradient) =>
-      segmentsOf(gradient.layout, 1, gpu.maxBindingBytes).map((segment) => {
-        const shape = shapeLoop({ count: segment.length / 4, width: 4 });
-        const part = { range: gradient.segment(segment), shape, first: blocks, blocks: shape.blocks };
-        blocks += shape.blocks;
-        return part;
-      })
-    );
+    const { parts, blocks } = partsOf(gpu, gradients);
     const partial = gpu.createBuffer("squares of gradients", blocks * 4), total = gpu.createBuffer("squared norm", 4);
     const whole = (buffer: GPUBuffer): BufferRange => ({ buffer, offset: 0, size: buffer.size });
     const pass = (scale: 0 | 1) =>
-      parts.map(({ range, shape, first, blocks }) =>
+      parts.map(({ range, shape, firstBlock }) =>
         prepareLaunch(gpu, {
           label: scale ? "scale gradient" : "squares of gradient",
           source: workgroupSumSource + elementwiseSource + normSource,
-          constants: { ...shape.constants, SCALE: scale, FIRST_BLOCK: first, BLOCKS: blocks },
+          constants: { ...shape.constants, SCALE: scale, FIRST_BLOCK: firstBlock, BLOCKS: shape.blocks },
           floats: { CLIP_NORM: clipNorm },
           groups: shape.groups,
         }, [range, whole(scale ? total : partial)])

@@ -10,6 +10,7 @@ import type { ImageSet } from "../data/dataset.ts";
 import type { Normalisation } from "../data/normalisation.ts";
 import { DivergedError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
+import type { Precision } from "../graph/precision.ts";
 import type { ClassifierConfig } from "../models/classifier.ts";
 import { DeviceModel } from "../models/device_model.ts";
 import type { Weights } from "../models/weights.ts";
@@ -44,6 +45,8 @@ export interface LearnPriorOptions extends SwagOptions {
   readonly labelSmoothing?: number;
   /** Compute activations again in the backward pass instead of keeping them: less memory, the same bits. */
   readonly recompute?: boolean;
+  /** How activations and their gradients are stored; default `f32`. */
+  readonly precision?: Precision;
   /** Seed of the examples' order and the augmentation. */
   readonly seed: number;
   /** What the caller does along the way. */
@@ -100,6 +103,7 @@ export async function learnPrior(
     normalisation,
     labelSmoothing: options.labelSmoothing,
     recompute: options.recompute,
+    precision: options.precision,
     seed,
     settings: {
       sampler: "sgd",
@@ -140,7 +144,11 @@ export async function learnPrior(
     }
     const { head, state } = await model.read();
     model.write({ backbone: swag.mean, head, state });
-    await PredictionSession.updateBatchNorm(model, train, { batchSize: batches.batchSize, normalisation });
+    await PredictionSession.updateBatchNorm(model, train, {
+      batchSize: batches.batchSize,
+      normalisation,
+      precision: options.precision,
+    });
     return { swag, weights: await model.read(), snapshots: collector.count };
   } finally {
     collector.destroy();

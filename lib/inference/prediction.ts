@@ -11,6 +11,7 @@ import { ModelAverage } from "../evaluation/model_average.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { encodeLaunches, submitLaunches } from "../gpu/launch.ts";
 import { lowerForward } from "../graph/graph.ts";
+import { packActivations, type Precision } from "../graph/precision.ts";
 import { compile, type Program } from "../graph/program.ts";
 import { buildClassifier, type Classifier, type ClassifierConfig } from "../models/classifier.ts";
 import { DeviceModel } from "../models/device_model.ts";
@@ -24,6 +25,8 @@ export interface PredictionOptions {
   readonly batchSize: number;
   /** From bytes to inputs, as in training. */
   readonly normalisation: Normalisation;
+  /** How activations are stored; default `f32`. */
+  readonly precision?: Precision;
 }
 
 /** A model's forward pass. */
@@ -58,11 +61,14 @@ export class PredictionSession {
     const classifier = buildClassifier(config, options.batchSize, training ? { batchNormMomentum: 1 } : {});
     const externals = createExternals(gpu, "evaluation", classifier, options.normalisation);
     const target = targetOf(gpu, { training });
-    const program = await compile(gpu, lowerForward(classifier.graph, target), {
+    const { graph, logits } = classifier;
+    const dispatches = lowerForward(graph, target);
+    const stored = options.precision === "mixed" ? packActivations(graph, dispatches, [logits]) : dispatches;
+    const program = await compile(gpu, stored, {
       label: training ? "statistics" : "evaluation",
       vectors: model.vectors,
       externals,
-      keep: [classifier.logits],
+      keep: [logits],
     });
     return new PredictionSession(model, classifier, externals, program);
   }

@@ -10,6 +10,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { encodeLaunches, type Launch } from "../gpu/launch.ts";
 import type { Profiler } from "../gpu/profiler.ts";
 import { lowerBackward, lowerForward } from "../graph/graph.ts";
+import { packActivations, type Precision } from "../graph/precision.ts";
 import { compile, planProgram, type Program } from "../graph/program.ts";
 import { lowerRecomputing } from "../graph/recompute.ts";
 import { FlatVector } from "../graph/vector.ts";
@@ -17,17 +18,23 @@ import { buildClassifier, type Classifier, type ClassifierConfig } from "../mode
 import { type DeviceModel, layoutModel } from "../models/device_model.ts";
 import { createExternals } from "../models/externals.ts";
 import { type Dispatch, targetOf, type Tensor } from "../ops/operation.ts";
+import { LOSS_SCALE_LENGTH } from "../ops/scale_gradient.ts";
 import { DeviceGaussian } from "../priors/device_gaussian.ts";
 import { type Gaussian, isotropic } from "../priors/gaussian.ts";
 import { Stream } from "../random/philox.ts";
 import { Control } from "../gpu/control.ts";
 import { GradientClip } from "./clip.ts";
+import { LossScale, type LossScaleOptions } from "./loss_scale.ts";
 import { controlOf, SAMPLERS, type SamplerSettings } from "./samplers.ts";
 import { FlatUpdate } from "./update.ts";
 
 /** Steps whose metrics wait on the device at most. */
 const RING_SLOTS = 64;
-const SLOT_BYTES = 12;
+/** Numbers of a slot: the loss's totals, then the state of the loss scale. */
+const TOTALS = 3, SLOT_LENGTH = TOTALS + LOSS_SCALE_LENGTH;
+
+export type { Precision } from "../graph/precision.ts";
+export type { LossScaleOptions } from "./loss_scale.ts";
 
 /** What a training run is. */
 export interface TrainingOptions {
@@ -51,6 +58,10 @@ export interface TrainingOptions {
   readonly headVariance?: number;
   /** Compute activations again in the backward pass instead of keeping them: same bits, less memory, more time. */
   readonly recompute?: boolean;
+  /** How activations and their gradients are stored; default `f32`. */
+  readonly precision?: Precision;
+  /** How the loss is scaled under `mixed`. */
+  readonly lossScale?: LossScaleOptions;
 }
 
 /** A batch as `lib/data` makes it. */
@@ -69,6 +80,10 @@ export interface StepMetrics {
   readonly loss: number;
   /** Share of the batch that was classified right, 0 to 1, before the step's update. */
   readonly accuracy: number;
+  /** Under `mixed`: what the next step's loss is multiplied by. */
+  readonly lossScale?: number;
+  /** Under `mixed`: steps of the chain so far, this one included, that were skipped for an overflow of f16. */
+  readonly skippedSteps?: number;
 }
 
 /** Optimiser or sampler state, in PyTorch's order: with it and the weights a run resumes exactly. */
@@ -77,6 +92,8 @@ export interface SamplerState {
   readonly backbone?: Float32Array;
   /** As many elements as the head has. */
   readonly head?: Float32Array;
+  /** [4]: the loss scale, steps made since it changed, steps skipped, whether the last one was. */
+  readonly lossScale?: Float32Array;
 }
 
 /** Device memory that a run needs, in bytes. */
@@ -91,17 +108,24 @@ export interface MemoryEstimate {
   readonly total: number;
 }
 
-function lowerStep(gpu: Gpu, { graph }: Classifier, recompute = false): Dispatch[] {
+/** The classifier of a run's step. */
+function buildStep(config: ClassifierConfig, options: TrainingOptions): Classifier {
+  return buildClassifier(config, options.batchSize, { ...options, scaledLoss: options.precision === "mixed" });
+}
+
+function lowerStep(gpu: Gpu, { graph, totals }: Classifier, { recompute, precision }: TrainingOptions): Dispatch[] {
   const target = targetOf(gpu, { training: true });
-  if (recompute) return lowerRecomputing(graph, target);
-  return [...lowerForward(graph, target), ...lowerBackward(graph, target)];
+  const dispatches = recompute
+    ? lowerRecomputing(graph, target)
+    : [...lowerForward(graph, target), ...lowerBackward(graph, target)];
+  return precision === "mixed" ? packActivations(graph, dispatches, [totals]) : dispatches;
 }
 
 /** What a run would allocate; allocates nothing. */
 export function estimateMemory(gpu: Gpu, config: ClassifierConfig, options: TrainingOptions): MemoryEstimate {
   const layouts = layoutModel(config, gpu.maxBindingBytes);
-  const classifier = buildClassifier(config, options.batchSize, options);
-  const plan = planProgram(gpu, lowerStep(gpu, classifier, options.recompute), [classifier.totals]);
+  const classifier = buildStep(config, options);
+  const plan = planProgram(gpu, lowerStep(gpu, classifier, options), [classifier.totals]);
   const trainable = 4 * (layouts.backbone.paddedCount + layouts.head.paddedCount);
   const rows = options.prior ? 2 + options.prior.rows.length : 0;
   const parts = {
@@ -114,6 +138,18 @@ export function estimateMemory(gpu: Gpu, config: ClassifierConfig, options: Trai
   };
   const total = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
   return { ...parts, activationsLowerBound: plan.lowerBound, total };
+}
+
+/** Refuses to go on from losses or gradients that are not finite. */
+function requireFinite(metrics: readonly StepMetrics[]): void {
+  const diverged = metrics.find(({ loss, lossScale = 1 }) => !Number.isFinite(loss) || lossScale < 1);
+  if (diverged === undefined) return;
+  const { step, loss, lossScale } = diverged;
+  const found = Number.isFinite(loss) ? "the gradient overflows f16 even at a loss scale of 1" : `the loss is ${loss}`;
+  throw new DivergedError(
+    `Cannot go on training: at step ${step} ${found}, but a finite one is required; use a smaller learning rate` +
+      (lossScale === undefined ? "" : ", or --precision f32: f16 holds activations up to 65504"),
+  );
 }
 
 /** A model in training. */
@@ -129,6 +165,7 @@ export class TrainingSession {
   readonly #ring: GPUBuffer;
   #program!: Program;
   #clip: GradientClip | undefined;
+  #lossScale: LossScale | undefined;
   #updates!: { readonly backbone: FlatUpdate; readonly head: FlatUpdate };
   #pending: number[] = [];
 
@@ -137,7 +174,7 @@ export class TrainingSession {
     this.model = model;
     this.options = options;
     this.#gpu = gpu;
-    this.#classifier = buildClassifier(model.config, options.batchSize, options);
+    this.#classifier = buildStep(model.config, options);
     this.#externals = createExternals(gpu, "training", this.#classifier, options.normalisation);
     this.#gradients = {
       backbone: new FlatVector(gpu, "gradient", layouts.backbone),
@@ -150,7 +187,7 @@ export class TrainingSession {
         : new DeviceGaussian(gpu, layouts.head, isotropic(new Float32Array(layouts.head.count), options.headVariance)),
     };
     this.#control = new Control(gpu, "training");
-    this.#ring = gpu.createBuffer("metrics ring", RING_SLOTS * SLOT_BYTES);
+    this.#ring = gpu.createBuffer("metrics ring", RING_SLOTS * SLOT_LENGTH * 4);
   }
 
   /** Compiles the step of a model. */
@@ -158,7 +195,7 @@ export class TrainingSession {
     const session = new TrainingSession(model, options);
     const { settings } = options;
     const totals = session.#classifier.totals;
-    session.#program = await compile(model.gpu, lowerStep(model.gpu, session.#classifier, options.recompute), {
+    session.#program = await compile(model.gpu, lowerStep(model.gpu, session.#classifier, options), {
       label: "training",
       vectors: model.vectors,
       gradients: session.#gradients,
@@ -186,6 +223,14 @@ export class TrainingSession {
     };
     if (options.clipNorm !== undefined) {
       session.#clip = await GradientClip.create(model.gpu, Object.values(session.#gradients), options.clipNorm);
+    }
+    const { lossScale } = session.#classifier;
+    if (lossScale !== undefined) {
+      session.#lossScale = await LossScale.create(model.gpu, session.#externals.get(lossScale)!, {
+        gradients: Object.values(session.#gradients),
+        statistics: model.vectors.state,
+        updates: Object.values(session.#updates).flatMap(({ writing }) => writing),
+      }, options.lossScale);
     }
     return session;
   }
@@ -227,7 +272,11 @@ export class TrainingSession {
       pass.end();
     }
     const { buffer, offset, size } = this.#program.rangeOf(totals);
-    encoder.copyBufferToBuffer(buffer, offset, this.#ring, this.#pending.length * SLOT_BYTES, size);
+    const slot = this.#pending.length * SLOT_LENGTH * 4;
+    encoder.copyBufferToBuffer(buffer, offset, this.#ring, slot, size);
+    if (this.#lossScale) {
+      encoder.copyBufferToBuffer(this.#lossScale.buffer, 0, this.#ring, slot + size, LOSS_SCALE_LENGTH * 4);
+    }
     const commands = encoder.finish();
     profiler?.mark("submit");
     queue.submit([commands]);
@@ -236,14 +285,19 @@ export class TrainingSession {
 
   /** Encodes all launches of a step, list by list. */
   #encode(encode: (launches: readonly Launch[]) => void, priorStep: number): void {
+    const scale = this.#lossScale;
+    if (scale !== undefined) encode(scale.before);
     encode(this.#program.launches);
+    if (scale !== undefined) encode(scale.after);
     if (this.#clip !== undefined) {
       encode(this.#updates.backbone.gradientLaunches);
       encode(this.#updates.head.gradientLaunches);
       encode(this.#clip.launches);
     }
-    encode(this.#updates.backbone.launches(priorStep));
-    encode(this.#updates.head.launches(priorStep));
+    for (const part of ["backbone", "head"] as const) {
+      const launches = this.#updates[part].launches(priorStep);
+      encode(scale?.guard(launches) ?? launches);
+    }
   }
 
   /** Steps whose metrics wait to be read; at 64 they must be. */
@@ -254,23 +308,21 @@ export class TrainingSession {
   /**
    * Reads the metrics of the steps since the last call. Waits for the device.
    *
-   * @throws DivergedError at the first loss that is not finite
+   * @throws DivergedError at the first loss that is not finite, or where gradients are not, however the loss is scaled
    */
   async metrics(): Promise<StepMetrics[]> {
     if (this.#pending.length === 0) return [];
-    const totals = new Float32Array(await this.#gpu.read(this.#ring, 0, this.#pending.length * SLOT_BYTES));
-    const metrics = this.#pending.map((step, slot) => {
-      const [loss, right, count] = totals.subarray(3 * slot, 3 * slot + 3);
-      return { step, loss: loss / count, accuracy: right / count };
+    const numbers = new Float32Array(
+      await this.#gpu.read(this.#ring, 0, this.#pending.length * SLOT_LENGTH * 4),
+    );
+    const metrics = this.#pending.map((step, index): StepMetrics => {
+      const slot = numbers.subarray(index * SLOT_LENGTH, (index + 1) * SLOT_LENGTH);
+      const [loss, right, count] = slot;
+      const scaling = this.#lossScale && { lossScale: slot[TOTALS], skippedSteps: slot[TOTALS + 2] };
+      return { step, loss: loss / count, accuracy: right / count, ...scaling };
     });
     this.#pending = [];
-    const diverged = metrics.find(({ loss }) => !Number.isFinite(loss));
-    if (diverged !== undefined) {
-      throw new DivergedError(
-        `Cannot go on training: the loss at step ${diverged.step} is ${diverged.loss}, but a finite one is ` +
-          "required; use a smaller learning rate",
-      );
-    }
+    requireFinite(metrics);
     return metrics;
   }
 
@@ -282,18 +334,24 @@ export class TrainingSession {
   /** Reads the sampler's state. Waits for the device. */
   async readState(): Promise<SamplerState> {
     const { backbone, head } = this.#updates;
-    return { backbone: await backbone.state?.read(), head: await head.state?.read() };
+    return {
+      backbone: await backbone.state?.read(),
+      head: await head.state?.read(),
+      lossScale: await this.#lossScale?.read(),
+    };
   }
 
   /** Writes the sampler's state. */
   writeState(state: SamplerState): void {
     if (state.backbone) this.#updates.backbone.state?.write(state.backbone);
     if (state.head) this.#updates.head.state?.write(state.head);
+    if (state.lossScale) this.#lossScale?.write(state.lossScale);
   }
 
   /** Frees all that the session made; the model stays. */
   destroy(): void {
     this.#clip?.destroy();
+    this.#lossScale?.destroy();
     this.#program.destroy();
     this.#externals.forEach((buffer) => this.#gpu.destroyBuffer(buffer));
     this.#gpu.destroyBuffer(this.#ring);

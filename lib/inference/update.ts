@@ -29,6 +29,9 @@ const MOST_BLOCKS = 1024;
 /** Passes of `prior_step.wgsl`. */
 const Phase = { explicit: 0, stage: 1, finish: 2, project: 3, gram: 4, combine: 5 } as const;
 
+/** Those that change weights or sampler state. */
+const WRITING_PHASES: ReadonlySet<number> = new Set([Phase.explicit, Phase.stage, Phase.finish]);
+
 /** What is updated, and how. */
 export interface UpdateOptions {
   readonly label: string;
@@ -72,6 +75,7 @@ export class FlatUpdate {
   #density: readonly Launch[] = [];
   #initialise: readonly Launch[] = [];
   #lastPriorStep = NaN;
+  readonly #writing: Launch[] = [];
 
   private constructor(gpu: Gpu, control: Control, options: UpdateOptions) {
     const { theta, prior, label } = options;
@@ -142,6 +146,11 @@ export class FlatUpdate {
     return this.#combine;
   }
 
+  /** Those of the launches that change the weights or the sampler's state: without them a step leaves no trace. */
+  get writing(): readonly Launch[] {
+    return this.#writing;
+  }
+
   /** Launches of one step. `priorStepSize` is k of the step's control: where it is as before, its gram is kept. */
   launches(priorStepSize: number): readonly Launch[] {
     const changed = priorStepSize !== this.#lastPriorStep;
@@ -187,7 +196,7 @@ export class FlatUpdate {
       priorStepSource;
     const buffers = this.#buffers;
     const rank = this.#rank;
-    return await Promise.all(this.#segments.map((segment, index) => {
+    const launches = await Promise.all(this.#segments.map((segment, index) => {
       const { constants: shape, blocks, groups } = shapeLoop(this.#shapeOf(segment));
       const constants = {
         ...shape,
@@ -225,6 +234,8 @@ export class FlatUpdate {
         groups,
       }, bindings);
     }));
+    if (WRITING_PHASES.has(phase)) this.#writing.push(...launches);
+    return launches;
   }
 
   /** The low-rank part of the step's draw from the prior, for samplers that need one. */

@@ -12,6 +12,7 @@ import { buildOnnx, type OnnxNetwork } from "../onnx/network.ts";
 import { normaliseImages } from "../ops/images.ts";
 import { linear } from "../ops/linear.ts";
 import type { Tensor } from "../ops/operation.ts";
+import { LOSS_SCALE_LENGTH, scaleGradient } from "../ops/scale_gradient.ts";
 import { type CrossEntropyOptions, softmaxCrossEntropy } from "../ops/softmax_cross_entropy.ts";
 import { resnet, type ResnetConfig, RESNETS } from "./resnet.ts";
 
@@ -46,6 +47,8 @@ export interface Classifier {
   readonly logits: Tensor;
   /** [3]: sum of losses, number right, number counted. */
   readonly totals: Tensor;
+  /** [4]: its first number multiplies the loss's gradient; absent unless asked for. */
+  readonly lossScale?: Tensor;
   /** Tables of an imported network, which the host writes once. */
   readonly constants: ReadonlyMap<Tensor, Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>>;
 }
@@ -63,6 +66,8 @@ export function encoderConfig(name: string, smallStem = false): ResnetConfig {
 export interface ClassifierOptions extends CrossEntropyOptions {
   /** Weight of a batch in BatchNorm's running statistics; 0.1. */
   readonly batchNormMomentum?: number;
+  /** The loss's gradient is multiplied by a number on the device. */
+  readonly scaledLoss?: boolean;
 }
 
 /** Builds the graph of a classifier for one batch size. */
@@ -79,9 +84,11 @@ export function buildClassifier(
   const { logits, constants } = config.network === undefined
     ? { logits: resnetLogits(graph, config, input, options), constants: new Map() }
     : buildOnnx(graph, config.network, input, { ...options, numClasses: config.numClasses });
-  const totals = graph.apply(softmaxCrossEntropy("loss", logits, labels, options));
+  const lossScale = options.scaledLoss ? graph.external("loss scale", [LOSS_SCALE_LENGTH]) : undefined;
+  const scaled = lossScale ? graph.apply(scaleGradient("scaled logits", logits, lossScale)) : logits;
+  const totals = graph.apply(softmaxCrossEntropy("loss", scaled, labels, options));
   const fused = fuse(graph, [logits, totals]);
-  return { config, batchSize, graph: fused, images, colours, labels, logits, totals, constants };
+  return { config, batchSize, graph: fused, images, colours, labels, logits, totals, lossScale, constants };
 }
 
 /** A residual backbone and a linear head. */

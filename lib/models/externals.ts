@@ -14,13 +14,14 @@ import { type Classifier, colourTable } from "./classifier.ts";
 export function createExternals(
   gpu: Gpu,
   label: string,
-  { images, labels, colours, constants }: Classifier,
+  { images, labels, colours, lossScale, constants }: Classifier,
   normalisation: Normalisation,
 ): ReadonlyMap<Tensor, GPUBuffer> {
   const buffers = new Map([
     [images, gpu.createBuffer(`${label} images`, sizeOf(images.shape))],
     [labels, gpu.createBuffer(`${label} labels`, sizeOf(labels.shape) * 4)],
   ]);
+  if (lossScale) buffers.set(lossScale, gpu.createBuffer(`${label} loss scale`, sizeOf(lossScale.shape) * 4));
   for (const [tensor, values] of [[colours, colourTable(normalisation)] as const, ...constants]) {
     const buffer = gpu.createBuffer(`${label} ${tensor.name}`, values.byteLength);
     gpu.device.queue.writeBuffer(buffer, 0, values);

@@ -121,6 +121,7 @@ export function batchNorm(
 
   return {
     kind: "batchNorm",
+    name,
     inputs: [input, ...Object.values(tensors), ...residual ? [residual] : []],
     output,
     forward(target) {
@@ -157,7 +158,11 @@ export function batchNorm(
       // What passes a rectifier behind a sum is kept: it is the residual's gradient, and saves the output's memory.
       const kept = relu && residual !== undefined;
       const inSlot = dResidual !== undefined && !dResidual.accumulate && residual !== input;
-      const passed = !kept ? dOutput : inSlot ? dResidual.tensor : scratch(`${name} passed gradient`, input.shape);
+      const passed = !kept
+        ? dOutput
+        : inSlot
+        ? dResidual.tensor
+        : { ...scratch(`${name} passed gradient`, input.shape), activation: output };
       const dispatches: Dispatch[] = [];
       // Batch statistics depend on the input, so its gradient needs the sums even where the parameters are frozen.
       if (dWeight !== undefined || dBias !== undefined || (target.training && dInput !== undefined) || kept) {

@@ -7,6 +7,7 @@
 
 import type { Constants } from "../../kernels/template.ts";
 import type { Gpu, KernelSchedule } from "../gpu/device.ts";
+import { sizeOf } from "../tensor.ts";
 import { type Tile, TILES, workgroupBytesOf } from "./gemm_tile.ts";
 
 /**
@@ -27,6 +28,10 @@ export interface Tensor {
   readonly role: Role;
   /** The tensor whose memory it is, where it is the same elements in another shape. */
   readonly viewOf?: Tensor;
+  /** The operation's output whose gradient it is, or which it holds a second time. */
+  readonly activation?: Tensor;
+  /** How its elements are stored: f32 (the default), or f16, two to a word, which kernels read and write as f32. */
+  readonly elements?: "f32" | "f16";
 }
 
 /** How a parameter's elements lie on the device, and how PyTorch orders the same elements. */
@@ -97,6 +102,8 @@ export type GradientOf = (input: Tensor) => GradientSlot | undefined;
 export interface Operation {
   /** The field's name of the operation, for instance `conv2d`. */
   readonly kind: string;
+  /** What the labels of its launches begin with; default: the output's name. */
+  readonly name?: string;
   readonly inputs: readonly Tensor[];
   readonly output: Tensor;
   /** Kernels that compute `output`. */
@@ -118,6 +125,11 @@ export function scratch(name: string, shape: readonly number[]): Tensor {
 /** The tensor whose memory a tensor has: itself, unless it is a view. */
 export function storageOf(tensor: Tensor): Tensor {
   return tensor.viewOf ?? tensor;
+}
+
+/** Bytes of a tensor's elements. */
+export function bytesOf(tensor: Tensor): number {
+  return sizeOf(tensor.shape) * (storageOf(tensor).elements === "f16" ? 2 : 4);
 }
 
 /** The elements of a tensor in another shape of the same size, in the same memory. */

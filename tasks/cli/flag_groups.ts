@@ -142,10 +142,10 @@ export const TRAINING_FLAGS = {
   },
   precision: {
     type: "choice",
-    choices: ["f32"],
+    choices: ["f32", "mixed"],
     default: "f32",
     group: "Training",
-    help: "element type of the network",
+    help: "how activations are stored; mixed: as f16, in half the memory, with a loss scale. Arithmetic is f32",
   },
 } as const satisfies FlagTable;
 

@@ -36,6 +36,12 @@ export const command = defineCommand({
     numOfLabels: DATA_FLAGS.numOfLabels,
     normalisation: DATA_FLAGS.normalisation,
     batchSize: { ...DATA_FLAGS.batchSize, default: 100 },
+    precision: {
+      type: "choice",
+      choices: ["f32", "mixed"],
+      group: "Device",
+      help: "how activations are stored; a run's own, or f32, unless given",
+    },
     ...DEVICE_FLAGS,
     ...REPORT_FLAGS,
   },
@@ -69,14 +75,18 @@ export async function run(flags: FlagsOf<typeof command>, io: Io): Promise<numbe
   const folder = flags.run === undefined ? undefined : await RunFolder.open(flags.run);
   using gpu = await openGpu({ schedule: kernelScheduleOf(flags) ?? folder?.config.flags.kernelSchedule });
   if (folder !== undefined) {
-    const average = await averageRun(gpu, folder, set);
+    const average = await averageRun(gpu, folder, set, flags.precision);
     io.result({ run: folder.path, samples: average.members, ...average.metrics }, metricLines(average.metrics));
     return 0;
   }
   const config = classifierOf(flags, set);
   const model = new DeviceModel(gpu, config);
   model.write(await loadWeights(flags, config, "require"));
-  const options = { batchSize: Math.min(flags.batchSize, set.labels.length), normalisation: normalisationOf(data) };
+  const options = {
+    batchSize: Math.min(flags.batchSize, set.labels.length),
+    normalisation: normalisationOf(data),
+    precision: flags.precision,
+  };
   const session = await PredictionSession.create(model, options);
   const metrics = computeMetrics(softmax(await session.logits(set), config.numClasses), set.labels);
   io.result({ ...metrics }, metricLines(metrics));

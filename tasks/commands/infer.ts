@@ -173,6 +173,7 @@ async function planRun(flags: Flags): Promise<Plan> {
     augmentation: augmentationOf(flags.augmentation),
     labelSmoothing: flags.labelSmoothing,
     recompute: flags.recompute,
+    precision: flags.precision,
     settings,
     clipNorm: flags.clipNorm ?? (flags.compat ? COMPAT_CLIP_NORM : undefined),
     seed: flags.seed,

@@ -7,6 +7,7 @@
 import type { ImageSet } from "../../lib/data/dataset.ts";
 import { computeMetrics, type Metrics } from "../../lib/evaluation/metrics.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
+import type { Precision } from "../../lib/inference/training.ts";
 import { averagePredictions } from "../../lib/inference/prediction.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import type { RunFolder } from "./run_writer.ts";
@@ -24,8 +25,17 @@ export interface RunAverage {
   readonly warning: string | undefined;
 }
 
-/** Averages the softmax of every sample of a run. */
-export async function averageRun(gpu: Gpu, folder: RunFolder, set: ImageSet): Promise<RunAverage> {
+/**
+ * Averages the softmax of every sample of a run.
+ *
+ * @param precision default: the run's own
+ */
+export async function averageRun(
+  gpu: Gpu,
+  folder: RunFolder,
+  set: ImageSet,
+  precision: Precision = folder.config.flags.precision ?? "f32",
+): Promise<RunAverage> {
   if (folder.samples.length === 0) {
     throw new Error(`Cannot average ${folder.path}: it holds no samples; finish the run with infer --resume`);
   }
@@ -40,7 +50,11 @@ export async function averageRun(gpu: Gpu, folder: RunFolder, set: ImageSet): Pr
   const samples = (async function* () {
     for (const entry of folder.samples) yield await folder.readSample(layouts, entry);
   })();
-  const average = await averagePredictions(gpu, classifier, samples, set, { batchSize, normalisation });
+  const average = await averagePredictions(gpu, classifier, samples, set, {
+    batchSize,
+    normalisation,
+    precision,
+  });
   const probabilities = average.probabilities();
   const mutualInformation = average.mutualInformation();
   return {

@@ -139,7 +139,8 @@ function reportMemory(gpu: Gpu, flags: Flags, classifier: ClassifierConfig, batc
     priorStep: "explicit",
   } as const;
   const normalisation = normalisationOf(flags);
-  const options = { batchSize, normalisation, settings, seed: flags.seed, recompute: flags.recompute };
+  const { seed, recompute, precision } = flags;
+  const options = { batchSize, normalisation, settings, seed, recompute, precision };
   const memory = estimateMemory(gpu, classifier, options);
   const swag = 4 * layoutModel(classifier).backbone.paddedCount * (2 + flags.maxRank);
   io.result({ out: null, ...memory, swag }, [

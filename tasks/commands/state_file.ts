@@ -59,7 +59,8 @@ export function putSamplerState(tensors: StateDict, state: SamplerState): void {
 
 /** Takes a sampler's state out of the tensors of a state file. */
 export function takeSamplerState(tensors: StateDict): SamplerState {
-  return { backbone: takeVector(tensors, "sampler.backbone"), head: takeVector(tensors, "sampler.head") };
+  const take = (name: keyof SamplerState) => takeVector(tensors, `sampler.${name}`);
+  return { backbone: take("backbone"), head: take("head"), lossScale: take("lossScale") };
 }
 
 /** Takes a vector out of the tensors of a state file. */

@@ -14,8 +14,8 @@ import { resultOf } from "./task.ts";
 const DATA = fromFileUrl(new URL("../../../shared/data", import.meta.url));
 const present = await Deno.stat(`${DATA}/checkpoints`).then(() => true, () => false);
 
-async function evaluate(encoder: string, file: string) {
-  const args = ["evaluate", "--encoder", encoder, "--weights-path", `${DATA}/checkpoints/${file}`];
+async function evaluate(encoder: string, file: string, flags: readonly string[] = []) {
+  const args = ["evaluate", "--encoder", encoder, "--weights-path", `${DATA}/checkpoints/${file}`, ...flags];
   const data = ["--val-dataset", "cifar10", "--data-dir", `${DATA}/cifar10`, "--json"];
   return resultOf(await runCli([...args, ...data], { permissions: "--allow-read" }));
 }
@@ -37,6 +37,18 @@ for (
     },
   });
 }
+
+Deno.test({
+  name:
+    "evaluate --precision mixed gives PyTorch's accuracy and NLL of resnet20 up to the rounding of f16 (shared/data)",
+  ignore: !present,
+  async fn() {
+    const result = await evaluate("resnet20", "resnet20-12fca82f.th", ["--precision", "mixed"]);
+    // Logits differ by 1e-3 of their size: that may decide three images of a thousand otherwise.
+    assertAlmostEquals(result.accuracy, 0.915, 0.0031);
+    assertAlmostEquals(result.nll, 0.3842, 3e-3);
+  },
+});
 
 Deno.test({
   name: "PredictionSession.logits() agrees with PyTorch's recorded ones of ResNet-20 within 1e-3 (shared/data)",

@@ -5,7 +5,6 @@ import { exists, killAt, modified, pause } from "./kill.ts";
 import { cifarRecords, makeTask, runJson, sampleHashes, stepsIn, type Task, taskFlags } from "./task.ts";
 
 const PERMISSIONS = { permissions: "--allow-read --allow-write" };
-const KILLS = 20;
 const KILLS_PER_RUN = 4;
 
 function inferArgs(task: Task): string[] {
@@ -13,50 +12,60 @@ function inferArgs(task: Task): string[] {
   return ["infer", ...taskFlags(task), "--prior-path", task.prior, ...length];
 }
 
-Deno.test({
-  name: "infer --resume ends with bit-identical samples after 20 kills at random moments",
-  ignore: Deno.build.os === "windows",
-  async fn() {
-    await withFolder(async (folder) => {
-      const task = makeTask(folder);
-      const start = performance.now();
-      const whole = await runJson([...inferArgs(task), "--out", `${folder}/whole`]);
-      const duration = performance.now() - start;
-      const wanted = { samples: sampleHashes(`${folder}/whole`), steps: stepsIn(`${folder}/whole`) };
-      assertEquals([wanted.samples.length, new Set(wanted.steps).size, wanted.steps.length], [4, 30, 30]);
+/** Kills runs at random moments, resumes them, and compares them with one that was never stopped. */
+async function killAndResume(most: number, flags: readonly string[]): Promise<void> {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder);
+    const start = performance.now();
+    const whole = await runJson([...inferArgs(task), ...flags, "--out", `${folder}/whole`]);
+    const duration = performance.now() - start;
+    const metricsOf = (run: string) => Deno.readTextFileSync(`${run}/metrics.jsonl`);
+    const wanted = { samples: sampleHashes(`${folder}/whole`), metrics: metricsOf(`${folder}/whole`) };
+    const steps = stepsIn(`${folder}/whole`);
+    assertEquals([wanted.samples.length, new Set(steps).size, steps.length], [4, 30, 30]);
 
-      let kills = 0, inTraining = 0;
-      const moments: number[] = [];
-      for (let index = 0; kills < KILLS; index++) {
-        const run = `${folder}/run${index}`;
-        const started = () => exists(`${run}/config.json`);
-        for (let here = 0; here < KILLS_PER_RUN && kills < KILLS;) {
-          const args = await started() ? ["infer", "--resume", "--out", run] : [...inferArgs(task), "--out", run];
-          const before = await modified(`${run}/checkpoint/state.safetensors`);
-          const { landed, after } = await killAt([...args, "--quiet"], async (ended) => {
-            // Every other kill falls anywhere; the rest soon after a checkpoint, that is while the chain moves.
-            if (here % 2 === 0) return await pause(Math.random() * 0.7 * duration);
-            while (!ended() && await modified(`${run}/checkpoint/state.safetensors`) === before) await pause(1);
-            await pause(Math.random() * 20);
-          });
-          if (!landed) break;
-          moments.push(Math.round(after));
-          kills++;
-          here++;
-          if (await modified(`${run}/checkpoint/state.safetensors`) !== before) inTraining++;
-        }
-        const args = await started() ? ["infer", "--resume", "--out", run] : [...inferArgs(task), "--out", run];
-        const result = await runJson(args);
-        const seen = `killed after ${moments} ms`;
-        assertEquals(sampleHashes(run), wanted.samples, seen);
-        assertEquals(stepsIn(run), wanted.steps, seen);
-        assertEquals([result.accuracy, result.nll], [whole.accuracy, whole.nll], seen);
+    let kills = 0, inTraining = 0;
+    const moments: number[] = [];
+    for (let index = 0; kills < most; index++) {
+      const run = `${folder}/run${index}`;
+      const started = () => exists(`${run}/config.json`);
+      for (let here = 0; here < KILLS_PER_RUN && kills < most;) {
+        const args = await started()
+          ? ["infer", "--resume", "--out", run]
+          : [...inferArgs(task), ...flags, "--out", run];
+        const before = await modified(`${run}/checkpoint/state.safetensors`);
+        const { landed, after } = await killAt([...args, "--quiet"], async (ended) => {
+          // Every other kill falls anywhere; the rest soon after a checkpoint, that is while the chain moves.
+          if (here % 2 === 0) return await pause(Math.random() * 0.7 * duration);
+          while (!ended() && await modified(`${run}/checkpoint/state.safetensors`) === before) await pause(1);
+          await pause(Math.random() * 20);
+        });
+        if (!landed) break;
+        moments.push(Math.round(after));
+        kills++;
+        here++;
+        if (await modified(`${run}/checkpoint/state.safetensors`) !== before) inTraining++;
       }
-      assertEquals(kills, KILLS);
-      assert(inTraining >= 5, `only ${inTraining} of ${KILLS} kills fell behind a checkpoint of their process`);
-    });
-  },
-});
+      const args = await started() ? ["infer", "--resume", "--out", run] : [...inferArgs(task), ...flags, "--out", run];
+      const result = await runJson(args);
+      const seen = `killed after ${moments} ms`;
+      assertEquals(sampleHashes(run), wanted.samples, seen);
+      assertEquals(metricsOf(run), wanted.metrics, seen);
+      assertEquals([result.accuracy, result.nll], [whole.accuracy, whole.nll], seen);
+    }
+    assertEquals(kills, most);
+    assert(inTraining >= most / 4, `only ${inTraining} of ${most} kills fell behind a checkpoint of their process`);
+  });
+}
+
+for (const [precision, most] of [["f32", 20], ["mixed", 8]] as const) {
+  Deno.test({
+    name:
+      `infer --resume ends with bit-identical samples after ${most} kills at random moments, precision ${precision}`,
+    ignore: Deno.build.os === "windows",
+    fn: () => killAndResume(most, ["--precision", precision]),
+  });
+}
 
 Deno.test("infer --resume refuses other images, another prior and a damaged checkpoint, and loses nothing", async () => {
   await withFolder(async (folder) => {

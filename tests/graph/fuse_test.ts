@@ -62,3 +62,10 @@ for (const [name, size] of [["resnet20", 32], ["resnet50", 224]] as const) {
     assert(bytes <= 1.15 * after.lowerBound, `${bytes} bytes, but ${after.lowerBound} are alive at once`);
   });
 }
+
+Deno.test("launches of joined operations are of the kinds of the operation that makes them", () => {
+  const { graph } = normAndRelu();
+  const target: Target = { schedule: "cpu", tiles: [], subgroupSize: 8, training: true };
+  const kinds = lowerForward(fuse(graph), target).map(({ kind }) => kind);
+  assertEquals(kinds, ["batchNorm statistics", "batchNorm finalize", "batchNorm apply"]);
+});

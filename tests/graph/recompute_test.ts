@@ -37,30 +37,36 @@ for (
   });
 }
 
-gpuTest("training computes the same bits whether activations are kept or computed again", async (gpu) => {
-  const set = proceduralSource({ seed: 1, perClass: 1 });
-  const config = { encoder: "resnet20", numClasses: 24, height: 32, width: 32 };
-  const results = [];
-  for (const recompute of [false, true]) {
-    const model = new DeviceModel(gpu, config);
-    model.write(initialWeights(model.layouts, 1));
-    const session = await TrainingSession.create(model, {
-      batchSize: 5,
-      normalisation: NORMALISATIONS.imagenet,
-      settings: { sampler: "sghmc", momentum: 0.9, temperature: 1, numData: 24, priorStep: "implicit" },
-      seed: 1,
-      headVariance: 1,
-      recompute,
-    });
-    const images = set.images.slice(0, 5 * 3072), labels = set.labels.slice(0, 5);
-    for (let step = 0; step < 2; step++) session.submit(step, { images, labels }, 0.05, true);
-    const metrics = await session.metrics();
-    results.push({ metrics, weights: await model.read() });
-    session.destroy();
-    model.destroy();
-  }
-  const [kept, again] = results;
-  assertEquals(again.metrics, kept.metrics);
-  assertEquals(again.weights, kept.weights);
-  assert(kept.metrics[1].loss !== kept.metrics[0].loss);
-});
+for (const precision of ["f32", "mixed"] as const) {
+  gpuTest(
+    `training computes the same bits whether activations are kept or computed again, ${precision}`,
+    async (gpu) => {
+      const set = proceduralSource({ seed: 1, perClass: 1 });
+      const config = { encoder: "resnet20", numClasses: 24, height: 32, width: 32 };
+      const results = [];
+      for (const recompute of [false, true]) {
+        const model = new DeviceModel(gpu, config);
+        model.write(initialWeights(model.layouts, 1));
+        const session = await TrainingSession.create(model, {
+          batchSize: 5,
+          normalisation: NORMALISATIONS.imagenet,
+          settings: { sampler: "sghmc", momentum: 0.9, temperature: 1, numData: 24, priorStep: "implicit" },
+          seed: 1,
+          headVariance: 1,
+          recompute,
+          precision,
+        });
+        const images = set.images.slice(0, 5 * 3072), labels = set.labels.slice(0, 5);
+        for (let step = 0; step < 2; step++) session.submit(step, { images, labels }, 0.05, true);
+        const metrics = await session.metrics();
+        results.push({ metrics, weights: await model.read() });
+        session.destroy();
+        model.destroy();
+      }
+      const [kept, again] = results;
+      assertEquals(again.metrics, kept.metrics);
+      assertEquals(again.weights, kept.weights);
+      assert(kept.metrics[1].loss !== kept.metrics[0].loss);
+    },
+  );
+}

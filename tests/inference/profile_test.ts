@@ -5,6 +5,7 @@ import type { Gpu } from "../../lib/gpu/device.ts";
 import { Profiler } from "../../lib/gpu/profiler.ts";
 import { samplePosterior } from "../../lib/inference/chain.ts";
 import { constant } from "../../lib/inference/schedules.ts";
+import type { Precision } from "../../lib/inference/training.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { initialWeights } from "../../lib/models/weights.ts";
 import { isotropic } from "../../lib/priors/gaussian.ts";
@@ -14,7 +15,7 @@ const gpuTest = gpuTests();
 const STEPS = 5;
 
 /** A short SGHMC chain with clipped gradients: every list of launches that a step may have. */
-async function weightsAfter(gpu: Gpu, profiler?: Profiler): Promise<Float32Array> {
+async function weightsAfter(gpu: Gpu, precision: Precision, profiler?: Profiler): Promise<Float32Array> {
   const train = proceduralDownstream({ seed: 0, perClass: 2, split: "train" });
   const { height, width, classNames } = train;
   const model = { encoder: "resnet8_narrow", numClasses: classNames.length, height, width };
@@ -28,6 +29,7 @@ async function weightsAfter(gpu: Gpu, profiler?: Profiler): Promise<Float32Array
     seed: 2,
     prior: isotropic(weights.backbone, 0.1),
     clipNorm: 1,
+    precision,
     schedule: constant({ learningRate: 0.05, steps: STEPS, samples: 1 }),
     settings: { sampler: "sghmc", momentum: 0.9, temperature: 1, numData: 20, priorStep: "implicit" },
   }, { profiler });
@@ -37,19 +39,21 @@ async function weightsAfter(gpu: Gpu, profiler?: Profiler): Promise<Float32Array
   return Float32Array.from([...backbone, ...head, ...state]);
 }
 
-gpuTest("profiled steps leave the same weights, bit for bit", async (gpu) => {
-  const expected = await weightsAfter(gpu);
-  const profiler = new Profiler(gpu, { warmUp: 1, steps: 3 });
-  assertEquals(await weightsAfter(gpu, profiler), expected);
-  profiler.destroy();
-  assertEquals(profiler.steps.map(({ step }) => step), [1, 2, 3]);
-  const names = profiler.steps.map(({ device }) => device.map(({ name }) => name));
-  assertEquals(names[1], names[0]);
-  for (const name of ["conv1 forward", "conv1 weight gradient", "loss totals", "squared norm", "backbone stage 0"]) {
-    assert(names[0].includes(name), `no launch was ${name}`);
-  }
-  for (const { host, device } of profiler.steps) {
-    assertEquals(host.map(({ name }) => name), ["data", "upload", "encode", "submit", "wait"]);
-    for (const { start, end } of [...host, ...device]) assert(end >= start);
-  }
-});
+for (const precision of ["f32", "mixed"] as const) {
+  gpuTest(`profiled steps leave the same weights, bit for bit, precision ${precision}`, async (gpu) => {
+    const expected = await weightsAfter(gpu, precision);
+    const profiler = new Profiler(gpu, { warmUp: 1, steps: 3 });
+    assertEquals(await weightsAfter(gpu, precision, profiler), expected);
+    profiler.destroy();
+    assertEquals(profiler.steps.map(({ step }) => step), [1, 2, 3]);
+    const names = profiler.steps.map(({ device }) => device.map(({ name }) => name));
+    assertEquals(names[1], names[0]);
+    for (const name of ["conv1 forward", "conv1 weight gradient", "loss totals", "squared norm", "backbone stage 0"]) {
+      assert(names[0].includes(name), `no launch was ${name}`);
+    }
+    for (const { host, device } of profiler.steps) {
+      assertEquals(host.map(({ name }) => name), ["data", "upload", "encode", "submit", "wait"]);
+      for (const { start, end } of [...host, ...device]) assert(end >= start);
+    }
+  });
+}

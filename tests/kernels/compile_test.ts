@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { declaredBindings, packBindings } from "../../kernels/half.ts";
 import { expand } from "../../kernels/template.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { gpuTests } from "../gpu/harness.ts";
@@ -54,6 +55,7 @@ const FLOATS = new Set([
   "VALUE",
   "ALPHA",
   "BETA",
+  "LARGEST",
 ]);
 /** Sizes where 1 would not be a kernel that anyone builds; all others are 1 but for the flags. */
 const SIZES: Record<string, number> = {
@@ -126,7 +128,7 @@ async function refusal(gpu: Gpu, code: string): Promise<string | undefined> {
 }
 
 for (const [file, text] of kernels) {
-  gpuTest(`kernels/${file} compiles with each setting of its flags`, async (gpu) => {
+  gpuTest(`kernels/${file} compiles with each setting of its flags, on f32 and on f16`, async (gpu) => {
     const names = new Set(withoutComments(text).match(/\b[A-Z][A-Z0-9_]*\b/g) ?? []);
     for (const [, name] of text.matchAll(/\bconst (\w+)/g)) names.delete(name);
     const floats = Object.fromEntries([...names].filter((name) => FLOATS.has(name)).map((name) => [name, 0.5]));
@@ -138,8 +140,12 @@ for (const [file, text] of kernels) {
     let tried = 0;
     for (const flags of variants(text)) {
       if (!isBuilt(text, flags)) continue;
-      const message = await refusal(gpu, expand(text, { ...sizes, ...flags }, floats));
+      const code = expand(text, { ...sizes, ...flags }, floats);
+      const message = await refusal(gpu, code);
       assertEquals(message, undefined, `${file} with ${JSON.stringify(flags)}`);
+      const wide = [...declaredBindings(code)].filter(([, { width }]) => width > 1).map(([index]) => index);
+      const packed = wide.length > 0 ? await refusal(gpu, packBindings(code, wide)) : undefined;
+      assertEquals(packed, undefined, `${file} with ${JSON.stringify(flags)} on f16`);
       tried++;
     }
     assert(tried > 0);

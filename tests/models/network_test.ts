@@ -7,88 +7,23 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { type Gpu, type GpuOptions, openGpu } from "../../lib/gpu/device.ts";
 import { submitLaunches } from "../../lib/gpu/launch.ts";
-import { fuse } from "../../lib/graph/fuse.ts";
 import { Graph, lowerBackward, lowerForward } from "../../lib/graph/graph.ts";
 import { compile } from "../../lib/graph/program.ts";
-import { FlatVector, layoutVector } from "../../lib/graph/vector.ts";
 import { Control } from "../../lib/gpu/control.ts";
 import { controlOf, type SamplerSettings } from "../../lib/inference/samplers.ts";
 import { FlatUpdate } from "../../lib/inference/update.ts";
 import { encoderConfig } from "../../lib/models/classifier.ts";
 import { resnet, RESNETS } from "../../lib/models/resnet.ts";
-import { linear } from "../../lib/ops/linear.ts";
 import { targetOf, type Tensor } from "../../lib/ops/operation.ts";
-import { softmaxCrossEntropy } from "../../lib/ops/softmax_cross_entropy.ts";
 import { sizeOf } from "../../lib/tensor.ts";
 import { type NetworkFixture, readNetwork, relativeError } from "../fixtures/network.ts";
+import { distance, prepare, type PreparedNetwork } from "./network.ts";
 import published from "../fixtures/networks/torchvision_parameters.json" with { type: "json" };
-
-/** The fixture's network as a graph over float images. */
-function buildGraph({ name, batch, size, classes }: NetworkFixture, fused: boolean) {
-  const graph = new Graph();
-  const config = encoderConfig(name);
-  const images = graph.external("images", [batch, size, size, 3]);
-  const labels = graph.external("labels", [batch]);
-  const features = resnet(graph, config, images);
-  const weight = graph.parameter("head", `${config.headName}.weight`, "linear", [classes, features.shape[1]]);
-  const bias = graph.parameter("head", `${config.headName}.bias`, "vector", [classes]);
-  const logits = graph.apply(linear(config.headName, features, weight, bias));
-  const totals = graph.apply(softmaxCrossEntropy("loss", logits, labels));
-  return { graph: fused ? fuse(graph, [logits, totals]) : graph, images, labels, logits, totals };
-}
-
-/** Everything that a comparison needs, on the device. */
-function prepare(gpu: Gpu, fixture: NetworkFixture, fused: boolean) {
-  const model = buildGraph(fixture, fused);
-  const vector = (kind: "backbone" | "head" | "state", label: string) =>
-    new FlatVector(gpu, label, layoutVector(kind, model.graph.parametersOf(kind), gpu.maxBindingBytes));
-  const vectors = {
-    backbone: vector("backbone", "weights"),
-    head: vector("head", "weights"),
-    state: vector("state", "weights"),
-  };
-  const gradients = { backbone: vector("backbone", "gradient"), head: vector("head", "gradient") };
-  for (const target of [vectors.backbone, vectors.head]) {
-    const values = new Float32Array(target.layout.count);
-    for (const entry of target.layout.entries) {
-      const parameter = fixture.parameters.get(entry.name);
-      if (parameter === undefined) throw new RangeError(`the fixture has no ${entry.name}`);
-      assertEquals(parameter.shape, [...entry.torchShape]);
-      values.set(parameter.data, entry.torchOffset);
-    }
-    target.write(values);
-  }
-  const resetStatistics = () => {
-    const values = new Float32Array(vectors.state.layout.count);
-    for (const { name, torchOffset, size } of vectors.state.layout.entries) {
-      if (name.endsWith("running_var")) values.fill(1, torchOffset, torchOffset + size);
-    }
-    vectors.state.write(values);
-  };
-  resetStatistics();
-  const externals = new Map<Tensor, GPUBuffer>([model.images, model.labels].map((tensor) => [
-    tensor,
-    gpu.createBuffer(tensor.name, sizeOf(tensor.shape) * 4),
-  ]));
-  gpu.device.queue.writeBuffer(externals.get(model.images)!, 0, Float32Array.from(fixture.images.data));
-  gpu.device.queue.writeBuffer(externals.get(model.labels)!, 0, Uint32Array.from(fixture.labels));
-  return { ...model, vectors, gradients, externals };
-}
-
-/** Norm of the difference over the norm of the recorded. */
-function distance(found: Float32Array, recorded: Float64Array): number {
-  let difference = 0, norm = 0;
-  recorded.forEach((value, i) => {
-    difference += (found[i] - value) ** 2;
-    norm += value ** 2;
-  });
-  return Math.sqrt(difference / norm);
-}
 
 async function compareNetwork(name: string, fused: boolean, options: GpuOptions = {}): Promise<void> {
   const fixture = readNetwork(name);
   using gpu = await openGpu(options);
-  const network = prepare(gpu, fixture, fused);
+  const network = prepare(gpu, fixture, { fused });
   const { graph, vectors, gradients, externals, logits, totals } = network;
   const bound = { vectors, gradients, externals, keep: [logits, totals] };
   const read = async (program: Awaited<ReturnType<typeof compile>>, tensor: Tensor) => {
@@ -133,7 +68,7 @@ async function compareNetwork(name: string, fused: boolean, options: GpuOptions 
 async function trainTenSteps(
   gpu: Gpu,
   fixture: NetworkFixture,
-  { vectors, gradients }: ReturnType<typeof prepare>,
+  { vectors, gradients }: PreparedNetwork,
   launches: Parameters<typeof submitLaunches>[2],
   totals: () => Promise<Float32Array>,
 ): Promise<number[]> {
