@@ -6,76 +6,34 @@
 
 import { type Budget, budgetFor } from "../checkpoint/budget.ts";
 import { foreign } from "../checkpoint/context.ts";
-import {
-  externalLocation,
-  isMadeUp,
-  type Numeric,
-  readOnnxTensor,
-  type TensorProto,
-} from "../checkpoint/onnx_tensor.ts";
+import { type ExternalFiles, isMadeUp, readOnnxTensor } from "../checkpoint/onnx_tensor.ts";
 import { onnxProto } from "../deps.ts";
 import { FormatError } from "../errors.ts";
 import type { HostTensor } from "../tensor.ts";
+import { type ExternalReader, readExternals } from "./external.ts";
 import type { AttributeValue, OnnxModel, OnnxNode } from "./model.ts";
 import { sortedNodes } from "./order.ts";
+import {
+  type AttributeProto,
+  type GraphProto,
+  type ModelProto,
+  type NodeProto,
+  numberOf,
+  type ValueInfoProto,
+} from "./schema.ts";
 
 const OLDEST_OPSET = 11;
 const NEWEST_OPSET = 18;
+/** Most nodes, and most initialisers: classifiers have some thousands at most. */
+const MAX_COUNT = 2 ** 15;
 /** Domains that mean ONNX's own operators. */
 const DEFAULT_DOMAINS: readonly string[] = ["", "ai.onnx"];
 
+/** Floating-point types of `onnx.TensorProto.DataType`, and 0 where the file states none. */
+const FLOAT_TYPES: readonly number[] = [0, 1, 10, 11, 16];
+
 /** `onnx.AttributeProto.AttributeType`, as far as classifiers use it. */
 const FLOAT = 1, INT = 2, STRING = 3, TENSOR = 4, FLOATS = 6, INTS = 7;
-
-interface AttributeProto {
-  readonly name?: string | null;
-  readonly type?: number | null;
-  readonly f?: number | null;
-  readonly i?: Numeric | null;
-  readonly s?: Uint8Array | null;
-  readonly t?: TensorProto | null;
-  readonly floats?: readonly number[] | null;
-  readonly ints?: readonly Numeric[] | null;
-}
-
-interface NodeProto {
-  readonly name?: string | null;
-  readonly opType?: string | null;
-  readonly domain?: string | null;
-  readonly input?: readonly string[] | null;
-  readonly output?: readonly string[] | null;
-  readonly attribute?: readonly AttributeProto[] | null;
-}
-
-interface ValueInfoProto {
-  readonly name?: string | null;
-  readonly type?: {
-    readonly tensorType?: {
-      readonly elemType?: number | null;
-      readonly shape?: { readonly dim?: readonly { readonly dimValue?: Numeric | null }[] | null } | null;
-    } | null;
-  } | null;
-}
-
-interface GraphProto {
-  readonly node?: readonly NodeProto[] | null;
-  readonly initializer?: readonly TensorProto[] | null;
-  readonly sparseInitializer?: readonly unknown[] | null;
-  readonly input?: readonly ValueInfoProto[] | null;
-  readonly output?: readonly ValueInfoProto[] | null;
-}
-
-interface ModelProto {
-  readonly graph?: GraphProto | null;
-  readonly opsetImport?: readonly { readonly domain?: string | null; readonly version?: Numeric | null }[] | null;
-}
-
-/** Reads a file beside the model by the location that the model states. */
-export type ExternalReader = (location: string) => Promise<Uint8Array>;
-
-function numberOf(value: Numeric | null | undefined): number {
-  return Number((value ?? 0).toString());
-}
 
 function attributeOf(proto: AttributeProto, node: string, budget: Budget): AttributeValue {
   switch (proto.type) {
@@ -128,6 +86,10 @@ function inputOf(inputs: readonly ValueInfoProto[], stored: ReadonlySet<string>)
     throw new FormatError(`its inputs are ${names}; one, of images, is required`);
   }
   const [{ name, type }] = given;
+  const elements = type?.tensorType?.elemType ?? 0;
+  if (!FLOAT_TYPES.includes(elements)) {
+    throw new FormatError(`its input ${name} is of ONNX type ${elements}; floating-point images are required`);
+  }
   const dims = type?.tensorType?.shape?.dim ?? [];
   const shape = dims.map(({ dimValue }) => dimValue ? numberOf(dimValue) : undefined);
   if (shape.length !== 4 || (shape[1] !== undefined && shape[1] !== 3)) {
@@ -142,7 +104,7 @@ function inputOf(inputs: readonly ValueInfoProto[], stored: ReadonlySet<string>)
   return { name: name ?? "", shape };
 }
 
-function initialisersOf(graph: GraphProto, budget: Budget, files: ReadonlyMap<string, Uint8Array>) {
+function initialisersOf(graph: GraphProto, budget: Budget, files: ExternalFiles) {
   if ((graph.sparseInitializer ?? []).length > 0) throw new FormatError("it holds sparse initialisers");
   const initialisers = new Map<string, HostTensor>();
   for (const tensor of graph.initializer ?? []) {
@@ -172,27 +134,20 @@ function logitsOf(nodes: readonly OnnxNode[], output: string): string {
   return last?.operator === "Softmax" || last?.operator === "LogSoftmax" ? last.inputs[0] : output;
 }
 
-function parse(proto: ModelProto, file: string, budget: Budget, files: ReadonlyMap<string, Uint8Array>): OnnxModel {
+function parse(proto: ModelProto, file: string, budget: Budget, files: ExternalFiles): OnnxModel {
   const opset = opsetOf(proto);
   const graph = proto.graph;
   if (!graph) throw new FormatError("it is an ONNX model without a graph");
+  for (const [what, found] of [["nodes", graph.node], ["initialisers", graph.initializer]] as const) {
+    const count = found?.length ?? 0;
+    if (count > MAX_COUNT) throw new FormatError(`it has ${count} ${what}; at most ${MAX_COUNT} can be imported`);
+  }
   const initialisers = initialisersOf(graph, budget, files);
   const input = inputOf(graph.input ?? [], new Set(initialisers.keys()));
   const nodes = separateCopies((graph.node ?? []).map((node) => nodeOf(node, budget)), initialisers);
   const output = logitsOf(nodes, graph.output?.[0]?.name ?? "");
   const sorted = sortedNodes(nodes, new Set([input.name, ...initialisers.keys()]), output);
   return { file, opset, nodes: sorted, initialisers, input, output };
-}
-
-/** Everything that the model says to lie in other files. */
-async function readExternals(graph: GraphProto | null | undefined, read: ExternalReader | undefined) {
-  const files = new Map<string, Uint8Array>();
-  if (read === undefined) return files;
-  for (const tensor of graph?.initializer ?? []) {
-    const location = externalLocation(tensor);
-    if (location !== undefined && !files.has(location)) files.set(location, await read(location));
-  }
-  return files;
 }
 
 /**
@@ -207,7 +162,7 @@ export async function readOnnxModel(bytes: Uint8Array, name: string, external?: 
       "it is not an ONNX model, or it is cut short",
       () => onnxProto.onnx.ModelProto.decode(bytes) as unknown as ModelProto,
     );
-    const files = await readExternals(proto.graph, external);
+    const files = await readExternals(proto.graph?.initializer ?? [], external);
     const total = [...files.values()].reduce((sum, { length }) => sum + length, bytes.length);
     return parse(proto, name, budgetFor(total), files);
   } catch (error) {
