@@ -7,7 +7,7 @@
 import { matchStateDict } from "../checkpoint/state_dict.ts";
 import type { VectorLayout } from "../graph/vector.ts";
 import { PhiloxSequence, Stream } from "../random/philox.ts";
-import { float32Tensor, type HostTensor, sizeOf, type StateDict } from "../tensor.ts";
+import { copyFloats, float32Tensor, type HostTensor, sizeOf, type StateDict } from "../tensor.ts";
 import type { ModelLayouts } from "./device_model.ts";
 
 /** Flat vectors in PyTorch's order and layout. */
@@ -89,11 +89,11 @@ export function weightsFromStateDict(layouts: ModelLayouts, found: StateDict, op
   const flatten = (layout: VectorLayout) => {
     const values = new Float32Array(layout.count);
     for (const { name, torchOffset } of layout.entries) {
-      const { data } = matched.get(name)!;
-      if (data instanceof BigInt64Array) {
+      const tensor = matched.get(name)!;
+      if (tensor.dtype === "int64") {
         throw new TypeError(`Cannot load ${name}: found int64 values, but floats are required`);
       }
-      values.set(data, torchOffset);
+      copyFloats(tensor, values, torchOffset);
     }
     return values;
   };

@@ -98,7 +98,7 @@ async function evaluateWeights(flags: Flags, io: Io): Promise<number> {
         `${config.numClasses}; infer trains a head for them`,
     );
   }
-  remarks(config, false).forEach(io.note);
+  remarks(config).forEach(io.note);
   using gpu = await openGpu({ schedule: kernelScheduleOf(flags) });
   const model = new DeviceModel(gpu, config);
   model.write(await loadWeights(flags, config, "require"));

@@ -85,14 +85,14 @@ export async function run(given: Flags, io: Io): Promise<number> {
   const flags = resumed ? resumedFlags(given, resumed) : given;
   const plan = await planRun(flags, resumed);
   requireRunnable(plan.chain);
-  remarks(plan.classifier, true).forEach(io.note);
+  remarks(plan.classifier).forEach(io.note);
   using gpu = await openGpu({ schedule: kernelScheduleOf(flags) });
   if (flags.dryRun) {
     const memory = estimateMemory(gpu, plan.classifier, plan.chain);
     io.result({ out: null, ...memory }, memoryLines(memory));
     return 0;
   }
-  if (resumed) await requireSameInputs(plan, resumed);
+  if (resumed) requireSameInputs(plan, resumed);
   if (flags.profile !== undefined) await makeProfileFolder(flags.profile);
   const folder = resumed ?? await RunFolder.create(flags.out, {
     command: "infer",
@@ -104,7 +104,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
     normalisation: plan.chain.normalisation,
     batchSize: plan.chain.batchSize,
     classNames: plan.train.classNames,
-    data: { ...await inputsOf(plan), numTrain: plan.train.labels.length },
+    data: { ...inputsOf(plan), numTrain: plan.train.labels.length },
   });
   const outcome = await sample(gpu, plan, folder, io);
   return await report(gpu, plan, folder, io, outcome);

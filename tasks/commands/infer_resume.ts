@@ -6,7 +6,7 @@
 
 import type { Flags } from "./infer.ts";
 import type { Plan } from "./infer_plan.ts";
-import { sha256OfArrays } from "./inputs.ts";
+import { sha256OfArrays } from "./hashes.ts";
 import type { RunFolder } from "./run_writer.ts";
 
 /** Flags that do not change what a run computes; a resumed run takes them from the command line. */
@@ -30,21 +30,21 @@ export function resumedFlags(given: Flags, { config }: RunFolder): Flags {
 }
 
 /** What a run depends on besides its flags, as SHA-256. */
-export async function inputsOf({ train, val, chain }: Plan): Promise<Record<string, string>> {
+export function inputsOf({ train, val, chain }: Plan): Record<string, string> {
   const { backbone, head, state } = chain.weights;
   const prior = chain.prior === undefined ? [] : [chain.prior.mean, chain.prior.psi, ...chain.prior.rows];
   return {
     train: train.hash,
     val: val.hash,
-    weights: await sha256OfArrays([backbone, head, state]),
-    prior: await sha256OfArrays(prior),
+    weights: sha256OfArrays([backbone, head, state]),
+    prior: sha256OfArrays(prior),
   };
 }
 
 /** Refuses to go on with a run on other images, or from other weights or another prior. */
-export async function requireSameInputs(plan: Plan, { path, config }: RunFolder): Promise<void> {
+export function requireSameInputs(plan: Plan, { path, config }: RunFolder): void {
   const names = { train: "training images", val: "validation images", weights: "first weights", prior: "prior" };
-  const inputs = await inputsOf(plan);
+  const inputs = inputsOf(plan);
   for (const [key, name] of Object.entries(names)) {
     if (config.data[key] === inputs[key]) continue;
     throw new Error(`Cannot resume ${path}: the ${name} differ from the run's; the same ones are required`);

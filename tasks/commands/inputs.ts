@@ -87,21 +87,6 @@ export async function loadTask(flags: DataFlags, seed: number): Promise<TaskData
   return { train, val: held ?? await loadSplit(flags, flags.valDataset ?? flags.trainDataset, "val", classNames) };
 }
 
-/** The SHA-256 of bytes, in hexadecimal. */
-export async function sha256(bytes: Uint8Array): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>);
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-/** One SHA-256 for several arrays, without a copy of all. */
-export async function sha256OfArrays(arrays: readonly ArrayBufferView[]): Promise<string> {
-  const digests: string[] = [];
-  for (const { buffer, byteOffset, byteLength } of arrays) {
-    digests.push(await sha256(new Uint8Array(buffer, byteOffset, byteLength)));
-  }
-  return await sha256(new TextEncoder().encode(digests.join()));
-}
-
 /**
  * A learned prior: one safetensors file, or the original's four files by their prefix.
  *

@@ -10,7 +10,8 @@ import { UsageError } from "../../lib/errors.ts";
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel, type ModelLayouts } from "../../lib/models/device_model.ts";
 import { initialWeights, type LoadOptions, type Weights, weightsFromStateDict } from "../../lib/models/weights.ts";
-import { isFolded } from "../../lib/onnx/folded.ts";
+import { isFolded, isTrainingExport } from "../../lib/onnx/export_mode.ts";
+import type { OnnxModel } from "../../lib/onnx/model.ts";
 import { weightsOf } from "../../lib/onnx/parameters.ts";
 import type { StateDict } from "../../lib/tensor.ts";
 import type { MODEL_FLAGS } from "../cli/flag_groups.ts";
@@ -66,21 +67,28 @@ export async function recordedClassifier(folder: RunFolder, path?: string): Prom
   return { ...config, network: (await recordedNetwork(folder, path))?.network };
 }
 
+/** Where a file's weights are not quite the network's own, in lines for people. */
+export function exportRemarks(model: OnnxModel): string[] {
+  const remedy = "tasks/torchvision_to_onnx.py exports it as it is";
+  return [
+    ...isFolded(model)
+      ? [`BatchNorm is folded into convolutions, which train as such, with biases: not as the network does; ${remedy}`]
+      : [],
+    ...isTrainingExport(model)
+      ? [`it was exported in training mode, which moved every running statistic by one step; ${remedy}`]
+      : [],
+  ];
+}
+
 /** Where an imported network is not quite what it seems to be, in lines for stderr. */
-export function remarks({ encoder, network, height, width }: ClassifierConfig, training: boolean): string[] {
+export function remarks({ encoder, network, height, width }: ClassifierConfig): string[] {
   if (network === undefined) return [];
-  const lines: string[] = [];
-  if (training && isFolded(network.model)) {
-    lines.push(
-      `${encoder}: BatchNorm is folded into its convolutions, which train as convolutions with biases; the unfolded ` +
-        "network trains differently (tasks/torchvision_to_onnx.py exports it)",
-    );
-  }
+  const lines = exportRemarks(network.model);
   const [, , h, w] = network.model.input.shape;
   if ((h ?? height) !== height || (w ?? width) !== width) {
-    lines.push(`${encoder}: the file states images of ${h ?? "any"}x${w ?? "any"}; these are ${height}x${width}`);
+    lines.push(`the file states images of ${h ?? "any"}x${w ?? "any"}; these are ${height}x${width}`);
   }
-  return lines;
+  return lines.map((line) => `${encoder}: ${line}`);
 }
 
 /** A checkpoint under the model's names: wrappers' prefixes are taken off unless its names are the model's as they are. */

@@ -7,8 +7,8 @@
 import { type OnnxNetwork, onnxNetwork } from "../../lib/onnx/network.ts";
 import type { OnnxModel } from "../../lib/onnx/model.ts";
 import { readOnnxModel } from "../../lib/onnx/read.ts";
-import { readBelow, readInput } from "../cli/files.ts";
-import { sha256 } from "./inputs.ts";
+import { exists, readBelow, readInput } from "../cli/files.ts";
+import { sha256 } from "./hashes.ts";
 
 /** Which file, and which bytes. */
 export interface OnnxRecord {
@@ -32,34 +32,45 @@ export function baseName(path: string): string {
   return path.split(/[\\/]/).at(-1)!;
 }
 
-/** A file's model, and the SHA-256 of each file that it consists of. */
-async function readParts(path: string): Promise<{ model: OnnxModel; record: OnnxRecord }> {
-  const bytes = await readInput(path, "an ONNX network");
+/**
+ * The model in a file's bytes; the files beside it that hold its larger tensors are read as well.
+ *
+ * @param onPart receives each of those
+ */
+export async function readOnnxFile(
+  path: string,
+  bytes: Uint8Array,
+  onPart: (location: string, part: Uint8Array) => void = () => {},
+): Promise<OnnxModel> {
   const folder = path.slice(0, -baseName(path).length).replace(/[\\/]$/, "") || ".";
-  const external: Record<string, string> = {};
-  const model = await readOnnxModel(bytes, path, async (location) => {
+  return await readOnnxModel(bytes, path, async (location) => {
     const part = await readBelow(folder, location, `a part of ${path}`);
-    external[location] = await sha256(part);
+    onPart(location, part);
     return part;
   });
-  return { model, record: { path, sha256: await sha256(bytes), external } };
-}
-
-/** Reads an ONNX file without looking for its head. */
-export async function readOnnxFile(path: string): Promise<OnnxModel> {
-  return (await readParts(path)).model;
 }
 
 /**
  * Reads a network and its weights.
  *
  * @param head its last layer's node, where it cannot be told
+ * @param onHash is told the SHA-256 of each file before anything is made of it
  * @throws FormatError on a file that is damaged, hostile, or no classifier of images
  * @throws UsageError that lists the candidates where the head cannot be told
  */
-export async function openOnnx(path: string, head?: string): Promise<OnnxFile> {
-  const { model, record } = await readParts(path);
-  return { network: onnxNetwork(model, head), record: head === undefined ? record : { ...record, head } };
+export async function openOnnx(
+  path: string,
+  head?: string,
+  onHash: (name: string, sha256: string) => void = () => {},
+): Promise<OnnxFile> {
+  const bytes = await readInput(path, "an ONNX network");
+  const hash = sha256(bytes), external: Record<string, string> = {};
+  onHash(path, hash);
+  const model = await readOnnxFile(path, bytes, (location, part) => {
+    external[location] = sha256(part);
+    onHash(location, external[location]);
+  });
+  return { network: onnxNetwork(model, head), record: { path, sha256: hash, external, head } };
 }
 
 /**
@@ -70,25 +81,13 @@ export async function openOnnx(path: string, head?: string): Promise<OnnxFile> {
  * @throws Error where it is missing, or is another file than the run's
  */
 export async function reopenOnnx(run: string, recorded: OnnxRecord, path = recorded.path): Promise<OnnxFile> {
-  const remedy = "the run's own file is required; --onnx says where it lies now";
-  try {
-    await Deno.stat(path);
-  } catch (cause) {
-    throw new Error(`Cannot go on with ${run}: its network ${path} cannot be read; ${remedy}`, { cause });
-  }
-  const { network, record } = await openOnnx(path, recorded.head);
-  for (
-    const [name, found, required] of [
-      [path, record.sha256, recorded.sha256],
-      ...Object.keys({ ...recorded.external, ...record.external }).map((location) =>
-        [location, record.external[location], recorded.external[location]] as const
-      ),
-    ]
-  ) {
-    if (found === required) continue;
+  const remedy = "the file that the run was started with is required; --onnx says where it lies now";
+  if (!await exists(path)) throw new Error(`Cannot go on with ${run}: there is no network ${path}; ${remedy}`);
+  return await openOnnx(path, recorded.head, (name, found) => {
+    const required = name === path ? recorded.sha256 : recorded.external[name];
+    if (found === required) return;
     throw new Error(
       `Cannot go on with ${run}: the SHA-256 of its network's file ${name} is ${found}, but was ${required}; ${remedy}`,
     );
-  }
-  return { network, record };
+  });
 }

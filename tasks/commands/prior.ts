@@ -111,7 +111,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
   const onnx = unfinished ? await networkOf(unfinished, flags.onnx) : await importedNetwork(flags);
   const train = await loadSource({ ...flags, networkSize: statedSize(onnx) }, flags.seed);
   const classifier = classifierOf(flags, train, onnx);
-  remarks(classifier, true).forEach(io.note);
+  remarks(classifier).forEach(io.note);
   const weights = await loadWeights(flags, classifier, "fresh");
   using gpu = await openGpu({ schedule: kernelScheduleOf(flags) });
   const { batchSize, stepsPerEpoch } = new BatchSequence(train, { batchSize: flags.batchSize, seed: flags.seed });
@@ -121,7 +121,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
   }
   const settings = {
     flags: { ...settingsOf(flags), kernelSchedule: gpu.schedule },
-    inputs: await inputsOf(train, weights),
+    inputs: inputsOf(train, weights),
     onnx: onnx?.record,
   };
   if (unfinished) requireSameInputs(unfinished, settings.inputs);

@@ -11,7 +11,7 @@ import { layoutModel } from "../../lib/models/device_model.ts";
 import { stateDictFromWeights } from "../../lib/models/weights.ts";
 import { type PriorFile, writePrior, writePriorParts } from "../../lib/priors/files.ts";
 import { readInput, requireAbsent, writeAllWhole, writeWhole } from "../cli/files.ts";
-import { sha256 } from "./inputs.ts";
+import { sha256 } from "./hashes.ts";
 import { baseName } from "./onnx_file.ts";
 import type { Flags } from "./prior.ts";
 import { requireNoCheckpoint } from "./prior_checkpoint.ts";
@@ -54,7 +54,7 @@ export async function priorFileOf(
     metadata: {
       architecture: classifier.encoder,
       source: baseName(source),
-      sourceSha256: await sha256(await readInput(source, "a checkpoint")),
+      sourceSha256: sha256(await readInput(source, "a checkpoint")),
       software: `swagpu ${config.version}`,
     },
   };

@@ -6,7 +6,7 @@
 
 import type { ImageSet } from "../../lib/data/dataset.ts";
 import type { Weights } from "../../lib/models/weights.ts";
-import { sha256OfArrays } from "./inputs.ts";
+import { sha256OfArrays } from "./hashes.ts";
 import { type OnnxFile, reopenOnnx } from "./onnx_file.ts";
 import type { Flags } from "./prior.ts";
 import type { UnfinishedPrior } from "./prior_checkpoint.ts";
@@ -29,8 +29,8 @@ export function resumedFlags(given: Flags, { flags }: UnfinishedPrior): Flags {
 }
 
 /** What the prior depends on besides the flags, as SHA-256. */
-export async function inputsOf(train: ImageSet, { backbone, head, state }: Weights): Promise<Record<string, string>> {
-  return { train: train.hash, weights: await sha256OfArrays([backbone, head, state]) };
+export function inputsOf(train: ImageSet, { backbone, head, state }: Weights): Record<string, string> {
+  return { train: train.hash, weights: sha256OfArrays([backbone, head, state]) };
 }
 
 /** Refuses to go on with a prior from other images or other weights. */

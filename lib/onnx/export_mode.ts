@@ -1,5 +1,5 @@
 /**
- * Exports that folded BatchNorm into the convolutions before it.
+ * Exports whose weights are not quite the network's own.
  *
  * @module
  */
@@ -14,5 +14,12 @@ import type { OnnxModel } from "./model.ts";
 export function isFolded({ nodes, initialisers }: OnnxModel): boolean {
   return nodes.some(({ operator, inputs }) =>
     operator === "Conv" && initialisers.has(inputs[1]) && isMadeUp(inputs[1])
+  );
+}
+
+/** Whether the export itself ran a batch through BatchNorm, which moved every running statistic by one step. */
+export function isTrainingExport({ nodes }: OnnxModel): boolean {
+  return nodes.some(({ operator, attributes, outputs }) =>
+    operator === "BatchNormalization" && (Number(attributes.get("training_mode") ?? 0) !== 0 || outputs.length > 1)
   );
 }
