@@ -127,10 +127,12 @@ export function readOnnxTensor(
   tensor: TensorProto,
   budget: Budget,
   files?: ExternalFiles,
-  what = `the initialiser ${tensor.name}`,
+  what = `the initialiser ${tensor.name ?? ""}`,
 ): HostTensor {
   const dtype = DTYPES.get(tensor.dataType ?? 0);
-  if (dtype === undefined) throw new FormatError(`${what} is of ONNX type ${tensor.dataType}, which cannot be read`);
+  if (dtype === undefined) {
+    throw new FormatError(`${what} is of ONNX type ${tensor.dataType ?? 0}, which cannot be read`);
+  }
   const shape = (tensor.dims ?? []).map((n) => Number(n.toString()));
   const size = checkedSize(shape, what);
   const raw = tensor.dataLocation === EXTERNAL ? externalBytes(tensor, what, files) : tensor.rawData;

@@ -13,9 +13,13 @@ export type ExternalReader = (location: string) => Promise<Uint8Array>;
 /** Refuses a location that is not below the model's folder: a file must not choose what else is read. */
 function requireBelow(location: string, { name }: TensorProto): void {
   const parts = location.split(/[\\/]/);
-  if (location !== "" && parts[0] !== "" && !/^[a-z]:/i.test(location) && !parts.includes("..")) return;
+  // deno-lint-ignore no-control-regex
+  if (parts[0] !== "" && !/^[a-z]:|[\u0000-\u001f\u007f]/i.test(location) && !parts.includes("..")) return;
   throw new FormatError(
-    `the initialiser ${name} lies in ${JSON.stringify(location)}; a path inside the model's folder is required`,
+    `the initialiser ${JSON.stringify(name)} lies in ${
+      JSON.stringify(location)
+    }; a path inside the model's folder is ` +
+      "required",
   );
 }
 

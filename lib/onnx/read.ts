@@ -35,8 +35,16 @@ const FLOAT_TYPES: readonly number[] = [0, 1, 10, 11, 16];
 /** `onnx.AttributeProto.AttributeType`, as far as classifiers use it. */
 const FLOAT = 1, INT = 2, STRING = 3, TENSOR = 4, FLOATS = 6, INTS = 7;
 
-function attributeOf(proto: AttributeProto, node: string, budget: Budget): AttributeValue {
-  switch (proto.type) {
+/** A name of the file; they stand in messages, so none may move the cursor or begin a line. */
+function named(text: string | null | undefined): string {
+  // deno-lint-ignore no-control-regex
+  if (!/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(text ?? "")) return text ?? "";
+  throw new FormatError(`it holds the name ${JSON.stringify(text)}; names without control characters are required`);
+}
+
+function attributeOf(proto: AttributeProto, what: string, budget: Budget): AttributeValue {
+  const type = proto.type ?? 0;
+  switch (type) {
     case FLOAT:
       return proto.f ?? 0;
     case INT:
@@ -44,28 +52,29 @@ function attributeOf(proto: AttributeProto, node: string, budget: Budget): Attri
     case STRING:
       return new TextDecoder().decode(proto.s ?? new Uint8Array(0));
     case TENSOR:
-      return readOnnxTensor(proto.t ?? {}, budget, undefined, `the attribute ${proto.name} of ${node}`);
+      return readOnnxTensor(proto.t ?? {}, budget, undefined, what);
     case FLOATS:
       return proto.floats ?? [];
     case INTS:
       return (proto.ints ?? []).map(numberOf);
     default:
       throw new FormatError(
-        `the attribute ${proto.name} of ${node} is of type ${proto.type}; numbers, strings and tensors can be read`,
+        `${what} is of type ${type}; numbers, strings and tensors can be read`,
       );
   }
 }
 
 function nodeOf(proto: NodeProto, budget: Budget): OnnxNode {
-  const { inputs, outputs } = { inputs: proto.input ?? [], outputs: proto.output ?? [] };
-  const domain = proto.domain ?? "";
-  const operator = DEFAULT_DOMAINS.includes(domain) ? proto.opType ?? "" : `${domain}.${proto.opType}`;
-  const name = proto.name || outputs[0] || "without a name";
+  const inputs = (proto.input ?? []).map(named), outputs = (proto.output ?? []).map(named);
+  const domain = named(proto.domain), operatorName = named(proto.opType);
+  const operator = DEFAULT_DOMAINS.includes(domain) ? operatorName : `${domain}.${operatorName}`;
+  const name = named(proto.name) || outputs[0] || "without a name";
   const where = `the ${operator} node ${name}`;
   const attributes = new Map<string, AttributeValue>();
   for (const attribute of proto.attribute ?? []) {
-    if (attributes.has(attribute.name ?? "")) throw new FormatError(`${where} has two attributes ${attribute.name}`);
-    attributes.set(attribute.name ?? "", attributeOf(attribute, where, budget));
+    const key = named(attribute.name);
+    if (attributes.has(key)) throw new FormatError(`${where} has two attributes ${key}`);
+    attributes.set(key, attributeOf(attribute, `the attribute ${key} of ${where}`, budget));
   }
   return { name, operator, inputs, outputs, attributes };
 }
@@ -82,10 +91,10 @@ function opsetOf({ opsetImport }: ModelProto): number {
 function inputOf(inputs: readonly ValueInfoProto[], stored: ReadonlySet<string>): OnnxModel["input"] {
   const given = inputs.filter(({ name }) => !stored.has(name ?? ""));
   if (given.length !== 1) {
-    const names = given.map(({ name }) => name).join(", ") || "none";
+    const names = given.map(({ name }) => named(name)).join(", ") || "none";
     throw new FormatError(`its inputs are ${names}; one, of images, is required`);
   }
-  const [{ name, type }] = given;
+  const [{ type }] = given, name = named(given[0].name);
   const elements = type?.tensorType?.elemType ?? 0;
   if (!FLOAT_TYPES.includes(elements)) {
     throw new FormatError(`its input ${name} is of ONNX type ${elements}; floating-point images are required`);
@@ -101,14 +110,14 @@ function inputOf(inputs: readonly ValueInfoProto[], stored: ReadonlySet<string>)
       throw new FormatError(`its input ${name} has a size of ${size}; 1 to 65536 is required`);
     }
   }
-  return { name: name ?? "", shape };
+  return { name, shape };
 }
 
 function initialisersOf(graph: GraphProto, budget: Budget, files: ExternalFiles) {
   if ((graph.sparseInitializer ?? []).length > 0) throw new FormatError("it holds sparse initialisers");
   const initialisers = new Map<string, HostTensor>();
   for (const tensor of graph.initializer ?? []) {
-    const name = tensor.name ?? "";
+    const name = named(tensor.name);
     if (initialisers.has(name)) throw new FormatError(`it holds two initialisers named ${name}`);
     initialisers.set(name, readOnnxTensor(tensor, budget, files));
   }
@@ -145,7 +154,7 @@ function parse(proto: ModelProto, file: string, budget: Budget, files: ExternalF
   const initialisers = initialisersOf(graph, budget, files);
   const input = inputOf(graph.input ?? [], new Set(initialisers.keys()));
   const nodes = separateCopies((graph.node ?? []).map((node) => nodeOf(node, budget)), initialisers);
-  const output = logitsOf(nodes, graph.output?.[0]?.name ?? "");
+  const output = logitsOf(nodes, named(graph.output?.[0]?.name));
   const sorted = sortedNodes(nodes, new Set([input.name, ...initialisers.keys()]), output);
   return { file, opset, nodes: sorted, initialisers, input, output };
 }
