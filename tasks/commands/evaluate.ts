@@ -92,7 +92,7 @@ async function evaluateWeights(flags: Flags, io: Io): Promise<number> {
   const set = await loadSplit(data, flags.valDataset, "val");
   const config = classifierOf(flags, set, onnx);
   const stated = onnx?.network.head.numClasses ?? config.numClasses;
-  if (stated !== config.numClasses) {
+  if (stated !== config.numClasses && flags.weightsPath === undefined) {
     throw new TypeError(
       `Cannot evaluate ${flags.onnx} on ${set.name}: it tells ${stated} classes apart, but the set has ` +
         `${config.numClasses}; infer trains a head for them`,

@@ -4,6 +4,7 @@ import { readPrior, writePrior } from "../../lib/priors/files.ts";
 import { readOnnxFixture } from "../fixtures/onnx_model.ts";
 import { assertRefused, namesIn, runCli, withFolder } from "../cli/run_cli.ts";
 import { graphWith, withExternalData, withNode } from "./onnx_task.ts";
+import { exists, killAt, pause } from "./kill.ts";
 import { makeTask, manifestOf, resultOf, runJson, sampleHashes, stepsIn, type Task } from "./task.ts";
 
 const READ_WRITE = { permissions: "--allow-read --allow-write" };
@@ -84,6 +85,13 @@ Deno.test("a prior learned on an imported MobileNet is used downstream, resumed 
       assertEquals([evaluated.nll, evaluated.samples], [written.nll, 4]);
     });
 
+    await test.step("evaluate --onnx takes the weights of a sample in place of the file's", async () => {
+      const sample = `${run}/${manifestOf(run)[0].file}`;
+      const data = ["--val-dataset", "imagefolder", "--data-dir", images];
+      const { nll, n } = await runJson(["evaluate", "--onnx", onnx, "--weights-path", sample, ...data]);
+      assertEquals([n, Number.isFinite(nll)], [12, true]);
+    });
+
     await test.step("a changed file is refused by --resume and evaluate --run, before anything is made of it", async () => {
       const whole = await Deno.readFile(onnx);
       for (
@@ -122,6 +130,36 @@ Deno.test("a prior learned on an imported MobileNet is used downstream, resumed 
   });
 });
 
+Deno.test("prior --resume goes on with the imported network that it began with, and with no other", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder), onnx = await writeNetwork(folder, "functional");
+    const whole = `${folder}/whole.safetensors`, out = `${folder}/p.safetensors`;
+    const learn = ["prior", ...flagsOf(task, onnx), "--max-steps", "12", "--n-samples", "4", "--checkpoint-steps", "2"];
+    await runJson([...learn, "--epochs", "10", "--out", whole]);
+    while (!await exists(`${out}.checkpoint`)) {
+      await Deno.remove(out).catch(() => {});
+      await killAt([...learn, "--epochs", "10", "--out", out, "--quiet"], async (ended) => {
+        while (!ended() && !await exists(`${out}.checkpoint`)) await pause(1);
+      });
+    }
+    const bytes = await Deno.readFile(onnx);
+    await writeNetwork(folder, "squeezenet");
+    const resume = ["prior", "--resume", "--out", out];
+    const other = await runCli([...resume, "--onnx", `${folder}/squeezenet.onnx`], READ_WRITE);
+    assertRefused(
+      other,
+      1,
+      /^swagpu prior: Cannot go on with .*: the SHA-256 of its network's file .*squeezenet\.onnx is /,
+    );
+    await Deno.remove(onnx);
+    assertRefused(await runCli(resume, READ_WRITE), 1, /^swagpu prior: Cannot go on with .*: there is no network /);
+    await Deno.writeFile(`${folder}/moved.onnx`, bytes);
+    await runJson([...resume, "--onnx", `${folder}/moved.onnx`]);
+    const [found, expected] = [readPrior(await Deno.readFile(out)), readPrior(await Deno.readFile(whole))];
+    assertEquals([found.swag, found.parameters], [expected.swag, expected.parameters]);
+  });
+});
+
 Deno.test("prior --format parts of an imported network gives the samples of the one-file prior", async () => {
   await withFolder(async (folder) => {
     const task = makeTask(folder), onnx = await writeNetwork(folder, "functional");
@@ -151,7 +189,7 @@ Deno.test("infer --onnx plans, recomputes and profiles", async () => {
     ];
     const gpu = ["--kernel-schedule", "gpu"];
     const plan = resultOf(await runCli([...infer, ...gpu, "--out", folder, "--dry-run", "--json"], READ));
-    const [file] = (await inspected(onnx, "--batch-size", "8")).files;
+    const [file] = resultOf(await runCli(["inspect", onnx, "--batch-size", "8", "--json"], READ)).files;
     assertEquals([plan.out, plan.activations], [null, file.batch.trainingBytes]);
     const short = resultOf(await runCli([...infer, "--out", folder, "--dry-run", "--recompute", "--json"], READ));
     assert(short.activations < plan.activations);
@@ -196,7 +234,7 @@ Deno.test({
   },
 });
 
-Deno.test("evaluate --onnx agrees with PyTorch's logits in the network's own classes, and refuses other data", async () => {
+Deno.test("evaluate --onnx evaluates the file's own classifier, and refuses data of other classes", async () => {
   await withFolder(async (folder) => {
     const task = makeTask(folder), onnx = await writeNetwork(folder, "functional");
     const evaluate = ["evaluate", "--onnx", onnx, "--data-dir", task.data];
@@ -333,51 +371,5 @@ Deno.test("a file's external data that a link leads out of its folder is not rea
     await Deno.remove(`${folder}/model/weights.bin`);
     await Deno.rename(`${folder}/secret.bin`, `${folder}/model/weights.bin`);
     assertEquals((await runJson(evaluate)).n, 23);
-  });
-});
-
-/** What `inspect --json` says. */
-// deno-lint-ignore no-explicit-any
-async function inspected(...args: string[]): Promise<any> {
-  return resultOf(await runCli(["inspect", ...args, "--json"], READ));
-}
-
-Deno.test("inspect describes an ONNX network: operators, split, shapes, opset and the cost of a batch", async () => {
-  await withFolder(async (folder) => {
-    const onnx = await writeNetwork(folder, "mobilenet");
-    const [file] = (await inspected(onnx, "--batch-size", "4")).files;
-    assertEquals([file.format, file.opset, file.parameters, file.statistics], ["ONNX", 14, 61522, 2480]);
-    assertEquals([file.input, file.output], [
-      { name: "input", shape: [null, 3, 32, 32] },
-      { name: "output", shape: [null, 10] },
-    ]);
-    assertEquals([file.operators.Conv, file.operators.BatchNormalization, file.operators.Gemm], [52, 34, 2]);
-    assertEquals([file.backbone.parameters, file.head.parameters, file.head.numClasses], [60232, 1290, 10]);
-    assertEquals(file.tensors.length, 210);
-    const [double] = (await inspected(onnx, "--batch-size", "8")).files;
-    assertEquals(double.batch.forwardFlops, 2 * file.batch.forwardFlops);
-    assert(
-      file.batch.trainingFlops > 2.5 * file.batch.forwardFlops && file.batch.trainingBytes > file.batch.evaluationBytes,
-    );
-    const { stdout } = await runCli(["inspect", onnx, "--image-size", "64"], READ);
-    assertMatch(stdout, /^ {2}head +Gemm \S+, 10 classes, 1290 parameters$/m);
-    assertMatch(stdout, /^ {2}batch +64 images of 64x64$/m);
-
-    // What cannot be trained is described as far as it goes.
-    await Deno.writeFile(
-      `${folder}/celu.onnx`,
-      withNode(await Deno.readFile(onnx), "Relu", (node) => node.opType = "Celu"),
-    );
-    const [odd] = (await inspected(`${folder}/celu.onnx`)).files;
-    assertEquals([odd.operators.Celu, odd.batch, odd.parameters], [1, undefined, 61522]);
-    assertStringIncludes(odd.problem, "Cannot import the Celu node");
-    const [net] = (await inspected(folded)).files;
-    assertMatch(net.remarks.join(), /^BatchNorm is folded/);
-    await Deno.writeFile(`${folder}/cut.onnx`, (await Deno.readFile(onnx)).subarray(0, 4000));
-    assertRefused(
-      await runCli(["inspect", `${folder}/cut.onnx`], READ),
-      1,
-      /^swagpu inspect: Cannot import .*cut\.onnx: /,
-    );
   });
 });
