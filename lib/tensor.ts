@@ -35,6 +35,8 @@ export interface HostTensor {
   readonly shape: readonly number[];
   /** `product(shape)` elements. */
   readonly data: TensorData;
+  /** The elements as a file's little-endian bytes, where each access of `data` decodes them anew. */
+  readonly bytes?: Uint8Array;
 }
 
 /** A checkpoint: tensors by name, in the file's order. */
@@ -51,4 +53,14 @@ export function float32Tensor(shape: readonly number[], data: Float32Array): Hos
     throw new RangeError(`Cannot shape ${data.length} values as [${shape}]: ${sizeOf(shape)} values are required`);
   }
   return { dtype: "float32", shape, data };
+}
+
+/** Writes the elements of a tensor of any type but int64 to `target`, from `offset` on. */
+export function copyFloats(tensor: HostTensor, target: Float32Array, offset: number): void {
+  const { dtype, bytes } = tensor;
+  if (dtype === "float32" && bytes !== undefined) {
+    new Uint8Array(target.buffer, target.byteOffset + 4 * offset, bytes.length).set(bytes);
+    return;
+  }
+  target.set(tensor.data as Exclude<TensorData, BigInt64Array>, offset);
 }

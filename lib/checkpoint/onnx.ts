@@ -80,7 +80,8 @@ function read(bytes: Uint8Array, budget: Budget): StateDict {
     const name = tensor.name ?? "";
     if (isMadeUp(name) || name === "") continue;
     if (state.has(name)) throw new FormatError(`it holds two initialisers named ${name}`);
-    state.set(name, readOnnxTensor(tensor, budget));
+    const { dtype, shape, data } = readOnnxTensor(tensor, budget);
+    state.set(name, { dtype, shape, data });
   }
   if (state.size === 0) throw new FormatError("it is an ONNX model without named weights");
   addCopies(state, graph.node ?? []);

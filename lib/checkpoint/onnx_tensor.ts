@@ -104,22 +104,43 @@ function externalBytes(tensor: TensorProto, what: string, files: ExternalFiles |
 }
 
 /**
- * The tensor that a `TensorProto` holds, a view of the file where possible. Throws `FormatError` on an unknown element
- * type, an absurd shape, or elements that are not there; `what` begins its message.
+ * A tensor over raw bytes, whose elements are decoded at each access of `data`: most tensors of a file lie at odd
+ * offsets, where decoding is a copy, and few are needed at one time.
+ */
+function rawTensor(dtype: DType, shape: readonly number[], raw: Uint8Array): HostTensor {
+  return {
+    dtype,
+    shape,
+    bytes: raw,
+    get data() {
+      return decodeTensor(dtype, shape, raw, { left: Infinity }).data;
+    },
+  };
+}
+
+/**
+ * The tensor that a `TensorProto` holds. Raw bytes stay where they are and are decoded at each access of `data`: a view of
+ * the file where possible. Throws `FormatError` on an unknown element type, an absurd shape, or elements that are not
+ * there; `what` begins its message.
  */
 export function readOnnxTensor(
   tensor: TensorProto,
   budget: Budget,
   files?: ExternalFiles,
-  what = `the initialiser ${tensor.name}`,
+  what = `the initialiser ${tensor.name ?? ""}`,
 ): HostTensor {
   const dtype = DTYPES.get(tensor.dataType ?? 0);
-  if (dtype === undefined) throw new FormatError(`${what} is of ONNX type ${tensor.dataType}, which cannot be read`);
+  if (dtype === undefined) {
+    throw new FormatError(`${what} is of ONNX type ${tensor.dataType ?? 0}, which cannot be read`);
+  }
   const shape = (tensor.dims ?? []).map((n) => Number(n.toString()));
   const size = checkedSize(shape, what);
   const raw = tensor.dataLocation === EXTERNAL ? externalBytes(tensor, what, files) : tensor.rawData;
   const isRaw = raw !== undefined && raw !== null && raw.length > 0;
-  if (isRaw && raw.length === size * ELEMENT_BYTES[dtype]) return decodeTensor(dtype, shape, raw, budget);
+  if (isRaw && raw.length === size * ELEMENT_BYTES[dtype]) {
+    spend(budget, size * Math.max(4, ELEMENT_BYTES[dtype]), what);
+    return rawTensor(dtype, shape, raw);
+  }
   const data = isRaw ? undefined : typedData(tensor, dtype);
   if (data?.length !== size) {
     const found = isRaw ? `${raw.length} bytes` : `${data?.length} elements`;

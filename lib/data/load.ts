@@ -42,8 +42,10 @@ export interface DatasetRequest {
    * other of the two where only that exists; CIFAR files are looked for in `dir` as well.
    */
   readonly subfolder?: string;
-  /** Rows and columns of the images: image folders only, default 224. */
+  /** Rows and columns of the images: image folders only, default `defaultSize`. */
   readonly size?: number;
+  /** Rows and columns of an image folder's images where `size` does not say it; default 224. */
+  readonly defaultSize?: number;
   /** How images become square: image folders only, default `"crop"`. */
   readonly resize?: ResizeMode;
   /** Length of the short side before cropping: image folders only, default `size`. */
@@ -94,7 +96,8 @@ export async function loadDataset(request: DatasetRequest): Promise<ImageSet> {
 }
 
 async function loadImageFolder(name: DatasetName, request: DatasetRequest): Promise<ImageSet> {
-  const { split, size = DEFAULT_SIZE, resize = "crop", shortSide, classNames, memoryLimit } = request;
+  const { split, defaultSize = DEFAULT_SIZE, size = defaultSize, resize = "crop", shortSide, classNames, memoryLimit } =
+    request;
   const dir = requireDir(name, request.dir);
   const wanted = request.subfolder !== undefined
     ? [request.subfolder]

@@ -7,7 +7,7 @@
 import { matchStateDict } from "../checkpoint/state_dict.ts";
 import type { VectorLayout } from "../graph/vector.ts";
 import { PhiloxSequence, Stream } from "../random/philox.ts";
-import { float32Tensor, type HostTensor, sizeOf, type StateDict } from "../tensor.ts";
+import { copyFloats, float32Tensor, type HostTensor, sizeOf, type StateDict } from "../tensor.ts";
 import type { ModelLayouts } from "./device_model.ts";
 
 /** Flat vectors in PyTorch's order and layout. */
@@ -32,10 +32,10 @@ export function initialWeights(layouts: ModelLayouts, seed: number): Weights {
   };
 }
 
-/** Inputs of a vector's linear layer: [O, I], or [I, O] where an imported file has it so. */
+/** Inputs of a vector's linear layer: [O, I], or [I, O] where an imported file has it so; [O, I, 1, 1] of a convolution. */
 function fanInOf({ entries }: VectorLayout): number {
-  const matrix = entries.find(({ torchShape }) => torchShape.length === 2);
-  return matrix?.torchShape[matrix.layout === "linear" ? 1 : 0] ?? 1;
+  const matrix = entries.find(({ torchShape }) => torchShape.length >= 2);
+  return matrix?.torchShape[matrix.layout === "vector" ? 0 : 1] ?? 1;
 }
 
 function initialVector(layout: VectorLayout, seed: number, part: number): Float32Array {
@@ -44,13 +44,13 @@ function initialVector(layout: VectorLayout, seed: number, part: number): Float3
   layout.entries.forEach(({ name, torchShape, layout: kind, torchOffset, size }, index) => {
     const random = new PhiloxSequence(seed, Stream.init, part, index);
     const target = values.subarray(torchOffset, torchOffset + size);
-    if (kind === "convolution") {
+    if (part === 1) {
+      const bound = 1 / Math.sqrt(fanIn);
+      for (let i = 0; i < size; i++) target[i] = bound * (2 * random.uniform() - 1);
+    } else if (kind === "convolution") {
       const fanOut = torchShape[0] * torchShape[2] * torchShape[3];
       const std = Math.sqrt(2 / fanOut);
       for (let i = 0; i < size; i++) target[i] = std * random.normal();
-    } else if (part === 1) {
-      const bound = 1 / Math.sqrt(fanIn);
-      for (let i = 0; i < size; i++) target[i] = bound * (2 * random.uniform() - 1);
     } else if (name.endsWith(".weight") || name.endsWith(".running_var")) {
       target.fill(1);
     }
@@ -89,11 +89,11 @@ export function weightsFromStateDict(layouts: ModelLayouts, found: StateDict, op
   const flatten = (layout: VectorLayout) => {
     const values = new Float32Array(layout.count);
     for (const { name, torchOffset } of layout.entries) {
-      const { data } = matched.get(name)!;
-      if (data instanceof BigInt64Array) {
+      const tensor = matched.get(name)!;
+      if (tensor.dtype === "int64") {
         throw new TypeError(`Cannot load ${name}: found int64 values, but floats are required`);
       }
-      values.set(data, torchOffset);
+      copyFloats(tensor, values, torchOffset);
     }
     return values;
   };

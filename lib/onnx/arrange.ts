@@ -40,6 +40,9 @@ export function view(scope: NodeScope, tensor: Tensor, shape: readonly number[])
 
 /** A tensor with a value's axes in the given order, one axis of the tensor to each. */
 export function arranged(scope: NodeScope, value: DeviceValue, order: readonly number[]): Tensor {
+  if (value.shape.length !== order.length) {
+    scope.fail(`an operand has the shape [${value.shape}]; one of ${order.length} axes is required`);
+  }
   const sizes = (axes: readonly number[]) => axes.map((axis) => value.shape[axis]);
   if (sameMemory(value.shape, value.order, order)) return view(scope, value.tensor, sizes(order));
   const input = view(scope, value.tensor, sizes(value.order));

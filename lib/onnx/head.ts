@@ -37,6 +37,8 @@ const PASSES = new Set([
 ]);
 const HEADS: readonly string[] = ["Gemm", "MatMul", "Conv"];
 const MAX_LISTED = 8;
+/** Longest chain of Identity and Transpose between an initialiser and its reader. */
+const MAX_COPIES = 16;
 
 /** An initialiser behind a value, and whether the value is its transpose. */
 interface Source {
@@ -50,14 +52,19 @@ export function sourceOf(
   { initialisers }: OnnxModel,
   producer: ReadonlyMap<string, OnnxNode>,
 ): Source | undefined {
-  if (initialisers.has(value)) return { initialiser: value, transposed: false };
-  const node = producer.get(value);
-  if (node?.operator !== "Identity" && node?.operator !== "Transpose") return undefined;
-  const source = sourceOf(node.inputs[0], { initialisers } as OnnxModel, producer);
-  const flip = node.operator === "Transpose" && initialisers.get(source?.initialiser ?? "")?.shape.length === 2 &&
-    `${node.attributes.get("perm") ?? "1,0"}` === "1,0";
-  if (source === undefined || (node.operator === "Transpose" && !flip)) return undefined;
-  return { ...source, transposed: source.transposed !== flip };
+  let initialiser = value, flips = 0;
+  for (let step = 0; step < MAX_COPIES && !initialisers.has(initialiser); step++) {
+    const node = producer.get(initialiser);
+    if (node?.operator !== "Identity" && node?.operator !== "Transpose") return undefined;
+    if (node.operator === "Transpose") {
+      if (`${node.attributes.get("perm") ?? "1,0"}` !== "1,0") return undefined;
+      flips++;
+    }
+    initialiser = node.inputs[0];
+  }
+  const stored = initialisers.get(initialiser);
+  if (stored === undefined || (flips > 0 && stored.shape.length !== 2)) return undefined;
+  return { initialiser, transposed: flips % 2 === 1 };
 }
 
 /** The node that gives each value. */

@@ -76,16 +76,24 @@ function requireSupported({ file, nodes }: OnnxModel): void {
   );
 }
 
+/** Most elements that the nodes of one graph may have on the host, together: 512 MiB. */
+const MAX_HOST_ELEMENTS = 2 ** 26;
+
 /** Values by name while the graph is built. */
 class Values {
   readonly #known = new Map<string, Value>();
   readonly #model: OnnxModel;
+  #hostElements = 0;
 
   constructor(model: OnnxModel) {
     this.#model = model;
   }
 
   set(name: string, value: Value): void {
+    if (value.place === "host") this.#hostElements += value.data.length;
+    if (this.#hostElements > MAX_HOST_ELEMENTS) {
+      throw new FormatError(`the constants up to here have more than ${MAX_HOST_ELEMENTS} elements together`);
+    }
     this.#known.set(name, value);
   }
 
@@ -96,7 +104,7 @@ class Values {
     const stored = this.#model.initialisers.get(name);
     if (stored === undefined) throw new FormatError(`nothing gives ${name}`);
     const value = fromHostTensor(stored);
-    this.#known.set(name, value);
+    this.set(name, value);
     return value;
   }
 }

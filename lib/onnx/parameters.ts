@@ -81,15 +81,15 @@ function usesOf(model: OnnxModel): Map<string, Use> {
   return uses;
 }
 
-/** The weights in the file's order, which is PyTorch's. */
-export function planParameters(model: OnnxModel, head: Head, numClasses: number): PlannedParameter[] {
+/** The weights in the file's order, which is PyTorch's; all are the backbone's where no head is given. */
+export function planParameters(model: OnnxModel, head?: Head, numClasses = 0): PlannedParameter[] {
   const uses = usesOf(model);
   const planned: PlannedParameter[] = [];
   for (const [name, { shape }] of model.initialisers) {
     const use = uses.get(name);
     if (use === undefined || use === "constant" || (use === "operand" && isMadeUp(name))) continue;
-    const inHead = name === head.weight || name === head.bias;
-    const classAxis = name === head.weight ? head.classAxis : 0;
+    const inHead = name === head?.weight || name === head?.bias;
+    const classAxis = name === head?.weight ? head.classAxis : 0;
     planned.push({
       name,
       vector: use === "state" ? "state" : inHead ? "head" : "backbone",

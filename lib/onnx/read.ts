@@ -6,79 +6,45 @@
 
 import { type Budget, budgetFor } from "../checkpoint/budget.ts";
 import { foreign } from "../checkpoint/context.ts";
-import {
-  externalLocation,
-  isMadeUp,
-  type Numeric,
-  readOnnxTensor,
-  type TensorProto,
-} from "../checkpoint/onnx_tensor.ts";
+import { type ExternalFiles, isMadeUp, readOnnxTensor } from "../checkpoint/onnx_tensor.ts";
 import { onnxProto } from "../deps.ts";
 import { FormatError } from "../errors.ts";
 import type { HostTensor } from "../tensor.ts";
+import { type ExternalReader, readExternals } from "./external.ts";
 import type { AttributeValue, OnnxModel, OnnxNode } from "./model.ts";
 import { sortedNodes } from "./order.ts";
+import {
+  type AttributeProto,
+  type GraphProto,
+  type ModelProto,
+  type NodeProto,
+  numberOf,
+  type ValueInfoProto,
+} from "./schema.ts";
 
 const OLDEST_OPSET = 11;
 const NEWEST_OPSET = 18;
+/** Most nodes, and most initialisers: classifiers have some thousands at most. */
+const MAX_COUNT = 2 ** 15;
 /** Domains that mean ONNX's own operators. */
 const DEFAULT_DOMAINS: readonly string[] = ["", "ai.onnx"];
+
+/** Floating-point types of `onnx.TensorProto.DataType`, and 0 where the file states none. */
+const FLOAT_TYPES: readonly number[] = [0, 1, 10, 11, 16];
 
 /** `onnx.AttributeProto.AttributeType`, as far as classifiers use it. */
 const FLOAT = 1, INT = 2, STRING = 3, TENSOR = 4, FLOATS = 6, INTS = 7;
 
-interface AttributeProto {
-  readonly name?: string | null;
-  readonly type?: number | null;
-  readonly f?: number | null;
-  readonly i?: Numeric | null;
-  readonly s?: Uint8Array | null;
-  readonly t?: TensorProto | null;
-  readonly floats?: readonly number[] | null;
-  readonly ints?: readonly Numeric[] | null;
+/** A name of the file; they stand in messages, so none may move the cursor or begin a line. */
+function named(text: string | null | undefined): string {
+  // deno-lint-ignore no-control-regex
+  if (!/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(text ?? "")) return text ?? "";
+  throw new FormatError(`it holds the name ${JSON.stringify(text)}; names without control characters are required`);
 }
 
-interface NodeProto {
-  readonly name?: string | null;
-  readonly opType?: string | null;
-  readonly domain?: string | null;
-  readonly input?: readonly string[] | null;
-  readonly output?: readonly string[] | null;
-  readonly attribute?: readonly AttributeProto[] | null;
-}
-
-interface ValueInfoProto {
-  readonly name?: string | null;
-  readonly type?: {
-    readonly tensorType?: {
-      readonly elemType?: number | null;
-      readonly shape?: { readonly dim?: readonly { readonly dimValue?: Numeric | null }[] | null } | null;
-    } | null;
-  } | null;
-}
-
-interface GraphProto {
-  readonly node?: readonly NodeProto[] | null;
-  readonly initializer?: readonly TensorProto[] | null;
-  readonly sparseInitializer?: readonly unknown[] | null;
-  readonly input?: readonly ValueInfoProto[] | null;
-  readonly output?: readonly ValueInfoProto[] | null;
-}
-
-interface ModelProto {
-  readonly graph?: GraphProto | null;
-  readonly opsetImport?: readonly { readonly domain?: string | null; readonly version?: Numeric | null }[] | null;
-}
-
-/** Reads a file beside the model by the location that the model states. */
-export type ExternalReader = (location: string) => Promise<Uint8Array>;
-
-function numberOf(value: Numeric | null | undefined): number {
-  return Number((value ?? 0).toString());
-}
-
-function attributeOf(proto: AttributeProto, node: string, budget: Budget): AttributeValue {
-  switch (proto.type) {
+function attributeOf(proto: AttributeProto, what: string, budget: Budget): AttributeValue {
+  const type = proto.type ?? 0;
+  switch (type) {
     case FLOAT:
       return proto.f ?? 0;
     case INT:
@@ -86,28 +52,29 @@ function attributeOf(proto: AttributeProto, node: string, budget: Budget): Attri
     case STRING:
       return new TextDecoder().decode(proto.s ?? new Uint8Array(0));
     case TENSOR:
-      return readOnnxTensor(proto.t ?? {}, budget, undefined, `the attribute ${proto.name} of ${node}`);
+      return readOnnxTensor(proto.t ?? {}, budget, undefined, what);
     case FLOATS:
       return proto.floats ?? [];
     case INTS:
       return (proto.ints ?? []).map(numberOf);
     default:
       throw new FormatError(
-        `the attribute ${proto.name} of ${node} is of type ${proto.type}; numbers, strings and tensors can be read`,
+        `${what} is of type ${type}; numbers, strings and tensors can be read`,
       );
   }
 }
 
 function nodeOf(proto: NodeProto, budget: Budget): OnnxNode {
-  const { inputs, outputs } = { inputs: proto.input ?? [], outputs: proto.output ?? [] };
-  const domain = proto.domain ?? "";
-  const operator = DEFAULT_DOMAINS.includes(domain) ? proto.opType ?? "" : `${domain}.${proto.opType}`;
-  const name = proto.name || outputs[0] || "without a name";
+  const inputs = (proto.input ?? []).map(named), outputs = (proto.output ?? []).map(named);
+  const domain = named(proto.domain), operatorName = named(proto.opType);
+  const operator = DEFAULT_DOMAINS.includes(domain) ? operatorName : `${domain}.${operatorName}`;
+  const name = named(proto.name) || outputs[0] || "without a name";
   const where = `the ${operator} node ${name}`;
   const attributes = new Map<string, AttributeValue>();
   for (const attribute of proto.attribute ?? []) {
-    if (attributes.has(attribute.name ?? "")) throw new FormatError(`${where} has two attributes ${attribute.name}`);
-    attributes.set(attribute.name ?? "", attributeOf(attribute, where, budget));
+    const key = named(attribute.name);
+    if (attributes.has(key)) throw new FormatError(`${where} has two attributes ${key}`);
+    attributes.set(key, attributeOf(attribute, `the attribute ${key} of ${where}`, budget));
   }
   return { name, operator, inputs, outputs, attributes };
 }
@@ -124,10 +91,14 @@ function opsetOf({ opsetImport }: ModelProto): number {
 function inputOf(inputs: readonly ValueInfoProto[], stored: ReadonlySet<string>): OnnxModel["input"] {
   const given = inputs.filter(({ name }) => !stored.has(name ?? ""));
   if (given.length !== 1) {
-    const names = given.map(({ name }) => name).join(", ") || "none";
+    const names = given.map(({ name }) => named(name)).join(", ") || "none";
     throw new FormatError(`its inputs are ${names}; one, of images, is required`);
   }
-  const [{ name, type }] = given;
+  const [{ type }] = given, name = named(given[0].name);
+  const elements = type?.tensorType?.elemType ?? 0;
+  if (!FLOAT_TYPES.includes(elements)) {
+    throw new FormatError(`its input ${name} is of ONNX type ${elements}; floating-point images are required`);
+  }
   const dims = type?.tensorType?.shape?.dim ?? [];
   const shape = dims.map(({ dimValue }) => dimValue ? numberOf(dimValue) : undefined);
   if (shape.length !== 4 || (shape[1] !== undefined && shape[1] !== 3)) {
@@ -139,14 +110,14 @@ function inputOf(inputs: readonly ValueInfoProto[], stored: ReadonlySet<string>)
       throw new FormatError(`its input ${name} has a size of ${size}; 1 to 65536 is required`);
     }
   }
-  return { name: name ?? "", shape };
+  return { name, shape };
 }
 
-function initialisersOf(graph: GraphProto, budget: Budget, files: ReadonlyMap<string, Uint8Array>) {
+function initialisersOf(graph: GraphProto, budget: Budget, files: ExternalFiles) {
   if ((graph.sparseInitializer ?? []).length > 0) throw new FormatError("it holds sparse initialisers");
   const initialisers = new Map<string, HostTensor>();
   for (const tensor of graph.initializer ?? []) {
-    const name = tensor.name ?? "";
+    const name = named(tensor.name);
     if (initialisers.has(name)) throw new FormatError(`it holds two initialisers named ${name}`);
     initialisers.set(name, readOnnxTensor(tensor, budget, files));
   }
@@ -172,27 +143,20 @@ function logitsOf(nodes: readonly OnnxNode[], output: string): string {
   return last?.operator === "Softmax" || last?.operator === "LogSoftmax" ? last.inputs[0] : output;
 }
 
-function parse(proto: ModelProto, file: string, budget: Budget, files: ReadonlyMap<string, Uint8Array>): OnnxModel {
+function parse(proto: ModelProto, file: string, budget: Budget, files: ExternalFiles): OnnxModel {
   const opset = opsetOf(proto);
   const graph = proto.graph;
   if (!graph) throw new FormatError("it is an ONNX model without a graph");
+  for (const [what, found] of [["nodes", graph.node], ["initialisers", graph.initializer]] as const) {
+    const count = found?.length ?? 0;
+    if (count > MAX_COUNT) throw new FormatError(`it has ${count} ${what}; at most ${MAX_COUNT} can be imported`);
+  }
   const initialisers = initialisersOf(graph, budget, files);
   const input = inputOf(graph.input ?? [], new Set(initialisers.keys()));
   const nodes = separateCopies((graph.node ?? []).map((node) => nodeOf(node, budget)), initialisers);
-  const output = logitsOf(nodes, graph.output?.[0]?.name ?? "");
+  const output = logitsOf(nodes, named(graph.output?.[0]?.name));
   const sorted = sortedNodes(nodes, new Set([input.name, ...initialisers.keys()]), output);
   return { file, opset, nodes: sorted, initialisers, input, output };
-}
-
-/** Everything that the model says to lie in other files. */
-async function readExternals(graph: GraphProto | null | undefined, read: ExternalReader | undefined) {
-  const files = new Map<string, Uint8Array>();
-  if (read === undefined) return files;
-  for (const tensor of graph?.initializer ?? []) {
-    const location = externalLocation(tensor);
-    if (location !== undefined && !files.has(location)) files.set(location, await read(location));
-  }
-  return files;
 }
 
 /**
@@ -207,7 +171,7 @@ export async function readOnnxModel(bytes: Uint8Array, name: string, external?: 
       "it is not an ONNX model, or it is cut short",
       () => onnxProto.onnx.ModelProto.decode(bytes) as unknown as ModelProto,
     );
-    const files = await readExternals(proto.graph, external);
+    const files = await readExternals(proto.graph?.initializer ?? [], external);
     const total = [...files.values()].reduce((sum, { length }) => sum + length, bytes.length);
     return parse(proto, name, budgetFor(total), files);
   } catch (error) {

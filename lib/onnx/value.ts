@@ -55,7 +55,7 @@ export function checkedHostSize(shape: readonly number[]): number {
 export function hostValue(type: HostType, shape: readonly number[], data: ArrayLike<number>): HostValue {
   const size = checkedHostSize(shape);
   if (data.length !== size) throw new FormatError(`${data.length} elements cannot have the shape [${shape}]`);
-  return { place: "host", type, shape, data: Float64Array.from(data, type === "float" ? Math.fround : (n) => n) };
+  return { place: "host", type, shape, data: new Float64Array(type === "float" ? new Float32Array(data) : data) };
 }
 
 /** A list of integers, as shapes are. */

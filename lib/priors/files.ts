@@ -64,6 +64,8 @@ export interface PriorPartsOptions {
   readonly architecture?: string;
   /** The prior may overwrite the bytes that it is read from, and keep them: half the memory. Default: a copy. */
   readonly consume?: boolean;
+  /** Keep the model's names as they are: for networks whose own names begin with `backbone.` or `encoder.`. */
+  readonly keepPrefixes?: boolean;
 }
 
 const FORMAT = "swagpu-prior";
@@ -275,7 +277,8 @@ export function readPriorParts(parts: PriorParts, options: PriorPartsOptions = {
       readTensor(parts.variance, "_variance.pt"),
       readTensor(parts.covmat, "_covmat.pt"),
     );
-    const model = stripPrefixes(findStateDict(readTorch(parts.model, "_model.pt")));
+    const found = findStateDict(readTorch(parts.model, "_model.pt"));
+    const model = options.keepPrefixes === true ? found : stripPrefixes(found);
     const parameters = parametersOf(model);
     requireSameOrder(parameters, model, raw.mean);
     const normalisation: Normalisation | undefined = options.normalised === undefined

@@ -71,3 +71,27 @@ export function requireSameOrder(parameters: readonly ParameterShape[], model: S
     );
   }
 }
+
+/**
+ * Refuses a prior over other parameters than the network's, or over the same in another order: its elements would belong
+ * to other weights.
+ *
+ * @param network the backbone's parameters in their order
+ */
+export function requireSameParameters(
+  prior: readonly ParameterShape[],
+  network: readonly { readonly name: string; readonly torchShape: readonly number[] }[],
+): void {
+  const stated = (name?: string, shape?: readonly number[]) => name === undefined ? "missing" : `${name} [${shape}]`;
+  const length = Math.max(prior.length, network.length);
+  for (let index = 0; index < length; index++) {
+    const found = stated(prior[index]?.name, prior[index]?.shape);
+    const required = stated(network[index]?.name, network[index]?.torchShape);
+    if (found === required) continue;
+    const count = prior.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+    throw new TypeError(
+      `Cannot use a prior over ${count} parameters in ${prior.length} tensors for this network: tensor ${index} of the ` +
+        `prior is ${found}, of the network ${required}; the same tensors in the same order are required`,
+    );
+  }
+}

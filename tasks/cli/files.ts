@@ -34,6 +34,23 @@ async function readAtOnce(path: string): Promise<Uint8Array> {
 }
 
 /**
+ * The bytes of a file below a folder. A link that leads out of the folder is refused.
+ *
+ * @throws Error as {@linkcode readInput}
+ */
+export async function readBelow(folder: string, name: string, as: string): Promise<Uint8Array> {
+  const path = `${folder}/${name}`;
+  const [root, real] = await Promise.all([Deno.realPath(folder), Deno.realPath(path)]).catch((cause) => {
+    throw new Error(`Cannot read ${path} as ${as}: ${reason(cause, "an existing file is required")}`, { cause });
+  });
+  const below = root.replace(/[\\/]$/, "");
+  if (!real.startsWith(below) || !/^[\\/]/.test(real.slice(below.length))) {
+    throw new Error(`Cannot read ${path} as ${as}: it leads to ${real}, and a file inside ${folder} is required`);
+  }
+  return await readInput(path, as);
+}
+
+/**
  * Temporary files that are being written; {@linkcode removeUnfinished} deletes them when the process is interrupted.
  */
 const unfinished = new Set<string>();

@@ -26,7 +26,13 @@ export const MODEL_FLAGS = {
     type: "string",
     value: "FILE",
     group: "Model",
-    help: "weights of --encoder from torchvision's ONNX export, instead of --weights-path",
+    help: "a classifier's ONNX file: network and weights, in place of --encoder and --weights-path",
+  },
+  head: {
+    type: "string",
+    value: "NODE",
+    group: "Model",
+    help: "node of the last layer of --onnx, which another number of classes replaces; found unless given",
   },
   smallStem: {
     type: "boolean",
@@ -78,7 +84,7 @@ export const DATA_FLAGS = {
     type: "integer",
     min: 8,
     group: "Data",
-    help: "side of the images in pixels; the data set's own or 224",
+    help: "side of the images in pixels; the data set's own, --onnx's or 224",
   },
   augmentation: {
     type: "choice",

@@ -13,8 +13,9 @@ import { DeviceModel } from "../../lib/models/device_model.ts";
 import { DATA_FLAGS, DEVICE_FLAGS, MODEL_FLAGS, REPORT_FLAGS } from "../cli/flag_groups.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
-import { classifierOf, kernelScheduleOf, loadSplit, loadWeights, normalisationOf } from "./inputs.ts";
+import { kernelScheduleOf, loadSplit, normalisationOf } from "./inputs.ts";
 import { averageRun } from "./model_average.ts";
+import { classifierOf, importedNetwork, loadWeights, recordedClassifier, remarks, statedSize } from "./network.ts";
 import { RunFolder } from "./run_writer.ts";
 
 /** Flags of `evaluate`. */
@@ -26,7 +27,11 @@ export const command = defineCommand({
     run: { type: "string", value: "DIR", group: "Model", help: "folder of a run of infer: average its samples" },
     encoder: MODEL_FLAGS.encoder,
     weightsPath: MODEL_FLAGS.weightsPath,
-    onnx: MODEL_FLAGS.onnx,
+    onnx: {
+      ...MODEL_FLAGS.onnx,
+      help: "a classifier's ONNX file, in place of --encoder and --weights-path; with --run: where the run's lies now",
+    },
+    head: MODEL_FLAGS.head,
     smallStem: MODEL_FLAGS.smallStem,
     seed: MODEL_FLAGS.seed,
     valDataset: { ...DATA_FLAGS.valDataset, default: "cifar10", help: "set that metrics are computed on" },
@@ -65,21 +70,42 @@ export function metricLines(metrics: Metrics): string[] {
   ];
 }
 
+type Flags = FlagsOf<typeof command>;
+
 /** Runs `evaluate`. */
-export async function run(flags: FlagsOf<typeof command>, io: Io): Promise<number> {
-  if ((flags.run === undefined) === ((flags.weightsPath ?? flags.onnx) === undefined)) {
-    throw new UsageError("Cannot evaluate: exactly one of --run and --weights-path (or --onnx) is required");
+export async function run(flags: Flags, io: Io): Promise<number> {
+  if (flags.run !== undefined && flags.weightsPath === undefined) return await evaluateRun(flags, flags.run, io);
+  if (flags.run === undefined && (flags.weightsPath ?? flags.onnx) !== undefined) {
+    return await evaluateWeights(flags, io);
   }
-  const data = { ...DEFAULT_DATA, ...flags };
+  throw new UsageError("Cannot evaluate: exactly one of --run and --weights-path (or --onnx) is required");
+}
+
+async function evaluateRun(flags: Flags, path: string, io: Io): Promise<number> {
+  const folder = await RunFolder.open(path);
+  const classifier = await recordedClassifier(folder, flags.onnx);
+  const data = { ...DEFAULT_DATA, ...flags, networkSize: classifier.height };
   const set = await loadSplit(data, flags.valDataset, "val");
-  const folder = flags.run === undefined ? undefined : await RunFolder.open(flags.run);
-  using gpu = await openGpu({ schedule: kernelScheduleOf(flags) ?? folder?.config.flags.kernelSchedule });
-  if (folder !== undefined) {
-    const average = await averageRun(gpu, folder, set, flags.precision);
-    io.result({ run: folder.path, samples: average.members, ...average.metrics }, metricLines(average.metrics));
-    return 0;
+  using gpu = await openGpu({ schedule: kernelScheduleOf(flags) ?? folder.config.flags.kernelSchedule });
+  const average = await averageRun(gpu, folder, classifier, set, flags.precision);
+  io.result({ run: folder.path, samples: average.members, ...average.metrics }, metricLines(average.metrics));
+  return 0;
+}
+
+async function evaluateWeights(flags: Flags, io: Io): Promise<number> {
+  const onnx = await importedNetwork(flags);
+  const data = { ...DEFAULT_DATA, ...flags, networkSize: statedSize(onnx) };
+  const set = await loadSplit(data, flags.valDataset, "val");
+  const config = classifierOf(flags, set, onnx);
+  const stated = onnx?.network.head.numClasses ?? config.numClasses;
+  if (stated !== config.numClasses && flags.weightsPath === undefined) {
+    throw new TypeError(
+      `Cannot evaluate ${flags.onnx} on ${set.name}: it tells ${stated} classes apart, but the set has ` +
+        `${config.numClasses}; infer trains a head for them`,
+    );
   }
-  const config = classifierOf(flags, set);
+  remarks(config).forEach(io.note);
+  using gpu = await openGpu({ schedule: kernelScheduleOf(flags) });
   const model = new DeviceModel(gpu, config);
   model.write(await loadWeights(flags, config, "require"));
   const options = {

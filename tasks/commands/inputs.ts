@@ -1,10 +1,9 @@
 /**
- * What the training commands read: data, networks and weights, from their flags.
+ * What the training commands read: data and priors, from their flags.
  *
  * @module
  */
 
-import { readCheckpoint } from "../../lib/checkpoint/state_dict.ts";
 import { type Augmentation, type AugmentationName, AUGMENTATIONS } from "../../lib/data/augment.ts";
 import type { ImageSet } from "../../lib/data/dataset.ts";
 import { loadDataset } from "../../lib/data/load.ts";
@@ -12,18 +11,16 @@ import { resolveNormalisation } from "../../lib/data/normalisation.ts";
 import { balancedSubset, splitTrainVal, takeExamples } from "../../lib/data/subset.ts";
 import { UsageError } from "../../lib/errors.ts";
 import type { KernelSchedule } from "../../lib/gpu/device.ts";
-import type { ClassifierConfig } from "../../lib/models/classifier.ts";
-import { layoutModel } from "../../lib/models/device_model.ts";
-import { initialWeights, type LoadOptions, type Weights, weightsFromStateDict } from "../../lib/models/weights.ts";
 import { type PriorFile, readPrior, readPriorParts } from "../../lib/priors/files.ts";
-import type { DATA_FLAGS, DEVICE_FLAGS, MODEL_FLAGS } from "../cli/flag_groups.ts";
+import type { DATA_FLAGS, DEVICE_FLAGS } from "../cli/flag_groups.ts";
 import { readInput } from "../cli/files.ts";
 import type { FlagValues } from "../cli/flags.ts";
 
 /** Values of the data flags. */
-export type DataFlags = Omit<FlagValues<typeof DATA_FLAGS>, "operands">;
-/** Values of the model flags. */
-export type ModelFlags = Omit<FlagValues<typeof MODEL_FLAGS>, "operands">;
+export interface DataFlags extends Omit<FlagValues<typeof DATA_FLAGS>, "operands"> {
+  /** Side of the images that an imported network states: that of an image folder unless `--image-size` is given. */
+  readonly networkSize?: number;
+}
 
 /** Values of the device flags. */
 export type DeviceFlags = Omit<FlagValues<typeof DEVICE_FLAGS>, "operands">;
@@ -53,6 +50,7 @@ export async function loadSplit(
     dir: flags.dataDir,
     subfolder: split === "train" ? flags.trainDir : flags.valDir,
     size: flags.imageSize,
+    defaultSize: flags.networkSize,
     classNames,
   });
   if (flags.numOfLabels !== undefined && flags.numOfLabels !== set.classNames.length) {
@@ -89,47 +87,12 @@ export async function loadTask(flags: DataFlags, seed: number): Promise<TaskData
   return { train, val: held ?? await loadSplit(flags, flags.valDataset ?? flags.trainDataset, "val", classNames) };
 }
 
-/** The classifier of a network and a data set. */
-export function classifierOf(flags: ModelFlags, set: ImageSet): ClassifierConfig {
-  return {
-    encoder: flags.encoder,
-    numClasses: set.classNames.length,
-    height: set.height,
-    width: set.width,
-    smallStem: flags.smallStem,
-  };
-}
-
-/** Weights of `--weights-path` or `--onnx`, or fresh ones where neither is given. */
-export async function loadWeights(
-  flags: ModelFlags,
-  config: ClassifierConfig,
-  head: LoadOptions["head"],
-): Promise<Weights> {
-  const layouts = layoutModel(config);
-  const path = flags.weightsPath ?? flags.onnx;
-  if (path === undefined) return initialWeights(layouts, flags.seed);
-  const found = await readCheckpoint(await readInput(path, "a checkpoint"), path);
-  return weightsFromStateDict(layouts, found, { head, seed: flags.seed });
-}
-
-/** The SHA-256 of bytes, in hexadecimal. */
-export async function sha256(bytes: Uint8Array): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>);
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-/** One SHA-256 for several arrays, without a copy of all. */
-export async function sha256OfArrays(arrays: readonly ArrayBufferView[]): Promise<string> {
-  const digests: string[] = [];
-  for (const { buffer, byteOffset, byteLength } of arrays) {
-    digests.push(await sha256(new Uint8Array(buffer, byteOffset, byteLength)));
-  }
-  return await sha256(new TextEncoder().encode(digests.join()));
-}
-
-/** A learned prior: one safetensors file, or the original's four files by their prefix. */
-export async function loadPrior(path: string, normalisation: string): Promise<PriorFile> {
+/**
+ * A learned prior: one safetensors file, or the original's four files by their prefix.
+ *
+ * @param keepPrefixes leave `encoder.` and the like on the four files' names: those of an imported network are its own
+ */
+export async function loadPrior(path: string, normalisation: string, keepPrefixes: boolean): Promise<PriorFile> {
   if (path.endsWith(".safetensors")) return readPrior(await readInput(path, "a prior"), path);
   const part = (name: string) => readInput(`${path}_${name}.pt`, "a part of a prior");
   const parts = {
@@ -139,7 +102,7 @@ export async function loadPrior(path: string, normalisation: string): Promise<Pr
     covmat: await part("covmat"),
   };
   const normalised = normalisation === "auto" ? undefined : normalisation === "normalised";
-  return readPriorParts(parts, { normalised, consume: true });
+  return readPriorParts(parts, { normalised, consume: true, keepPrefixes });
 }
 
 /** The augmentation of `--augmentation`. */

@@ -5,20 +5,17 @@
  */
 
 import { isFolder } from "../../lib/data/files.ts";
-import { sizeOf, type StateDict } from "../../lib/tensor.ts";
+import { isOnnx } from "../../lib/checkpoint/onnx.ts";
+import { isSafetensors } from "../../lib/checkpoint/safetensors.ts";
 import { exists, readInput } from "../cli/files.ts";
-import { REPORT_FLAGS } from "../cli/flag_groups.ts";
+import { DATA_FLAGS, MODEL_FLAGS, REPORT_FLAGS } from "../cli/flag_groups.ts";
 import { type Command, defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
 import { countParameters, readContents } from "./contents.ts";
+import { describeOnnx } from "./inspect_onnx.ts";
 import { isPriorPrefix, priorPaths } from "./prior_files.ts";
 import { readRun } from "./run_folder.ts";
-
-/** One file or folder: the object for programs, the lines for people. */
-interface Description {
-  readonly object: Readonly<Record<string, unknown>>;
-  readonly lines: readonly string[];
-}
+import { type Description, tableOf } from "./table.ts";
 
 const FLAGS = {
   keepPrefixes: {
@@ -26,6 +23,13 @@ const FLAGS = {
     group: "Names",
     help: "leave module., backbone., encoder. and base_model. on the tensors' names",
   },
+  batchSize: { ...DATA_FLAGS.batchSize, group: "ONNX", help: "images of the batch whose cost is worked out" },
+  imageSize: {
+    ...DATA_FLAGS.imageSize,
+    group: "ONNX",
+    help: "side of those images in pixels; the file's own, or 224, unless given",
+  },
+  head: { ...MODEL_FLAGS.head, group: "ONNX", help: "node of the last layer; found unless given" },
   ...REPORT_FLAGS,
 } as const;
 
@@ -42,14 +46,16 @@ export const command: Command<typeof FLAGS> = defineCommand({
       "a checkpoint (.pth .pt .th .ckpt .onnx .safetensors), arrays (.npz .npy), a prior's .safetensors file or the " +
       "prefix of its four .pt files, or a run's folder",
   },
-  examples: ["inspect resnet50.pth", "inspect runs/flowers --json"],
+  examples: ["inspect resnet50.pth", "inspect mobilenet.onnx --batch-size 32", "inspect runs/flowers --json"],
 });
 
+type Flags = FlagsOf<typeof command>;
+
 /** Describes each operand in turn; the object holds all of them under `files`. */
-export async function run({ operands, keepPrefixes }: FlagsOf<typeof command>, io: Io): Promise<number> {
+export async function run(flags: Flags, io: Io): Promise<number> {
   const descriptions: Description[] = [];
-  for (const path of operands) {
-    for (const part of await partsOf(path)) descriptions.push(await describe(part, keepPrefixes));
+  for (const path of flags.operands) {
+    for (const part of await partsOf(path)) descriptions.push(await describe(part, flags));
   }
   io.result({ files: descriptions.map(({ object }) => object) }, descriptions.flatMap(({ lines }) => lines));
   return 0;
@@ -63,10 +69,16 @@ async function partsOf(path: string): Promise<string[]> {
   return paths.filter((_, i) => present[i]);
 }
 
-async function describe(path: string, keepPrefixes: boolean): Promise<Description> {
+/** Whether bytes are an ONNX file's. The length that begins a safetensors file can look like its first byte. */
+function isOnnxFile(bytes: Uint8Array): boolean {
+  return !isSafetensors(bytes) && isOnnx(bytes);
+}
+
+async function describe(path: string, flags: Flags): Promise<Description> {
   if (await isFolder(path)) return describeRun(path);
   const bytes = await readInput(path, "a checkpoint");
-  const contents = await readContents(bytes, path, keepPrefixes);
+  if (isOnnxFile(bytes)) return await describeOnnx(path, bytes, flags);
+  const contents = await readContents(bytes, path, flags.keepPrefixes);
   const { format, tensors, metadata } = contents;
   const counts = countParameters(contents);
   const summary =
@@ -77,7 +89,7 @@ async function describe(path: string, keepPrefixes: boolean): Promise<Descriptio
   const listed = [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
   return {
     object: { path, format, bytes: bytes.length, ...counts, metadata, tensors: listed },
-    lines: [summary, ...facts, ...tableOf(tensors)],
+    lines: [summary, ...facts, ...tableOf(listed)],
   };
 }
 
@@ -95,12 +107,6 @@ async function describeRun(path: string): Promise<Description> {
       ...files,
     ],
   };
-}
-
-function tableOf(tensors: StateDict): string[] {
-  const rows = [...tensors].map(([name, { dtype, shape }]) => [name, dtype, `[${shape.join(", ")}]`, sizeOf(shape)]);
-  const widths = [0, 1, 2].map((column) => Math.max(0, ...rows.map((row) => String(row[column]).length)));
-  return rows.map((row) => "  " + row.map((cell, column) => String(cell).padEnd(widths[column] ?? 0)).join("  "));
 }
 
 function shortened(text: string): string {

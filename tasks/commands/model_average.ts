@@ -9,6 +9,7 @@ import { computeMetrics, type Metrics } from "../../lib/evaluation/metrics.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import type { Precision } from "../../lib/inference/training.ts";
 import { averagePredictions } from "../../lib/inference/prediction.ts";
+import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import type { RunFolder } from "./run_writer.ts";
 
@@ -28,18 +29,20 @@ export interface RunAverage {
 /**
  * Averages the softmax of every sample of a run.
  *
+ * @param classifier the run's
  * @param precision default: the run's own
  */
 export async function averageRun(
   gpu: Gpu,
   folder: RunFolder,
+  classifier: ClassifierConfig,
   set: ImageSet,
   precision: Precision = folder.config.flags.precision ?? "f32",
 ): Promise<RunAverage> {
   if (folder.samples.length === 0) {
     throw new Error(`Cannot average ${folder.path}: it holds no samples; finish the run with infer --resume`);
   }
-  const { classifier, normalisation, batchSize } = folder.config;
+  const { normalisation, batchSize } = folder.config;
   if (set.classNames.length !== classifier.numClasses) {
     throw new TypeError(
       `Cannot average ${folder.path} on ${set.name}: it has ${set.classNames.length} classes, but the run ` +

@@ -4,41 +4,23 @@
  * @module
  */
 
-import config from "../../deno.json" with { type: "json" };
 import { BatchSequence } from "../../lib/data/batches.ts";
-import type { ImageSet } from "../../lib/data/dataset.ts";
 import { UsageError } from "../../lib/errors.ts";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
-import { type LearnedPrior, learnPrior } from "../../lib/inference/learn_prior.ts";
+import { learnPrior } from "../../lib/inference/learn_prior.ts";
 import { constantSwag, cyclicalSwag, type Schedule } from "../../lib/inference/schedules.ts";
 import { estimateMemory, type StepMetrics } from "../../lib/inference/training.ts";
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
-import { stateDictFromWeights, type Weights } from "../../lib/models/weights.ts";
-import { type PriorFile, writePrior, writePriorParts } from "../../lib/priors/files.ts";
 import { DATA_FLAGS, DEVICE_FLAGS, MODEL_FLAGS, OUTPUT_FLAGS, SWAG_FLAGS, TRAINING_FLAGS } from "../cli/flag_groups.ts";
-import { readInput, requireAbsent, writeAllWhole, writeWhole } from "../cli/files.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
-import {
-  augmentationOf,
-  classifierOf,
-  kernelScheduleOf,
-  loadSource,
-  loadWeights,
-  normalisationOf,
-  sha256,
-  sha256OfArrays,
-} from "./inputs.ts";
+import { augmentationOf, kernelScheduleOf, loadSource, normalisationOf } from "./inputs.ts";
 import { memoryLines } from "./memory.ts";
-import {
-  openUnfinishedPrior,
-  priorCheckpointOf,
-  removeCheckpoint,
-  requireNoCheckpoint,
-  type UnfinishedPrior,
-  writePriorCheckpoint,
-} from "./prior_checkpoint.ts";
+import { classifierOf, importedNetwork, loadWeights, remarks, statedSize } from "./network.ts";
+import { openUnfinishedPrior, priorCheckpointOf, removeCheckpoint, writePriorCheckpoint } from "./prior_checkpoint.ts";
+import { priorFileOf, requireWritable, targets, writePriorFiles } from "./prior_output.ts";
+import { inputsOf, networkOf, requireSameInputs, resumedFlags, settingsOf } from "./prior_resume.ts";
 import { makeProfileFolder, PROFILE_FLAGS, profilerFor, writeProfile } from "./profile.ts";
 import { Throughput } from "./throughput.ts";
 
@@ -88,46 +70,8 @@ export const command = defineCommand({
   ],
 });
 
-type Flags = FlagsOf<typeof command>;
-
-/** Flags that do not change the prior; a resumed one takes them from the command line. */
-const FREE_FLAGS = ["out", "json", "quiet", "resume", "force", "dryRun", "checkpointSteps", "profile"] as const;
-
-/** The flags that the prior is learned with. */
-function settingsOf(flags: Flags): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(flags).filter(([name]) => !(FREE_FLAGS as readonly string[]).includes(name)),
-  );
-}
-
-/** What the learning began with stays; only how it reports is taken from the command line. */
-function resumedFlags(given: Flags, { flags }: UnfinishedPrior): Flags {
-  const free = Object.fromEntries(FREE_FLAGS.map((name) => [name, given[name]]));
-  return { ...flags, operands: given.operands, ...free } as Flags;
-}
-
-/** Files that the prior will be written to. */
-function targets({ out, format }: Flags): readonly string[] {
-  return format === "safetensors" ? [out] : ["model", "mean", "variance", "covmat"].map((part) => `${out}_${part}.pt`);
-}
-
-/** Refuses a path that could not be written at the end, before the work begins. */
-async function requireWritable({ out, force, resume }: Flags, paths: readonly string[]): Promise<void> {
-  if (!force) await Promise.all(paths.map(requireAbsent));
-  if (!force && !resume) await requireNoCheckpoint(out);
-  const folder = out.includes("/") ? out.slice(0, out.lastIndexOf("/")) || "/" : ".";
-  try {
-    await Deno.remove(await Deno.makeTempFile({ dir: folder, prefix: "swagpu-", suffix: ".partial" }));
-  } catch (cause) {
-    throw new Error(`Cannot write ${out}: ${(cause as Error).message}; a folder that can be written is required`, {
-      cause,
-    });
-  }
-  for (const path of paths) {
-    const found = await Deno.stat(path).catch(() => undefined);
-    if (found?.isDirectory) throw new Error(`Cannot write ${path}: it is a folder, and a file's path is required`);
-  }
-}
+/** Values of the flags. */
+export type Flags = FlagsOf<typeof command>;
 
 /** Prints what a run would allocate. */
 function reportMemory(gpu: Gpu, flags: Flags, classifier: ClassifierConfig, batchSize: number, io: Io): void {
@@ -157,40 +101,6 @@ function scheduleOf(flags: Flags, stepsPerEpoch: number): Schedule {
     : cyclicalSwag({ learningRate, steps, cycles: Math.min(flags.nSamples, steps) });
 }
 
-/** The file of a learned prior: its weights and where they come from. */
-async function priorFileOf(
-  flags: Flags,
-  classifier: ClassifierConfig,
-  { swag, weights }: LearnedPrior,
-): Promise<PriorFile> {
-  const layouts = layoutModel(classifier);
-  const source = flags.weightsPath ?? flags.onnx!;
-  return {
-    swag,
-    parameters: layouts.backbone.entries.map(({ name, torchShape }) => ({ name, shape: torchShape })),
-    model: stateDictFromWeights(layouts, weights, ["backbone", "state"]),
-    metadata: {
-      architecture: flags.encoder,
-      source: source.split("/").at(-1)!,
-      sourceSha256: await sha256(await readInput(source, "a checkpoint")),
-      software: `swagpu ${config.version}`,
-    },
-  };
-}
-
-/** What the prior depends on besides the flags, as SHA-256. */
-async function inputsOf(train: ImageSet, { backbone, head, state }: Weights): Promise<Record<string, string>> {
-  return { train: train.hash, weights: await sha256OfArrays([backbone, head, state]) };
-}
-
-/** Refuses to go on with a prior from other images or other weights. */
-function requireSameInputs({ path, inputs }: UnfinishedPrior, found: Readonly<Record<string, string>>): void {
-  for (const [key, name] of Object.entries({ train: "training images", weights: "first weights" })) {
-    if (inputs[key] === found[key]) continue;
-    throw new Error(`Cannot resume ${path}: the ${name} differ from the prior's; the same ones are required`);
-  }
-}
-
 /** Runs `prior`. */
 export async function run(given: Flags, io: Io): Promise<number> {
   const unfinished = given.resume ? await openUnfinishedPrior(given.out) : undefined;
@@ -199,8 +109,10 @@ export async function run(given: Flags, io: Io): Promise<number> {
     throw new UsageError("Cannot learn a prior: a pre-trained network is required; give --weights-path or --onnx");
   }
   if (!flags.dryRun) await requireWritable(flags, targets(flags));
-  const train = await loadSource(flags, flags.seed);
-  const classifier = classifierOf(flags, train);
+  const onnx = unfinished ? await networkOf(unfinished, flags.onnx) : await importedNetwork(flags);
+  const train = await loadSource({ ...flags, networkSize: statedSize(onnx) }, flags.seed);
+  const classifier = classifierOf(flags, train, onnx);
+  remarks(classifier).forEach(io.note);
   const weights = await loadWeights(flags, classifier, "fresh");
   using gpu = await openGpu({ schedule: kernelScheduleOf(flags) });
   const { batchSize, stepsPerEpoch } = new BatchSequence(train, { batchSize: flags.batchSize, seed: flags.seed });
@@ -210,7 +122,8 @@ export async function run(given: Flags, io: Io): Promise<number> {
   }
   const settings = {
     flags: { ...settingsOf(flags), kernelSchedule: gpu.schedule },
-    inputs: await inputsOf(train, weights),
+    inputs: inputsOf(train, weights),
+    onnx: onnx?.record,
   };
   if (unfinished) requireSameInputs(unfinished, settings.inputs);
   else await removeCheckpoint(flags.out);
@@ -248,7 +161,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
   }, from);
   progress.finish();
   if (profiler) await writeProfile(gpu, flags.profile!, profiler, io);
-  await writeFiles(flags, await priorFileOf(flags, classifier, learned));
+  await writePriorFiles(flags, await priorFileOf(flags, classifier, learned));
   await removeCheckpoint(flags.out);
   const { swag, snapshots } = learned;
   const result = {
@@ -269,10 +182,4 @@ export async function run(given: Flags, io: Io): Promise<number> {
     `last loss ${last?.loss.toFixed(4)}, ${result.steps} steps in ${result.seconds.toFixed(1)} s`,
   ]);
   return 0;
-}
-
-async function writeFiles(flags: Flags, prior: PriorFile): Promise<void> {
-  if (flags.format === "safetensors") return await writeWhole(flags.out, writePrior(prior), flags.force);
-  const parts = Object.entries(writePriorParts(prior));
-  await writeAllWhole(new Map(parts.map(([name, bytes]) => [`${flags.out}_${name}.pt`, bytes])), flags.force);
 }

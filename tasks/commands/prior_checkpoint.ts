@@ -9,6 +9,7 @@ import type { ModelLayouts } from "../../lib/models/device_model.ts";
 import { stateDictFromWeights, weightsFromStateDict } from "../../lib/models/weights.ts";
 import { float32Tensor, type StateDict } from "../../lib/tensor.ts";
 import { exists } from "../cli/files.ts";
+import type { OnnxRecord } from "./onnx_file.ts";
 import {
   putSamplerState,
   readStateFile,
@@ -23,6 +24,8 @@ export interface PriorSettings {
   readonly flags: Readonly<Record<string, unknown>>;
   /** SHA-256 of training images and first weights. */
   readonly inputs: Readonly<Record<string, string>>;
+  /** The file of an imported network. */
+  readonly onnx?: OnnxRecord;
 }
 
 /** The learning of a prior that was stopped. */
@@ -49,7 +52,7 @@ export async function requireNoCheckpoint(out: string): Promise<void> {
 export async function writePriorCheckpoint(
   out: string,
   layouts: ModelLayouts,
-  { flags, inputs }: PriorSettings,
+  { flags, inputs, onnx }: PriorSettings,
   { step, weights, state, swag }: PriorCheckpoint,
 ): Promise<void> {
   const tensors: StateDict = new Map(stateDictFromWeights(layouts, weights));
@@ -64,6 +67,7 @@ export async function writePriorCheckpoint(
     snapshots: String(count),
     flags: JSON.stringify(flags),
     inputs: JSON.stringify(inputs),
+    ...onnx && { onnx: JSON.stringify(onnx) },
   };
   await writeStateFile(checkpointPath(out), { tensors, facts });
 }
@@ -82,7 +86,8 @@ export async function openUnfinishedPrior(out: string): Promise<UnfinishedPrior>
     );
   }
   const file = await readStateFile(path, "a prior's checkpoint", "begin again with --force");
-  return { path, file, flags: JSON.parse(file.facts.flags), inputs: JSON.parse(file.facts.inputs) };
+  const { flags, inputs, onnx } = file.facts;
+  return { path, file, flags: JSON.parse(flags), inputs: JSON.parse(inputs), onnx: onnx && JSON.parse(onnx) };
 }
 
 /** What the learning goes on from. */

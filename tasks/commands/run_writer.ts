@@ -13,7 +13,7 @@ import type { ModelLayouts } from "../../lib/models/device_model.ts";
 import { stateDictFromWeights, type Weights, weightsFromStateDict } from "../../lib/models/weights.ts";
 import type { StateDict } from "../../lib/tensor.ts";
 import { exists, readInput, writeWhole } from "../cli/files.ts";
-import { sha256 } from "./inputs.ts";
+import { sha256 } from "./hashes.ts";
 import { putSamplerState, readStateFile, takeSamplerState, writeStateFile } from "./state_file.ts";
 
 /** One sample in `samples/manifest.json`. */
@@ -109,7 +109,7 @@ export class RunFolder {
       step: String(step),
     });
     await writeWhole(`${this.path}/${file}`, bytes, true);
-    const entry = { file, chain, step, logPrior, sha256: await sha256(bytes) };
+    const entry = { file, chain, step, logPrior, sha256: sha256(bytes) };
     const others = this.#samples.filter((other) => other.file !== file);
     this.#samples = [...others, entry].sort((a, b) => a.chain - b.chain || a.step - b.step);
     await writeWhole(`${this.path}/samples/manifest.json`, json({ samples: this.#samples }), true);
@@ -118,7 +118,7 @@ export class RunFolder {
   /** Reads a sample's weights and checks that they are what was written. */
   async readSample(layouts: ModelLayouts, { file, sha256: expected }: SampleEntry): Promise<Weights> {
     const bytes = await readInput(`${this.path}/${file}`, "a sample");
-    const found = await sha256(bytes);
+    const found = sha256(bytes);
     if (found !== expected) {
       throw new FormatError(
         `Cannot read sample ${file}: its SHA-256 is ${found}, but the manifest requires ${expected}`,

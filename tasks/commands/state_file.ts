@@ -10,7 +10,7 @@ import { FormatError } from "../../lib/errors.ts";
 import type { SamplerState } from "../../lib/inference/training.ts";
 import { float32Tensor, type StateDict } from "../../lib/tensor.ts";
 import { readInput, writeWhole } from "../cli/files.ts";
-import { sha256OfArrays } from "./inputs.ts";
+import { sha256OfArrays } from "./hashes.ts";
 
 /** What a state file holds. */
 export interface StateFile {
@@ -21,7 +21,7 @@ export interface StateFile {
 
 /** Replaces a state file, whole or not at all. */
 export async function writeStateFile(path: string, { tensors, facts }: StateFile): Promise<void> {
-  const bytes = writeSafetensors(tensors, { ...facts, sha256: await digestOf({ tensors, facts }) });
+  const bytes = writeSafetensors(tensors, { ...facts, sha256: digestOf({ tensors, facts }) });
   await writeWhole(path, bytes, true);
 }
 
@@ -35,7 +35,7 @@ export async function writeStateFile(path: string, { tensors, facts }: StateFile
 export async function readStateFile(path: string, as: string, otherwise: string): Promise<StateFile> {
   const { tensors, metadata } = readSafetensors(await readInput(path, as), path);
   const { sha256: expected, ...facts } = metadata;
-  const found = await digestOf({ tensors, facts });
+  const found = digestOf({ tensors, facts });
   if (found !== expected) {
     throw new FormatError(
       `Cannot read ${path} as ${as}: its SHA-256 is ${found}, but it states ${expected}; ${otherwise}`,
@@ -44,10 +44,10 @@ export async function readStateFile(path: string, as: string, otherwise: string)
   return { tensors, facts };
 }
 
-async function digestOf({ tensors, facts }: StateFile): Promise<string> {
+function digestOf({ tensors, facts }: StateFile): string {
   const names = [...tensors].map(([name, { shape }]) => `${name} [${shape}]`);
   const stated = new TextEncoder().encode(JSON.stringify([Object.entries(facts), names]));
-  return await sha256OfArrays([stated, ...[...tensors.values()].map(({ data }) => data)]);
+  return sha256OfArrays([stated, ...[...tensors.values()].map(({ data }) => data)]);
 }
 
 /** Adds a sampler's state to the tensors of a state file. */

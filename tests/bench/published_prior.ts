@@ -34,7 +34,7 @@ if (import.meta.main) {
   const files = PARTS.reduce((sum, part) => sum + Deno.statSync(`${prefix}_${part}.pt`).size, 0);
   const before = largestResidentSet();
   const start = performance.now();
-  const { swag } = await loadPrior(prefix, "auto");
+  const { swag } = await loadPrior(prefix, "auto", false);
   const loading = performance.now() - start;
   const peak = largestResidentSet();
 

@@ -15,12 +15,18 @@ FILE
 Names
   --keep-prefixes  leave module., backbone., encoder. and base_model. on the tensors' names
 
+ONNX
+  --batch-size N  images of the batch whose cost is worked out (1 or more; default 64)
+  --image-size N  side of those images in pixels; the file's own, or 224, unless given (8 or more)
+  --head NODE     node of the last layer; found unless given
+
 Output
   --json   print one JSON object as the last line of stdout
   --quiet  print no progress
 
 Examples
   deno run --allow-read cli.ts inspect resnet50.pth
+  deno run --allow-read cli.ts inspect mobilenet.onnx --batch-size 32
   deno run --allow-read cli.ts inspect runs/flowers --json
 `;
 

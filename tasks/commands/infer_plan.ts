@@ -1,0 +1,128 @@
+/**
+ * What a run of `infer` is made of, from its flags: network, images, prior, sampler and schedule.
+ *
+ * @module
+ */
+
+import { BatchSequence } from "../../lib/data/batches.ts";
+import type { ImageSet } from "../../lib/data/dataset.ts";
+import { UsageError } from "../../lib/errors.ts";
+import type { ChainOptions } from "../../lib/inference/chain.ts";
+import type { SamplerSettings } from "../../lib/inference/samplers.ts";
+import { constant, cosine, cyclical, type Schedule } from "../../lib/inference/schedules.ts";
+import type { ClassifierConfig } from "../../lib/models/classifier.ts";
+import { layoutModel } from "../../lib/models/device_model.ts";
+import { type Weights, weightsFromStateDict } from "../../lib/models/weights.ts";
+import type { PriorFile } from "../../lib/priors/files.ts";
+import { type Gaussian, isotropic, shiftedGaussian } from "../../lib/priors/gaussian.ts";
+import { requireSameParameters } from "../../lib/priors/parameter_order.ts";
+import type { Flags } from "./infer.ts";
+import { augmentationOf, loadPrior, loadTask, normalisationOf } from "./inputs.ts";
+import { classifierOf, importedNetwork, loadWeights, recordedNetwork, statedSize } from "./network.ts";
+import type { OnnxFile } from "./onnx_file.ts";
+import type { RunFolder } from "./run_writer.ts";
+
+/** Everything a run is made of. */
+export interface Plan {
+  readonly flags: Flags;
+  readonly classifier: ClassifierConfig;
+  /** The file of an imported network. */
+  readonly onnx: OnnxFile | undefined;
+  readonly train: ImageSet;
+  readonly val: ImageSet;
+  readonly chain: ChainOptions;
+}
+
+/** The norm at which the original clips likelihood and prior together (defect D9). */
+const COMPAT_CLIP_NORM = 2;
+
+/** Weights that the chain starts from: the checkpoint's, else the prior's mean network, else the file's or fresh ones. */
+async function startOf(flags: Flags, classifier: ClassifierConfig, prior: PriorFile | undefined): Promise<Weights> {
+  const weights = await loadWeights(flags, classifier, "fresh");
+  if (prior === undefined || flags.weightsPath !== undefined) return weights;
+  return weightsFromStateDict(layoutModel(classifier), prior.model, { head: "fresh", seed: flags.seed });
+}
+
+function priorOf(flags: Flags, prior: PriorFile | undefined, start: Weights): Gaussian | undefined {
+  const mean = prior?.swag.mean ?? start.backbone;
+  switch (flags.priorType) {
+    case "none":
+      return undefined;
+    case "normal":
+      return isotropic(new Float32Array(start.backbone.length), flags.priorScale);
+    case "isotropic":
+      return isotropic(mean, flags.priorScale);
+    default:
+      if (prior === undefined) {
+        throw new UsageError("Cannot use --prior-type shifted_gaussian without a learned prior: give --prior-path");
+      }
+      return shiftedGaussian(prior.swag, {
+        scale: flags.priorScale,
+        eps: flags.priorEps,
+        rank: flags.numberOfSamplesPrior,
+        compat: flags.compat,
+      });
+  }
+}
+
+function scheduleOf(flags: Flags, stepsPerEpoch: number): Schedule {
+  const steps = Math.min(flags.maxSteps ?? Infinity, flags.epochs * stepsPerEpoch);
+  const samples = flags.sampler === "sgd" ? 1 : Math.min(flags.nSamples, Math.ceil(steps / 2));
+  if (flags.schedule === "cyclical") {
+    return cyclical({ learningRate: flags.lr, steps, cycles: Math.min(flags.nCycles, steps), samples });
+  }
+  return flags.schedule === "constant"
+    ? constant({ learningRate: flags.lr, steps, samples })
+    : cosine({ learningRate: flags.lr, steps, samples });
+}
+
+/** The prior of `--prior-path`; refuses one that is not over the network's parameters in their order. */
+async function learnedPrior(flags: Flags, classifier: ClassifierConfig): Promise<PriorFile | undefined> {
+  if (flags.priorPath === undefined) return undefined;
+  const prior = await loadPrior(flags.priorPath, flags.priorNormalisation, classifier.network !== undefined);
+  requireSameParameters(prior.parameters, layoutModel(classifier).backbone.entries);
+  return prior;
+}
+
+/**
+ * Reads all that a run needs; computes nothing.
+ *
+ * @param resumed the run that is to go on, whose network's file must be the same
+ */
+export async function planRun(flags: Flags, resumed: RunFolder | undefined): Promise<Plan> {
+  const onnx = resumed === undefined ? await importedNetwork(flags) : await recordedNetwork(resumed, flags.onnx);
+  const { train, val } = await loadTask({ ...flags, networkSize: statedSize(onnx) }, flags.seed);
+  const classifier = classifierOf(flags, train, onnx);
+  const prior = await learnedPrior(flags, classifier);
+  const weights = await startOf(flags, classifier, prior);
+  const { stepsPerEpoch } = new BatchSequence(train, { batchSize: flags.batchSize, seed: flags.seed });
+  const settings: SamplerSettings = {
+    sampler: flags.sampler,
+    momentum: flags.momentum,
+    temperature: flags.temperature,
+    numData: train.labels.length,
+    priorStep: flags.priorStep,
+    nesterov: flags.nesterov,
+    weightDecay: flags.weightDecay,
+    compat: flags.compat,
+  };
+  const chain: ChainOptions = {
+    model: classifier,
+    weights,
+    train,
+    batchSize: Math.min(flags.batchSize, train.labels.length),
+    normalisation: normalisationOf(flags),
+    augmentation: augmentationOf(flags.augmentation),
+    labelSmoothing: flags.labelSmoothing,
+    recompute: flags.recompute,
+    precision: flags.precision,
+    settings,
+    clipNorm: flags.clipNorm ?? (flags.compat ? COMPAT_CLIP_NORM : undefined),
+    seed: flags.seed,
+    prior: priorOf(flags, prior, weights),
+    priorEps: flags.priorEps,
+    headVariance: flags.headVariance > 0 ? flags.headVariance : undefined,
+    schedule: scheduleOf(flags, stepsPerEpoch),
+  };
+  return { flags, classifier, onnx, train, val, chain };
+}

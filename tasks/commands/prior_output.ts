@@ -1,0 +1,68 @@
+/**
+ * The files that `prior` writes.
+ *
+ * @module
+ */
+
+import config from "../../deno.json" with { type: "json" };
+import type { LearnedPrior } from "../../lib/inference/learn_prior.ts";
+import type { ClassifierConfig } from "../../lib/models/classifier.ts";
+import { layoutModel } from "../../lib/models/device_model.ts";
+import { stateDictFromWeights } from "../../lib/models/weights.ts";
+import { type PriorFile, writePrior, writePriorParts } from "../../lib/priors/files.ts";
+import { readInput, requireAbsent, writeAllWhole, writeWhole } from "../cli/files.ts";
+import { sha256 } from "./hashes.ts";
+import { baseName } from "./onnx_file.ts";
+import type { Flags } from "./prior.ts";
+import { requireNoCheckpoint } from "./prior_checkpoint.ts";
+
+/** Files that the prior will be written to. */
+export function targets({ out, format }: Flags): readonly string[] {
+  return format === "safetensors" ? [out] : ["model", "mean", "variance", "covmat"].map((part) => `${out}_${part}.pt`);
+}
+
+/** Refuses a path that could not be written at the end, before the work begins. */
+export async function requireWritable({ out, force, resume }: Flags, paths: readonly string[]): Promise<void> {
+  if (!force) await Promise.all(paths.map(requireAbsent));
+  if (!force && !resume) await requireNoCheckpoint(out);
+  const folder = out.includes("/") ? out.slice(0, out.lastIndexOf("/")) || "/" : ".";
+  try {
+    await Deno.remove(await Deno.makeTempFile({ dir: folder, prefix: "swagpu-", suffix: ".partial" }));
+  } catch (cause) {
+    throw new Error(`Cannot write ${out}: ${(cause as Error).message}; a folder that can be written is required`, {
+      cause,
+    });
+  }
+  for (const path of paths) {
+    const found = await Deno.stat(path).catch(() => undefined);
+    if (found?.isDirectory) throw new Error(`Cannot write ${path}: it is a folder, and a file's path is required`);
+  }
+}
+
+/** The file of a learned prior: its weights and where they come from. */
+export async function priorFileOf(
+  flags: Flags,
+  classifier: ClassifierConfig,
+  { swag, weights }: LearnedPrior,
+): Promise<PriorFile> {
+  const layouts = layoutModel(classifier);
+  const source = flags.weightsPath ?? flags.onnx!;
+  return {
+    swag,
+    parameters: layouts.backbone.entries.map(({ name, torchShape }) => ({ name, shape: torchShape })),
+    model: stateDictFromWeights(layouts, weights, ["backbone", "state"]),
+    metadata: {
+      architecture: classifier.encoder,
+      source: baseName(source),
+      sourceSha256: sha256(await readInput(source, "a checkpoint")),
+      software: `swagpu ${config.version}`,
+    },
+  };
+}
+
+/** Writes the prior in the format that was asked for. */
+export async function writePriorFiles(flags: Flags, prior: PriorFile): Promise<void> {
+  if (flags.format === "safetensors") return await writeWhole(flags.out, writePrior(prior), flags.force);
+  const parts = Object.entries(writePriorParts(prior));
+  await writeAllWhole(new Map(parts.map(([name, bytes]) => [`${flags.out}_${name}.pt`, bytes])), flags.force);
+}

@@ -1,0 +1,260 @@
+/**
+ * Damaged and hostile ONNX files: each is refused with one clear line, at once, without much memory.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertNotMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import { FormatError, UsageError } from "../../lib/errors.ts";
+import { layoutModel } from "../../lib/models/device_model.ts";
+import { classifierCost } from "../../lib/models/cost.ts";
+import { onnxNetwork } from "../../lib/onnx/network.ts";
+import { readOnnxModel } from "../../lib/onnx/read.ts";
+import { PhiloxSequence } from "../../lib/random/philox.ts";
+import { readGraph, readOnnxFixture } from "../fixtures/onnx_model.ts";
+import {
+  CHANNELS,
+  encode,
+  type Initialiser,
+  integers,
+  type Model,
+  type ModelGraph,
+  node,
+  smallModel,
+} from "./small_model.ts";
+
+/** Reads a file and works out all that `inspect` says of it. */
+async function consume(bytes: Uint8Array, size = 8): Promise<void> {
+  const network = onnxNetwork(await readOnnxModel(bytes, "FILE"));
+  const config = { encoder: "x", network, numClasses: network.head.numClasses, height: size, width: size };
+  layoutModel(config);
+  classifierCost(config, 2);
+}
+
+/** Asserts that an error is one that a user understands: of a class of ours, in one line, about the file. */
+function assertClear(error: unknown): void {
+  const stack = error instanceof Error ? error.stack : String(error);
+  assert([FormatError, UsageError, TypeError, RangeError].some((type) => error instanceof type), stack);
+  const { message } = error as Error;
+  assertEquals(message.includes("\n"), false, message);
+  assert(message.startsWith("Cannot "), stack);
+  // What JavaScript itself says of a mistake of ours.
+  assertNotMatch(
+    message,
+    /undefined|null|not a function|not iterable|array length|call stack|BigInt|is not valid/,
+    stack,
+  );
+}
+
+/** The message with which a file is refused. */
+async function refusal(model: Model | Uint8Array): Promise<string> {
+  const error = await assertRejects(() => consume(model instanceof Uint8Array ? model : encode(model)));
+  assertClear(error);
+  return (error as Error).message;
+}
+
+/** The small model with its graph changed. */
+function changed(change: (graph: ModelGraph) => void): Model {
+  const model = smallModel();
+  change(model.graph);
+  return model;
+}
+
+function tensorOf({ initializer }: ModelGraph, name: string): Initialiser {
+  return initializer!.find((tensor) => tensor.name === name)!;
+}
+
+Deno.test("readOnnxModel() reads the model that the hostile ones are made from", async () => {
+  await consume(encode(smallModel()));
+});
+
+const GRAPHS: Readonly<Record<string, readonly [(graph: ModelGraph) => void, string]>> = {
+  "a cycle": [
+    (graph) => graph.node![2].input = ["same"],
+    "is part of a cycle through",
+  ],
+  "a node that reads itself": [
+    (graph) => graph.node![2].input = ["relu"],
+    "the Relu node node_relu is part of a cycle through relu",
+  ],
+  "a missing initialiser": [
+    (graph) => graph.initializer = graph.initializer!.filter(({ name }) => name !== "conv.weight"),
+    "the Conv node node_conv reads conv.weight, which no node, input or initialiser gives",
+  ],
+  "a value that two nodes give": [
+    (graph) => graph.node!.push(node("Relu", ["conv"], ["bn"])),
+    "the Relu node node_bn gives bn, which something else gives as well",
+  ],
+  "a node that gives an initialiser": [
+    (graph) => graph.node!.push(node("Relu", ["conv"], ["fc.weight"])),
+    "gives fc.weight, which something else gives as well",
+  ],
+  "two initialisers of one name": [
+    (graph) => graph.initializer!.push(tensorOf(graph, "fc.bias")),
+    "it holds two initialisers named fc.bias",
+  ],
+  "two attributes of one name": [
+    (graph) => graph.node![0].attribute!.push(graph.node![0].attribute![0]),
+    "the Conv node node_conv has two attributes pads",
+  ],
+  "no output": [(graph) => graph.output = [], "no node gives the output"],
+  "an output that nothing gives": [(graph) => graph.output = [{ name: "nobody" }], "no node gives the output nobody"],
+  "a shape of 2^40 elements": [
+    (graph) => tensorOf(graph, "conv.weight").dims = [2 ** 20, 2 ** 10, 2 ** 10, 1],
+    "needs 1099511627776 elements, but has 432 bytes",
+  ],
+  "a shape past 2^53 elements": [
+    (graph) => tensorOf(graph, "conv.weight").dims = [2 ** 40, 2 ** 40],
+    "no tensor is so large",
+  ],
+  "a negative size": [
+    (graph) => tensorOf(graph, "conv.weight").dims = [-4, 3, 3, 3],
+    "the initialiser conv.weight has the shape [-4,3,3,3]",
+  ],
+  "too few bytes": [
+    (graph) => tensorOf(graph, "conv.weight").rawData = new Uint8Array(428),
+    "needs 108 elements, but has 428 bytes",
+  ],
+  "too many bytes": [
+    (graph) => tensorOf(graph, "conv.weight").rawData = new Uint8Array(436),
+    "needs 108 elements, but has 436 bytes",
+  ],
+  "an unknown element type": [
+    (graph) => tensorOf(graph, "conv.weight").dataType = 99,
+    "the initialiser conv.weight is of ONNX type 99, which cannot be read",
+  ],
+  "a weight of another rank": [
+    (graph) => tensorOf(graph, "conv.weight").dims = [108],
+    "the Conv node node_conv of FILE: an operand has the shape [108]; one of 4 axes is required",
+  ],
+  "a name that clears the screen": [
+    (graph) => graph.node![2].name = "\x1b[2J\n",
+    'it holds the name "\\u001b[2J\\n"; names without control characters are required',
+  ],
+  "an image of absurd size": [
+    (graph) => graph.input![0].type!.tensorType!.shape!.dim![2].dimValue = 2 ** 40,
+    "its input images has a size of 1099511627776",
+  ],
+  "a constant of 2^40 elements": [
+    (graph) => {
+      graph.initializer!.push(integers("huge", [2 ** 20, 2 ** 20]));
+      graph.node!.push(node("ConstantOfShape", ["huge"], ["zeros"]), node("Add", ["conv", "zeros"], ["bn2"]));
+      graph.node![2].input = ["bn2"];
+    },
+    "a constant of shape [1048576,1048576] has more than 16777216 elements",
+  ],
+  "a range of 10^15 numbers": [
+    (graph) => {
+      graph.initializer!.push(integers("start", [0], []), integers("limit", [1e15], []), integers("step", [1], []));
+      graph.node!.push(
+        node("Range", ["start", "limit", "step"], ["numbers"]),
+        node("Add", ["conv", "numbers"], ["bn2"]),
+      );
+      graph.node![2].input = ["bn2"];
+    },
+    "has more than 16777216 elements",
+  ],
+  "many constants of 128 MiB": [
+    (graph) => {
+      graph.initializer!.push(integers("large", [2 ** 24]));
+      for (let i = 0; i < 100; i++) {
+        graph.node!.push(node("ConstantOfShape", ["large"], [`zeros${i}`]));
+      }
+      graph.node!.push(node("Concat", Array.from({ length: 100 }, (_, i) => `zeros${i}`), ["all"], { axis: 0 }));
+      graph.node!.push(node("Add", ["all", "conv"], ["bn2"]));
+      graph.node![2].input = ["bn2"];
+    },
+    "the constants up to here have more than 67108864 elements together",
+  ],
+  "an expansion to 2^60 elements": [
+    (graph) => {
+      graph.initializer!.push(integers("huge", [2 ** 20, CHANNELS, 2 ** 20, 2 ** 20]));
+      graph.node!.push(node("Expand", ["conv", "huge"], ["bn2"]));
+      graph.node![2].input = ["bn2"];
+    },
+    "Cannot import the Expand node node_bn2 of FILE",
+  ],
+  "200,000 nodes": [
+    (graph) => {
+      for (let i = 0; i < 200_000; i++) graph.node!.push(node("Identity", [i ? `copy${i - 1}` : "conv"], [`copy${i}`]));
+    },
+    "nodes; at most 32768 can be imported",
+  ],
+  "a chain of 30,000 copies of a weight": [
+    (graph) => {
+      // Two names: separate copies of stored tensors are initialisers of their own.
+      for (let i = 0; i < 30_000; i++) {
+        graph.node!.push(node("Identity", [i ? `onnx::${i - 1}` : "fc.weight"], [`onnx::${i}`]));
+      }
+      graph.node!.find(({ opType }) => opType === "Gemm")!.input![1] = "onnx::29999";
+    },
+    "Cannot ",
+  ],
+};
+
+for (const [name, [change, message]] of Object.entries(GRAPHS)) {
+  Deno.test(`readOnnxModel() and buildOnnx() refuse ${name}`, async () => {
+    const start = performance.now(), before = Deno.memoryUsage().rss;
+    assertStringIncludes(await refusal(changed(change)), message);
+    // The bound on constants is 512 MiB; what else a file of some kilobytes asks for is far less.
+    assert(Deno.memoryUsage().rss - before < 900 * 2 ** 20);
+    assert(performance.now() - start < 10_000);
+  });
+}
+
+Deno.test("readOnnxModel() refuses a file cut short anywhere", async () => {
+  const whole = encode(smallModel());
+  const random = new PhiloxSequence(3, 1);
+  for (let i = 0; i < 100; i++) await refusal(whole.slice(0, Math.floor(random.uniform() * (whole.length - 1))));
+});
+
+Deno.test("readOnnxModel() refuses what is no ONNX file", async () => {
+  const text = new TextEncoder().encode("<!doctype html><html></html>");
+  for (const bytes of [new Uint8Array(), new Uint8Array(1000), new Uint8Array(1000).fill(0xff), text]) {
+    await refusal(bytes);
+  }
+});
+
+Deno.test("readOnnxModel() refuses graphs in graphs without end", async () => {
+  // An attribute that holds a graph whose node has an attribute that holds a graph ...
+  let bytes: number[] = [];
+  const field = (number: number, content: readonly number[]) => {
+    const length: number[] = [];
+    for (let n = content.length;; n >>= 7) {
+      length.push(n > 127 ? (n & 127) | 128 : n);
+      if (n <= 127) break;
+    }
+    return [number << 3 | 2, ...length, ...content];
+  };
+  for (let depth = 0; depth < 2000; depth++) bytes = field(6, field(1, field(5, bytes)));
+  await refusal(Uint8Array.from(field(7, field(1, field(5, bytes)))));
+});
+
+/** Flips bytes among the first `region` of a file, and asserts that it is read or refused clearly; counts refusals. */
+async function flip(whole: Uint8Array, region: number, times: number, seed: number, size: number): Promise<number> {
+  const random = new PhiloxSequence(seed, 2);
+  let refused = 0;
+  for (let i = 0; i < times; i++) {
+    const bytes = whole.slice();
+    for (let flips = 1 + Math.floor(random.uniform() * 3); flips > 0; flips--) {
+      bytes[Math.floor(random.uniform() * region)] ^= 1 + Math.floor(random.uniform() * 255);
+    }
+    try {
+      await consume(bytes, size);
+    } catch (error) {
+      refused++;
+      assertClear(error);
+    }
+  }
+  return refused;
+}
+
+Deno.test("a file with random bytes flipped is read or refused clearly", async () => {
+  const small = encode(smallModel());
+  assert(await flip(small, small.length, 3000, 11, 8) > 1000);
+  for (const name of ["functional", "mobilenet", "convnext"]) {
+    const { bytes, size } = await readOnnxFixture(name);
+    // The nodes come first and the weights, whose bytes may be any, behind them.
+    assert(await flip(bytes, (await readGraph(name)).length, 100, 12, size) > 50);
+  }
+});
