@@ -15,7 +15,8 @@ import { Control } from "../../lib/gpu/control.ts";
 import { controlOf, type SamplerSettings } from "../../lib/inference/samplers.ts";
 import { FlatUpdate } from "../../lib/inference/update.ts";
 import { encoderConfig } from "../../lib/models/classifier.ts";
-import { resnet, RESNETS } from "../../lib/models/resnet.ts";
+import { GraphLayers } from "../../lib/models/layers.ts";
+import { residualFeatures, RESNETS } from "../../lib/models/resnet.ts";
 import { linear } from "../../lib/ops/linear.ts";
 import { targetOf, type Tensor } from "../../lib/ops/operation.ts";
 import { softmaxCrossEntropy } from "../../lib/ops/softmax_cross_entropy.ts";
@@ -29,7 +30,7 @@ function buildGraph({ name, batch, size, classes }: NetworkFixture, fused: boole
   const config = encoderConfig(name);
   const images = graph.external("images", [batch, size, size, 3]);
   const labels = graph.external("labels", [batch]);
-  const features = resnet(graph, config, images);
+  const features = residualFeatures(new GraphLayers(graph), config, images);
   const weight = graph.parameter("head", `${config.headName}.weight`, "linear", [classes, features.shape[1]]);
   const bias = graph.parameter("head", `${config.headName}.bias`, "vector", [classes]);
   const logits = graph.apply(linear(config.headName, features, weight, bias));
@@ -186,7 +187,7 @@ Deno.test("RESNETS have torchvision's parameters in torchvision's order", () => 
   ) {
     if (!(name in RESNETS)) continue;
     const graph = new Graph();
-    resnet(graph, encoderConfig(name), graph.external("images", [1, 224, 224, 3]));
+    residualFeatures(new GraphLayers(graph), encoderConfig(name), graph.external("images", [1, 224, 224, 3]));
     const found = graph.parametersOf("backbone").map((parameter) => [parameter.name, [...parameter.torchShape]]);
     assertEquals(found, recorded.parameters ?? recorded);
     counts[name] = graph.parametersOf("backbone").reduce((sum, { torchShape }) => sum + sizeOf(torchShape), 0);
