@@ -40,6 +40,13 @@ export {
   type VectorEntry,
   type VectorLayout,
 } from "./lib/models/device_model.ts";
+export {
+  type ExportedWeights,
+  type OnnxExportOptions,
+  type OnnxFileOptions,
+  type OnnxFiles,
+  writeOnnx,
+} from "./lib/models/export.ts";
 export { type ResnetConfig, RESNETS, type Shortcut } from "./lib/models/resnet.ts";
 export {
   initialWeights,
