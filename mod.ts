@@ -95,6 +95,7 @@ export { balancedSubset, type Split, splitTrainVal, takeExamples } from "./lib/d
 
 export { type Gaussian, isotropic, logDensity, type PriorScaling, shiftedGaussian } from "./lib/priors/gaussian.ts";
 export {
+  type HalfPrior,
   type ParameterShape,
   type PriorFile,
   type PriorMetadata,
@@ -102,6 +103,8 @@ export {
   type PriorPartsOptions,
   readPrior,
   readPriorParts,
+  type StorageError,
+  writeHalfPrior,
   writePrior,
   writePriorParts,
 } from "./lib/priors/files.ts";
