@@ -40,6 +40,13 @@ export {
   type VectorEntry,
   type VectorLayout,
 } from "./lib/models/device_model.ts";
+export {
+  type ExportedWeights,
+  type OnnxExportOptions,
+  type OnnxFileOptions,
+  type OnnxFiles,
+  writeOnnx,
+} from "./lib/models/export.ts";
 export { type ResnetConfig, RESNETS, type Shortcut } from "./lib/models/resnet.ts";
 export {
   initialWeights,
@@ -88,6 +95,7 @@ export { balancedSubset, type Split, splitTrainVal, takeExamples } from "./lib/d
 
 export { type Gaussian, isotropic, logDensity, type PriorScaling, shiftedGaussian } from "./lib/priors/gaussian.ts";
 export {
+  type HalfPrior,
   type ParameterShape,
   type PriorFile,
   type PriorMetadata,
@@ -95,6 +103,8 @@ export {
   type PriorPartsOptions,
   readPrior,
   readPriorParts,
+  type StorageError,
+  writeHalfPrior,
   writePrior,
   writePriorParts,
 } from "./lib/priors/files.ts";

@@ -43,6 +43,11 @@ const DTYPES: ReadonlyMap<number, DType> = new Map<number, DType>([
   [16, "bfloat16"],
 ]);
 
+/** `onnx.TensorProto.DataType` of an element type. */
+export function onnxTypeOf(dtype: DType): number {
+  return [...DTYPES].find(([, other]) => other === dtype)![0];
+}
+
 /** Names that the exporter made up: `onnx::Conv_497`, `497`. PyTorch's names are never such. */
 export function isMadeUp(name: string): boolean {
   return name.startsWith("onnx::") || /^\d+$/.test(name);

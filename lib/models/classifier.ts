@@ -10,11 +10,11 @@ import { fuse } from "../graph/fuse.ts";
 import { Graph } from "../graph/graph.ts";
 import { buildOnnx, type OnnxNetwork } from "../onnx/network.ts";
 import { normaliseImages } from "../ops/images.ts";
-import { linear } from "../ops/linear.ts";
 import type { Tensor } from "../ops/operation.ts";
 import { LOSS_SCALE_LENGTH, scaleGradient } from "../ops/scale_gradient.ts";
 import { type CrossEntropyOptions, softmaxCrossEntropy } from "../ops/softmax_cross_entropy.ts";
-import { resnet, type ResnetConfig, RESNETS } from "./resnet.ts";
+import { GraphLayers } from "./layers.ts";
+import { residualLogits, type ResnetConfig, RESNETS } from "./resnet.ts";
 
 /** What a classifier is, whatever the batch. */
 export interface ClassifierConfig {
@@ -82,7 +82,7 @@ export function buildClassifier(
   const labels = graph.external("labels", [batchSize]);
   const input = graph.apply(normaliseImages("input", images, colours));
   const { logits, constants } = config.network === undefined
-    ? { logits: resnetLogits(graph, config, input, options), constants: new Map() }
+    ? { logits: residualOf(graph, config, input, options), constants: new Map() }
     : buildOnnx(graph, config.network, input, { ...options, numClasses: config.numClasses });
   const lossScale = options.scaledLoss ? graph.external("loss scale", [LOSS_SCALE_LENGTH]) : undefined;
   const scaled = lossScale ? graph.apply(scaleGradient("scaled logits", logits, lossScale)) : logits;
@@ -91,14 +91,10 @@ export function buildClassifier(
   return { config, batchSize, graph: fused, images, colours, labels, logits, totals, lossScale, constants };
 }
 
-/** A residual backbone and a linear head. */
-function resnetLogits(graph: Graph, config: ClassifierConfig, input: Tensor, options: ClassifierOptions): Tensor {
-  const encoder = encoderConfig(config.encoder, config.smallStem);
-  const features = resnet(graph, encoder, input, { momentum: options.batchNormMomentum });
-  const shape = [config.numClasses, features.shape[1]];
-  const weight = graph.parameter("head", `${encoder.headName}.weight`, "linear", shape);
-  const bias = graph.parameter("head", `${encoder.headName}.bias`, "vector", [config.numClasses]);
-  return graph.apply(linear(encoder.headName, features, weight, bias));
+/** Logits of a built-in network. */
+function residualOf(graph: Graph, config: ClassifierConfig, input: Tensor, options: ClassifierOptions): Tensor {
+  const layers = new GraphLayers(graph, { momentum: options.batchNormMomentum });
+  return residualLogits(layers, encoderConfig(config.encoder, config.smallStem), input, config.numClasses);
 }
 
 /** The scale and shift that normalise bytes: [scale r, g, b, shift r, g, b]. */

@@ -6,14 +6,7 @@
  * @module
  */
 
-import type { Graph } from "../graph/graph.ts";
-import { add } from "../ops/add.ts";
-import { batchNorm, type BatchNormOptions } from "../ops/batch_norm.ts";
-import { padChannels } from "../ops/channels.ts";
-import { conv2d } from "../ops/conv2d.ts";
-import type { Tensor } from "../ops/operation.ts";
-import { globalAveragePool, maxPool } from "../ops/pool.ts";
-import { relu } from "../ops/relu.ts";
+import type { Layers } from "./layers.ts";
 
 /** How a block's input reaches its output where the shape changes. */
 export type Shortcut = "pad" | "projection";
@@ -66,95 +59,90 @@ export const RESNETS: Readonly<Record<string, ResnetConfig>> = {
   ),
 };
 
-/** Builds layers under a name, as a checkpoint names them. */
-class Layers {
-  readonly #graph: Graph;
+/** The parts of one residual network. */
+class Residual<T> {
+  readonly #layers: Layers<T>;
+  readonly #config: ResnetConfig;
 
-  readonly #norm: BatchNormOptions;
-
-  constructor(graph: Graph, norm: BatchNormOptions) {
-    this.#graph = graph;
-    this.#norm = norm;
+  constructor(layers: Layers<T>, config: ResnetConfig) {
+    this.#layers = layers;
+    this.#config = config;
   }
 
-  conv(name: string, input: Tensor, out: number, kernel: number, stride: number, groups = 1): Tensor {
-    const shape = [out, input.shape[3] / groups, kernel, kernel];
-    const weight = this.#graph.parameter("backbone", `${name}.weight`, "convolution", shape);
-    return this.#graph.apply(conv2d(name, input, weight, { stride, padding: (kernel - 1) / 2, groups }));
+  conv(name: string, input: T, out: number, kernel: number, stride: number, groups = 1): T {
+    return this.#layers.conv(name, input, { out, kernel, stride, groups });
   }
 
-  norm(name: string, input: Tensor): Tensor {
-    const shape = [input.shape[3]];
-    const vector = (kind: "backbone" | "state", key: string) =>
-      this.#graph.parameter(kind, `${name}.${key}`, "vector", shape);
-    const tensors = {
-      weight: vector("backbone", "weight"),
-      bias: vector("backbone", "bias"),
-      runningMean: vector("state", "running_mean"),
-      runningVariance: vector("state", "running_var"),
-    };
-    return this.#graph.apply(batchNorm(name, input, tensors, this.#norm));
-  }
-
-  relu(name: string, input: Tensor): Tensor {
-    return this.#graph.apply(relu(name, input));
-  }
-
-  add(name: string, a: Tensor, b: Tensor): Tensor {
-    return this.#graph.apply(add(name, a, b));
+  convNorm(name: string, index: number, input: T, out: number, kernel: number, stride: number, groups = 1): T {
+    const x = this.conv(`${name}.conv${index}`, input, out, kernel, stride, groups);
+    return this.#layers.batchNorm(`${name}.bn${index}`, x);
   }
 
   /** The input in the shape of the block's output. Declared last, as PyTorch registers it last. */
-  shortcut(name: string, config: ResnetConfig, input: Tensor, channels: number, stride: number): Tensor {
-    const before = input.shape[3];
+  shortcut(name: string, input: T, channels: number, stride: number): T {
+    const before = this.#layers.channelsOf(input);
     if (stride === 1 && before === channels) return input;
-    if (config.shortcut === "pad") {
+    if (this.#config.shortcut === "pad") {
       // (C_out - C_in) / 2 on both sides, which is C_out / 4 where a stage doubles the channels.
       const extra = channels - before, first = Math.floor(extra / 2);
-      return this.#graph.apply(padChannels(`${name}.shortcut`, input, { before: first, after: extra - first, stride }));
+      return this.#layers.padChannels(`${name}.shortcut`, input, { before: first, after: extra - first, stride });
     }
-    const key = config.headName === "fc" ? "downsample" : "shortcut";
-    return this.norm(`${name}.${key}.1`, this.conv(`${name}.${key}.0`, input, channels, 1, stride));
+    const key = this.#config.headName === "fc" ? "downsample" : "shortcut";
+    return this.#layers.batchNorm(`${name}.${key}.1`, this.conv(`${name}.${key}.0`, input, channels, 1, stride));
   }
 
-  basicBlock(name: string, config: ResnetConfig, input: Tensor, planes: number, stride: number): Tensor {
-    let x = this.conv(`${name}.conv1`, input, planes, 3, stride);
-    x = this.relu(`${name}.relu1`, this.norm(`${name}.bn1`, x));
-    x = this.norm(`${name}.bn2`, this.conv(`${name}.conv2`, x, planes, 3, 1));
-    return this.relu(`${name}.relu2`, this.add(`${name}.add`, x, this.shortcut(name, config, input, planes, stride)));
+  /** The sum of a branch and the shortcut, rectified. */
+  join(name: string, branch: T, input: T, stride: number, last: number): T {
+    const shortcut = this.shortcut(name, input, this.#layers.channelsOf(branch), stride);
+    return this.#layers.relu(`${name}.relu${last}`, this.#layers.add(`${name}.add`, branch, shortcut));
   }
 
-  bottleneck(name: string, config: ResnetConfig, input: Tensor, planes: number, stride: number): Tensor {
-    const { groups = 1, widthPerGroup = 64 } = config;
+  basicBlock(name: string, input: T, planes: number, stride: number): T {
+    const x = this.#layers.relu(`${name}.relu1`, this.convNorm(name, 1, input, planes, 3, stride));
+    return this.join(name, this.convNorm(name, 2, x, planes, 3, 1), input, stride, 2);
+  }
+
+  bottleneck(name: string, input: T, planes: number, stride: number): T {
+    const { groups = 1, widthPerGroup = 64 } = this.#config;
     const width = Math.floor(planes * (widthPerGroup / 64)) * groups;
-    let x = this.relu(`${name}.relu1`, this.norm(`${name}.bn1`, this.conv(`${name}.conv1`, input, width, 1, 1)));
-    x = this.relu(`${name}.relu2`, this.norm(`${name}.bn2`, this.conv(`${name}.conv2`, x, width, 3, stride, groups)));
-    x = this.norm(`${name}.bn3`, this.conv(`${name}.conv3`, x, planes * 4, 1, 1));
-    return this.relu(
-      `${name}.relu3`,
-      this.add(`${name}.add`, x, this.shortcut(name, config, input, planes * 4, stride)),
-    );
+    let x = this.#layers.relu(`${name}.relu1`, this.convNorm(name, 1, input, width, 1, 1));
+    x = this.#layers.relu(`${name}.relu2`, this.convNorm(name, 2, x, width, 3, stride, groups));
+    return this.join(name, this.convNorm(name, 3, x, planes * 4, 1, 1), input, stride, 3);
+  }
+
+  stem(images: T): T {
+    const small = this.#config.stem === "small";
+    const x = this.conv("conv1", images, this.#config.planes[0], small ? 3 : 7, small ? 1 : 2);
+    const rectified = this.#layers.relu("relu", this.#layers.batchNorm("bn1", x));
+    return small ? rectified : this.#layers.maxPool("maxpool", rectified, { kernel: 3, stride: 2, padding: 1 });
+  }
+
+  features(images: T): T {
+    const { blocks, planes, block } = this.#config;
+    let x = this.stem(images);
+    blocks.forEach((count, stage) => {
+      for (let index = 0; index < count; index++) {
+        const name = `layer${stage + 1}.${index}`, stride = stage > 0 && index === 0 ? 2 : 1;
+        x = block === "basic"
+          ? this.basicBlock(name, x, planes[stage], stride)
+          : this.bottleneck(name, x, planes[stage], stride);
+      }
+    });
+    return this.#layers.globalAveragePool("avgpool", x);
   }
 }
 
 /**
- * Appends a residual backbone to a graph.
+ * A residual backbone of the layers given.
  *
- * @param images [N, H, W, 3], normalised
- * @returns features [N, F]
+ * @param images normalised; on a graph [N, H, W, 3]
+ * @returns features; on a graph [N, F]
  */
-export function resnet(graph: Graph, config: ResnetConfig, images: Tensor, norm: BatchNormOptions = {}): Tensor {
-  const layers = new Layers(graph, norm);
-  const small = config.stem === "small";
-  let x = layers.conv("conv1", images, config.planes[0], small ? 3 : 7, small ? 1 : 2);
-  x = layers.relu("relu", layers.norm("bn1", x));
-  if (!small) x = graph.apply(maxPool("maxpool", x, { kernel: 3, stride: 2, padding: 1 }));
-  const block = config.block === "basic" ? layers.basicBlock.bind(layers) : layers.bottleneck.bind(layers);
-  config.blocks.forEach((count, stage) => {
-    for (let index = 0; index < count; index++) {
-      const stride = stage > 0 && index === 0 ? 2 : 1;
-      x = block(`layer${stage + 1}.${index}`, config, x, config.planes[stage], stride);
-    }
-  });
-  return graph.apply(globalAveragePool("avgpool", x));
+export function residualFeatures<T>(layers: Layers<T>, config: ResnetConfig, images: T): T {
+  return new Residual(layers, config).features(images);
+}
+
+/** Features and a linear head of `numClasses` outputs: see {@linkcode residualFeatures}. */
+export function residualLogits<T>(layers: Layers<T>, config: ResnetConfig, images: T, numClasses: number): T {
+  return layers.linear(config.headName, residualFeatures(layers, config, images), numClasses);
 }

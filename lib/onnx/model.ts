@@ -42,6 +42,8 @@ export interface OnnxModel {
   };
   /** Name of the value that holds the logits. */
   readonly output: string;
+  /** Its shape, where that is known; `undefined` where a size is dynamic. */
+  readonly outputShape?: readonly (number | undefined)[];
 }
 
 /** The node as errors name it. */

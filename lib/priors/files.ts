@@ -10,10 +10,12 @@ import { findStateDict, stripPrefixes } from "../checkpoint/state_dict.ts";
 import { isHostTensor, readTorch, writeTorch } from "../checkpoint/torch.ts";
 import { FormatError } from "../errors.ts";
 import { float32Tensor, type HostTensor, sizeOf, type StateDict } from "../tensor.ts";
+import { type HalfTensor, halved, type StorageError, unscaled } from "./half.ts";
 import { covFactorOf, type Normalisation } from "./normalisation.ts";
 import { type ParameterShape, parametersOf, requireSameOrder } from "./parameter_order.ts";
 import type { Swag } from "./swag.ts";
 
+export type { StorageError } from "./half.ts";
 export type { Normalisation } from "./normalisation.ts";
 export type { ParameterShape } from "./parameter_order.ts";
 
@@ -69,7 +71,8 @@ export interface PriorPartsOptions {
 }
 
 const FORMAT = "swagpu-prior";
-const VERSION = "1";
+/** Version of files in single precision, and of those in half precision, whose elements are to be scaled. */
+const VERSION = "1", HALF_VERSION = "2";
 const MODEL_PREFIX = "model.";
 
 /** What the numbers mean: written into each file, and required of it, so that no reader has to guess. */
@@ -104,20 +107,25 @@ function stacked({ mean, covFactor }: Swag): HostTensor {
   return float32Tensor([covFactor.length, mean.length], data);
 }
 
-/** A prior as one safetensors file. Throws `TypeError` where its lengths and shapes contradict each other. */
-export function writePrior(prior: PriorFile): Uint8Array {
-  requireConsistent(prior);
-  const { swag, parameters, model, metadata } = prior;
+/** The three tensors of a prior. */
+type PriorTensors = Readonly<Record<"mean" | "variance" | "cov_factor", HostTensor>>;
+
+function tensorsOf(swag: Swag): PriorTensors {
   const vector = (data: Float32Array) => float32Tensor([data.length], data);
-  const tensors: StateDict = new Map([
-    ["mean", vector(swag.mean)],
-    ["variance", vector(swag.variance)],
-    ["cov_factor", stacked(swag)],
-  ]);
+  return { mean: vector(swag.mean), variance: vector(swag.variance), cov_factor: stacked(swag) };
+}
+
+/** A prior's file, with its three tensors as they are to be stored. */
+function encode(
+  { swag, parameters, model, metadata }: PriorFile,
+  stored: PriorTensors,
+  facts: Readonly<Record<string, string>>,
+): Uint8Array {
+  const tensors: StateDict = new Map(Object.entries(stored));
   for (const [name, tensor] of model) tensors.set(MODEL_PREFIX + name, tensor);
   return writeSafetensors(tensors, {
     format: FORMAT,
-    format_version: VERSION,
+    ...facts,
     architecture: metadata.architecture,
     parameters: JSON.stringify(parameters.map(({ name, shape }) => ({ name, shape }))),
     rank: String(swag.covFactor.length),
@@ -126,6 +134,42 @@ export function writePrior(prior: PriorFile): Uint8Array {
     source_sha256: metadata.sourceSha256,
     software: metadata.software,
   });
+}
+
+/** A prior as one safetensors file. Throws `TypeError` where its lengths and shapes contradict each other. */
+export function writePrior(prior: PriorFile): Uint8Array {
+  requireConsistent(prior);
+  return encode(prior, tensorsOf(prior.swag), { format_version: VERSION });
+}
+
+/** A prior in half precision, and what rounding did to it. */
+export interface HalfPrior {
+  /** The safetensors file. */
+  readonly bytes: Uint8Array;
+  /** By tensor: `mean`, `variance`, `cov_factor`. The file's metadata state them as well. */
+  readonly errors: Readonly<Record<string, StorageError>>;
+}
+
+/**
+ * A prior as one safetensors file with mean, variance and rows in half precision: half the size. The network's own
+ * weights and statistics beside them keep their type. {@linkcode readPrior} reads it. Throws `TypeError` as
+ * {@linkcode writePrior}.
+ */
+export function writeHalfPrior(prior: PriorFile): HalfPrior {
+  requireConsistent(prior);
+  const parts = Object.entries(tensorsOf(prior.swag)).map(([name, { shape, data }]) =>
+    [name, halved(shape, data as Float32Array, name === "variance")] as const
+  );
+  const collect = <T>(pick: (half: HalfTensor) => T) =>
+    Object.fromEntries(parts.map(([name, half]) => [name, pick(half)]));
+  const errors = collect(({ error }) => error);
+  const bytes = encode(prior, collect(({ tensor }) => tensor) as PriorTensors, {
+    format_version: HALF_VERSION,
+    storage: "float16: elements are to be multiplied by storage.scale",
+    "storage.scale": JSON.stringify(collect(({ scale }) => scale)),
+    "storage.error": JSON.stringify(errors),
+  });
+  return { bytes, errors };
 }
 
 /** Index of the first element that is not finite, or -1. A loop: a call for each of 10^8 elements takes seconds. */
@@ -173,13 +217,16 @@ function attempt<T>(what: string, read: () => T): T {
   }
 }
 
-function parameterList(text: string | undefined): ParameterShape[] {
-  let found: unknown;
+function jsonOf(text: string | undefined): unknown {
   try {
-    found = JSON.parse(text ?? "");
+    return JSON.parse(text ?? "");
   } catch {
-    found = undefined;
+    return undefined;
   }
+}
+
+function parameterList(text: string | undefined): ParameterShape[] {
+  const found = jsonOf(text);
   const valid = Array.isArray(found) &&
     found.every((entry) =>
       typeof entry?.name === "string" && Array.isArray(entry.shape) &&
@@ -193,8 +240,10 @@ function requireMetadata(metadata: Readonly<Record<string, string>>): void {
   if (metadata.format !== FORMAT) {
     throw new FormatError(`its format is ${JSON.stringify(metadata.format ?? "not stated")}; ${FORMAT} is required`);
   }
-  if (metadata.format_version !== VERSION) {
-    throw new FormatError(`it has version ${metadata.format_version}; ${VERSION} is the one that can be read`);
+  if (metadata.format_version !== VERSION && metadata.format_version !== HALF_VERSION) {
+    throw new FormatError(
+      `it has version ${metadata.format_version}; ${VERSION} and ${HALF_VERSION} are those that can be read`,
+    );
   }
   for (const [name, text] of CONVENTIONS) {
     const found = metadata[`convention.${name}`];
@@ -204,15 +253,26 @@ function requireMetadata(metadata: Readonly<Record<string, string>>): void {
   }
 }
 
+/** The mean, the variance and the rows of a file in either precision. */
+function storedSwag(tensors: StateDict, metadata: Readonly<Record<string, string>>): Swag {
+  const names = ["mean", "variance", "cov_factor"] as const;
+  if (metadata.format_version === VERSION) return swagOf(...names.map((name) => tensors.get(name)));
+  const scales = jsonOf(metadata["storage.scale"]) as Record<string, unknown> | undefined;
+  return swagOf(...names.map((name) => {
+    const tensor = tensors.get(name);
+    return tensor?.dtype === "float16" ? unscaled(tensor, scales?.[name], name) : undefined;
+  }));
+}
+
 /**
- * Reads what {@linkcode writePrior} wrote; `name` stands in errors. Throws `FormatError` where the bytes are damaged,
+ * Reads what {@linkcode writePrior} or {@linkcode writeHalfPrior} wrote; `name` stands in errors. Throws `FormatError` where the bytes are damaged,
  * are no prior, follow other conventions, or contradict themselves.
  */
 export function readPrior(bytes: Uint8Array, name = "the bytes"): PriorFile {
   return attempt(`${name} as a prior`, () => {
     const { tensors, metadata } = readSafetensors(bytes, name);
     requireMetadata(metadata);
-    const swag = swagOf(tensors.get("mean"), tensors.get("variance"), tensors.get("cov_factor"));
+    const swag = storedSwag(tensors, metadata);
     const parameters = parameterList(metadata.parameters);
     const count = parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
     if (count !== swag.mean.length || metadata.rank !== String(swag.covFactor.length)) {

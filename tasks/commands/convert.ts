@@ -1,5 +1,5 @@
 /**
- * `swagpu convert`: between the formats of checkpoints, and between those of learned priors.
+ * `swagpu convert`: between the formats of checkpoints, between those of learned priors, and to ONNX files.
  *
  * @module
  */
@@ -13,7 +13,16 @@ import { PRIOR_FLAGS, REPORT_FLAGS } from "../cli/flag_groups.ts";
 import { type Command, defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
 import { type Contents, countParameters, PRIOR_FORMAT, readContents, UNNAMED } from "./contents.ts";
-import { encodePrior, isPriorPrefix, readPriorAt } from "./prior_files.ts";
+import {
+  checkpointNetwork,
+  encodeOnnx,
+  meanNetwork,
+  ONNX_FLAGS,
+  requireNoNetworkFlags,
+  requireNoOnnxFlags,
+} from "./onnx_export.ts";
+import { encodePrior, isPriorPrefix, readPriorAt, type StorageErrors } from "./prior_files.ts";
+import { readRunSample, tensorsOf } from "./run_sample.ts";
 
 type Encode = (contents: Contents, facts: Readonly<Record<string, string>>) => Uint8Array;
 
@@ -28,23 +37,33 @@ const ENCODERS: Readonly<Record<string, Encode>> = {
   npz: ({ tensors }) => writeNpz(tensors),
 };
 
+const ONNX = "onnx";
+const FORMATS = [...Object.keys(ENCODERS), ONNX];
+
 const FLAGS = {
   in: {
     type: "string",
-    required: true,
     value: "FILE",
     group: "Files",
     help:
       "what to read: .pth .pt .th .ckpt .onnx .safetensors .npz .npy (the content decides, not the name), a learned " +
       "prior, or the prefix of its four .pt files",
   },
+  run: {
+    type: "string",
+    value: "DIR",
+    group: "Files",
+    help: "folder of a run of infer, in place of --in: one of its samples",
+  },
+  sample: { type: "integer", min: 0, group: "Files", help: "which sample of --run, from 0; the last unless given" },
   out: {
     type: "string",
     required: true,
     value: "FILE",
     group: "Files",
     help:
-      "what to write: .safetensors, .pt, .pth or .npz; of a learned prior .safetensors, or a prefix for four .pt files",
+      "what to write: .safetensors, .pt, .pth, .npz or .onnx; of a learned prior .safetensors, .onnx (the network of " +
+      "its mean, up to the features), or a prefix for four .pt files",
   },
   force: { type: "boolean", group: "Files", help: "replace --out where it exists" },
   keepPrefixes: {
@@ -52,34 +71,40 @@ const FLAGS = {
     group: "Checkpoints",
     help: "leave module., backbone., encoder. and base_model. on the tensors' names",
   },
-  encoder: {
-    type: "string",
-    value: "NAME",
+  dtype: {
+    type: "choice",
+    choices: ["float32", "float16"],
+    default: "float32",
     group: "Priors",
-    help: "architecture to note down, which the four .pt files do not state",
+    help: "type of a prior's mean, variance and rows in a .safetensors file; float16 halves it and states the error",
   },
   priorNormalisation: { ...PRIOR_FLAGS.priorNormalisation, group: "Priors" },
+  ...ONNX_FLAGS,
   ...REPORT_FLAGS,
 } as const;
 
 /** The table of `convert`. */
 export const command: Command<typeof FLAGS> = defineCommand({
   name: "convert",
-  summary: "a checkpoint or a learned prior into another format",
+  summary: "a checkpoint, a run's sample or a learned prior into another format",
   permissions: "--allow-read --allow-write",
   flags: FLAGS,
   examples: [
     "convert --in resnet50.pth --out resnet50.safetensors",
+    "convert --in resnet50.pth --encoder resnet50 --out resnet50.onnx",
+    "convert --run runs/flowers --sample 3 --fold --out flowers.onnx",
     "convert --in resnet50_ssl_prior --out prior.safetensors --encoder resnet50",
+    "convert --in prior.safetensors --out small.safetensors --dtype float16",
   ],
 });
 
 type Flags = FlagsOf<typeof command>;
 
-/** What a conversion yields: bytes by path, and facts about them. */
+/** What a conversion yields: bytes by path, facts about them, and lines for people beside those of the files. */
 interface Converted {
   readonly files: ReadonlyMap<string, Uint8Array>;
-  readonly facts: Readonly<Record<string, string | number>>;
+  readonly facts: Readonly<Record<string, unknown>>;
+  readonly lines?: readonly string[];
 }
 
 /**
@@ -89,46 +114,89 @@ interface Converted {
  */
 export async function run(flags: Flags, io: Io): Promise<number> {
   const extension = extensionOf(flags.out);
-  if (extension in ENCODERS && !flags.force) await requireAbsent(flags.out);
-  const { files, facts } = await convert(flags, extension);
+  if (FORMATS.includes(extension) && !flags.force) await requireAbsent(flags.out);
+  if (extension !== ONNX) requireNoOnnxFlags(flags, flags.out);
+  const { files, facts, lines = [] } = await convert(flags, extension);
   await writeAllWhole(files, flags.force);
   const bytes = [...files.values()].reduce((sum, { length }) => sum + length, 0);
   io.result(
     { out: flags.out, files: [...files.keys()], bytes, ...facts },
-    [...files].map(([path, { length }]) => `${path}: ${length} bytes, from ${facts.format}`),
+    [...[...files].map(([path, { length }]) => `${path}: ${length} bytes, from ${facts.format}`), ...lines],
   );
   return 0;
 }
 
 async function convert(flags: Flags, extension: string): Promise<Converted> {
-  if (await isPriorPrefix(flags.in)) return await convertPrior(flags);
-  const bytes = await readInput(flags.in, "a checkpoint");
-  const contents = await readContents(bytes, flags.in, flags.keepPrefixes);
-  if (contents.metadata.format === PRIOR_FORMAT) return await convertPrior(flags);
-  if (!Object.hasOwn(ENCODERS, extension)) {
-    throw new UsageError(
-      `Cannot write ${flags.out}: "${extension}" names no format; one of .${
-        Object.keys(ENCODERS).join(", .")
-      } is required`,
-    );
+  if ((flags.in === undefined) === (flags.run === undefined)) {
+    throw new UsageError("Cannot convert: exactly one of --in and --run is required");
   }
-  const encoded = ENCODERS[extension](contents, { format: "pt", source_sha256: await sha256(bytes) });
-  return {
-    files: new Map([[flags.out, encoded]]),
-    facts: { format: contents.format, tensors: contents.tensors.size, ...countParameters(contents) },
-  };
+  if (flags.run !== undefined) return await convertSample(flags, flags.run, extension);
+  if (flags.sample !== undefined) throw new UsageError("Cannot use --sample without --run");
+  return await convertFile(flags, flags.in!, extension);
 }
 
-async function convertPrior({ in: path, out, encoder, priorNormalisation }: Flags): Promise<Converted> {
+async function convertFile(flags: Flags, path: string, extension: string): Promise<Converted> {
+  if (await isPriorPrefix(path)) return await convertPrior(flags, path, extension);
+  const bytes = await readInput(path, "a checkpoint");
+  const contents = await readContents(bytes, path, flags.keepPrefixes);
+  if (contents.metadata.format === PRIOR_FORMAT) return await convertPrior(flags, path, extension);
+  requireWritable(flags, extension);
+  const facts = { format: contents.format, tensors: contents.tensors.size, ...countParameters(contents) };
+  const source = { source_sha256: await sha256(bytes) };
+  if (extension !== ONNX) {
+    return { files: new Map([[flags.out, ENCODERS[extension](contents, { format: "pt", ...source })]]), facts };
+  }
+  const network = checkpointNetwork(contents.tensors, flags, { source: path.split(/[\\/]/).at(-1)!, ...source });
+  return { files: encodeOnnx(network, flags, flags.out), facts };
+}
+
+async function convertSample(flags: Flags, path: string, extension: string): Promise<Converted> {
+  requireWritable(flags, extension);
+  requireNoNetworkFlags(flags, path);
+  const sample = await readRunSample(path, flags.sample);
+  const contents = { format: "a run's sample", tensors: tensorsOf(sample), metadata: {} };
+  const { chain, step } = sample.facts;
+  const facts = { format: contents.format, chain: Number(chain), step: Number(step), ...countParameters(contents) };
+  const files = extension === ONNX
+    ? encodeOnnx(sample, flags, flags.out)
+    : new Map([[flags.out, ENCODERS[extension](contents, { format: "pt", ...sample.facts })]]);
+  return { files, facts };
+}
+
+/** Refuses, for what is no prior, another extension than a format's, and `--dtype`. */
+function requireWritable({ out, dtype }: Flags, extension: string): void {
+  if (!FORMATS.includes(extension)) {
+    throw new UsageError(
+      `Cannot write ${out}: "${extension}" names no format; one of .${FORMATS.join(", .")} is required`,
+    );
+  }
+  if (dtype !== "float32") throw new UsageError(`Cannot use --dtype ${dtype}: what is read is no learned prior`);
+}
+
+async function convertPrior(flags: Flags, path: string, extension: string): Promise<Converted> {
+  const { out, encoder, priorNormalisation, dtype } = flags;
   const prior = await readPriorAt(path, {
     architecture: encoder,
     normalised: priorNormalisation === "auto" ? undefined : priorNormalisation === "normalised",
   });
   const { mean, covFactor } = prior.swag;
-  return {
-    files: encodePrior(prior, out),
-    facts: { format: "learned prior", parameters: mean.length, rank: covFactor.length },
-  };
+  const facts = { format: "learned prior", parameters: mean.length, rank: covFactor.length };
+  if (extension !== ONNX) {
+    const { files, errors } = encodePrior(prior, out, dtype);
+    return { files, facts: { ...facts, errors }, lines: errorLines(errors) };
+  }
+  if (dtype !== "float32") throw new UsageError(`Cannot use --dtype ${dtype}: ${out} is no .safetensors file`);
+  return { files: encodeOnnx(meanNetwork(prior, flags), flags, out), facts };
+}
+
+/** What rounding did to a prior, for people. */
+function errorLines(errors: StorageErrors | undefined): string[] {
+  return Object.entries(errors ?? {}).map(([name, { relative, ofLargest }]) =>
+    `${name}: largest relative error ${relative.toExponential(1)}; largest error ${
+      ofLargest.toExponential(1)
+    } of the ` +
+    "largest element"
+  );
 }
 
 function extensionOf(path: string): string {

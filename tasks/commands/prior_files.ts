@@ -11,6 +11,8 @@ import {
   type PriorPartsOptions,
   readPrior,
   readPriorParts,
+  type StorageError,
+  writeHalfPrior,
   writePrior,
   writePriorParts,
 } from "../../lib/priors/files.ts";
@@ -45,20 +47,37 @@ export async function readPriorAt(path: string, options: PriorPartsOptions): Pro
   }, options);
 }
 
+/** What rounding did to each tensor of a prior that was stored in half precision. */
+export type StorageErrors = Readonly<Record<string, StorageError>>;
+
+/** A learned prior's files. */
+export interface PriorFiles {
+  /** Bytes by path. */
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  /** Of a file in half precision. */
+  readonly errors?: StorageErrors;
+}
+
 /**
  * A learned prior as files: one where the path ends in `.safetensors`, else the original's four under it as a prefix.
  *
- * @returns bytes by path
- * @throws {UsageError} if the path ends in another format's extension
+ * @throws {UsageError} if the path ends in another format's extension, or the four files are to be in half precision
  */
-export function encodePrior(prior: PriorFile, path: string): Map<string, Uint8Array> {
-  if (/\.safetensors$/i.test(path)) return new Map([[path, writePrior(prior)]]);
+export function encodePrior(prior: PriorFile, path: string, dtype: "float32" | "float16"): PriorFiles {
+  if (/\.safetensors$/i.test(path)) {
+    if (dtype === "float32") return { files: new Map([[path, writePrior(prior)]]) };
+    const { bytes, errors } = writeHalfPrior(prior);
+    return { files: new Map([[path, bytes]]), errors };
+  }
   if (/\.(pt|pth|npz|npy)$/i.test(path)) {
     throw new UsageError(
       `Cannot write a learned prior to ${path}: a name ending in .safetensors, or a prefix for four .pt files, is ` +
         "required",
     );
   }
+  if (dtype !== "float32") {
+    throw new UsageError(`Cannot use --dtype ${dtype}: the original's four files are in float32`);
+  }
   const parts = writePriorParts(prior), paths = priorPaths(path);
-  return new Map((Object.keys(paths) as (keyof PriorParts)[]).map((part) => [paths[part], parts[part]]));
+  return { files: new Map((Object.keys(paths) as (keyof PriorParts)[]).map((part) => [paths[part], parts[part]])) };
 }

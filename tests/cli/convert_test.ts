@@ -149,6 +149,11 @@ Deno.test("swagpu convert refuses an unknown extension, a missing flag and an un
       2,
       /^swagpu convert: Cannot run without --out: /,
     );
+    assertRefused(
+      await runCli(["convert", "--out", `${folder}/a.pt`], { permissions: command.permissions }),
+      2,
+      /^swagpu convert: Cannot convert: exactly one of --in and --run is required/,
+    );
     assertRefused(await convert(PLAIN, `${folder}/none/a.pt`), 1, /Cannot write .*none\/a\.pt: there is no such/);
     assertRefused(await convert(PLAIN, "/dev/null/a.pt"), 1, /Cannot write \/dev\/null\/a\.pt: /);
     assertEquals(namesIn(folder), []);

@@ -6,7 +6,8 @@ import { planMemory } from "../../lib/graph/plan.ts";
 import { batchNorm } from "../../lib/ops/batch_norm.ts";
 import { relu } from "../../lib/ops/relu.ts";
 import { encoderConfig } from "../../lib/models/classifier.ts";
-import { resnet } from "../../lib/models/resnet.ts";
+import { GraphLayers } from "../../lib/models/layers.ts";
+import { residualFeatures } from "../../lib/models/resnet.ts";
 import { buildNetwork } from "./network.ts";
 
 const kindsOf = ({ operations }: Graph) => operations.map(({ kind }) => kind);
@@ -49,7 +50,7 @@ Deno.test("fuse() runs a joined operation where its last input is there", () => 
 for (const [name, size] of [["resnet20", 32], ["resnet50", 224]] as const) {
   Deno.test(`fuse() leaves of ${name} no sum, no rectifier and no more memory than before`, () => {
     const graph = new Graph(), images = graph.parameter("head", "images", "vector", [2, size, size, 3]);
-    resnet(graph, encoderConfig(name), images);
+    residualFeatures(new GraphLayers(graph), encoderConfig(name), images);
     const fused = fuse(graph);
     assert(kindsOf(graph).includes("add") && kindsOf(graph).includes("relu"));
     assertEquals(kindsOf(fused).filter((kind) => kind === "add" || kind === "relu"), []);

@@ -11,7 +11,8 @@ import { Graph } from "../../lib/graph/graph.ts";
 import type { GradientVectors, ModelVectors } from "../../lib/graph/program.ts";
 import { FlatVector, layoutVector } from "../../lib/graph/vector.ts";
 import { encoderConfig } from "../../lib/models/classifier.ts";
-import { resnet } from "../../lib/models/resnet.ts";
+import { GraphLayers } from "../../lib/models/layers.ts";
+import { residualFeatures } from "../../lib/models/resnet.ts";
 import { linear } from "../../lib/ops/linear.ts";
 import type { Tensor } from "../../lib/ops/operation.ts";
 import { scaleGradient } from "../../lib/ops/scale_gradient.ts";
@@ -40,7 +41,7 @@ function buildGraph({ name, batch, size, classes }: NetworkFixture, { fused, los
   const config = encoderConfig(name);
   const images = graph.external("images", [batch, size, size, 3]);
   const labels = graph.external("labels", [batch]);
-  const features = resnet(graph, config, images);
+  const features = residualFeatures(new GraphLayers(graph), config, images);
   const weight = graph.parameter("head", `${config.headName}.weight`, "linear", [classes, features.shape[1]]);
   const bias = graph.parameter("head", `${config.headName}.bias`, "vector", [classes]);
   const logits = graph.apply(linear(config.headName, features, weight, bias));

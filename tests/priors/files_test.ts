@@ -1,12 +1,13 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { writeTorch } from "../../lib/checkpoint/torch.ts";
-import { writeSafetensors } from "../../lib/checkpoint/safetensors.ts";
+import { readSafetensors, writeSafetensors } from "../../lib/checkpoint/safetensors.ts";
 import { FormatError } from "../../lib/errors.ts";
 import {
   type PriorFile,
   type PriorParts,
   readPrior,
   readPriorParts,
+  writeHalfPrior,
   writePrior,
   writePriorParts,
 } from "../../lib/priors/files.ts";
@@ -62,6 +63,61 @@ Deno.test("writePrior() and readPrior() keep every number, name, shape and state
     const file = prior(SHAPES, rank);
     assertEquals(readPrior(writePrior(file)), file);
   }
+});
+
+Deno.test("writeHalfPrior() halves a prior and states exactly what rounding did to it", () => {
+  const file = prior(SHAPES, 6);
+  // Of a learned prior's sizes: variances at the clamp, deviations of all sizes, one far too small.
+  const variance = file.swag.variance.map((x, i) => i % 3 === 0 ? 1e-6 : x);
+  const covFactor = file.swag.covFactor.map((row) => row.map((x, i) => i === 5 ? 1e-20 : x * 1e-3));
+  const exact = { ...file, swag: { ...file.swag, variance, covFactor } };
+  const { bytes, errors } = writeHalfPrior(exact);
+  const { swag, ...rest } = readPrior(bytes);
+  assertEquals(rest, { parameters: exact.parameters, model: exact.model, metadata: exact.metadata });
+  const measured = (found: readonly Float32Array[], expected: readonly Float32Array[]) => {
+    const pairs = expected.flatMap((row, k) => [...row].map((x, i) => [found[k][i], x]));
+    const largest = Math.max(...pairs.map(([, x]) => Math.abs(x)));
+    return {
+      relative: Math.max(...pairs.map(([y, x]) => Math.abs(y - x) / Math.abs(x))),
+      ofLargest: Math.max(...pairs.map(([y, x]) => Math.abs(y - x))) / largest,
+    };
+  };
+  assertEquals(errors, {
+    mean: measured([swag.mean], [exact.swag.mean]),
+    variance: measured([swag.variance], [variance]),
+    cov_factor: measured(swag.covFactor, covFactor),
+  });
+  // Rounding to nearest of an 11-bit significand, though the clamp is 1e-4 of the largest variance.
+  assert(errors.variance.relative <= 2 ** -11, `${errors.variance.relative}`);
+  assertEquals(errors.cov_factor.relative, 1);
+  assert(errors.cov_factor.ofLargest <= 2 ** -11);
+  assertEquals(JSON.parse(readSafetensors(bytes).metadata["storage.error"]), errors);
+  assert(bytes.length < writePrior(exact).length - 2 * 8 * swag.mean.length + 500);
+});
+
+Deno.test("writeHalfPrior() keeps variances above zero, and zero and rank 0 as they are", () => {
+  const file = prior(SHAPES, 0), count = file.swag.mean.length;
+  const variance = new Float32Array(count).fill(1);
+  variance.set([0, 1e-30]);
+  const { swag } = readPrior(
+    writeHalfPrior({ ...file, swag: { mean: new Float32Array(count), variance, covFactor: [] } }).bytes,
+  );
+  assertEquals(swag.mean, new Float32Array(count));
+  assertEquals(swag.covFactor, []);
+  assertEquals(swag.variance[0], 0);
+  assert(swag.variance[1] > 0 && swag.variance[1] < 1e-11);
+});
+
+Deno.test("readPrior() refuses half precision without its scales", () => {
+  const { bytes } = writeHalfPrior(SMALL);
+  const { tensors, metadata } = readSafetensors(bytes);
+  const refuses = (changed: Record<string, string>, message: string) =>
+    assertThrows(() => readPrior(writeSafetensors(tensors, { ...metadata, ...changed })), FormatError, message);
+  refuses({ "storage.scale": "{}" }, "its scale of mean is undefined; a power of two is required");
+  refuses({ "storage.scale": '{"mean":3}' }, "its scale of mean is 3");
+  refuses({ "storage.scale": "{" }, "its scale of mean is undefined");
+  const single = new Map([...tensors, ["mean", float32Tensor([SMALL.swag.mean.length], SMALL.swag.mean)]]);
+  assertThrows(() => readPrior(writeSafetensors(single, metadata)), FormatError, "the mean is no such tensor");
 });
 
 Deno.test("readPrior() says what is wrong with a truncated, foreign or contradictory file", () => {

@@ -1,0 +1,100 @@
+/**
+ * The layers of classifiers as ONNX nodes, one function for each kind. Images are [N, C, H, W]; weights have the names
+ * that PyTorch gives them under the layer's.
+ *
+ * @module
+ */
+
+import type { NodeList } from "./nodes.ts";
+
+/** Geometry of a window; the same on both axes. */
+export interface Window {
+  readonly kernel: number;
+  readonly stride: number;
+  readonly padding: number;
+}
+
+/** What BatchNorm adds to the variance, and the weight of a batch in its running statistics, in PyTorch's sense. */
+export interface BatchNormSettings {
+  readonly eps: number;
+  readonly momentum: number;
+}
+
+function windowAttributes({ kernel, stride, padding }: Window) {
+  return {
+    kernel_shape: [kernel, kernel],
+    pads: [padding, padding, padding, padding],
+    strides: [stride, stride],
+  };
+}
+
+/** `Conv` without bias. */
+export function conv(nodes: NodeList, name: string, input: string, options: Window & { groups: number }): string {
+  const attributes = { dilations: [1, 1], group: options.groups, ...windowAttributes(options) };
+  return nodes.add("Conv", name, [input, `${name}.weight`], attributes);
+}
+
+/** `BatchNormalization` by the running statistics. ONNX's momentum is the weight of what was there before. */
+export function batchNormalisation(
+  nodes: NodeList,
+  name: string,
+  input: string,
+  { eps, momentum }: BatchNormSettings,
+): string {
+  const tensors = ["weight", "bias", "running_mean", "running_var"].map((key) => `${name}.${key}`);
+  return nodes.add("BatchNormalization", name, [input, ...tensors], { epsilon: eps, momentum: 1 - momentum });
+}
+
+/** `Relu`. */
+export function relu(nodes: NodeList, name: string, input: string): string {
+  return nodes.add("Relu", name, [input]);
+}
+
+/** `Add` of equal shapes. */
+export function add(nodes: NodeList, name: string, a: string, b: string): string {
+  return nodes.add("Add", name, [a, b]);
+}
+
+/** `MaxPool`. */
+export function maxPool(nodes: NodeList, name: string, input: string, window: Window): string {
+  return nodes.add("MaxPool", name, [input], { ceil_mode: 0, ...windowAttributes(window) });
+}
+
+/** Every `stride`-th position, by `Slice`, and zero channels on both sides, by `Pad`. */
+export function padChannels(
+  nodes: NodeList,
+  name: string,
+  input: string,
+  { before, after, stride }: { readonly before: number; readonly after: number; readonly stride: number },
+): string {
+  const kept = stride === 1 ? input : nodes.add("Slice", `${name}.slice`, [
+    input,
+    nodes.integers(`${name}.starts`, [0, 0]),
+    nodes.integers(`${name}.ends`, [2 ** 31 - 1, 2 ** 31 - 1]),
+    nodes.integers(`${name}.axes`, [2, 3]),
+    nodes.integers(`${name}.steps`, [stride, stride]),
+  ]);
+  const pads = nodes.integers(`${name}.pads`, [0, before, 0, 0, 0, after, 0, 0]);
+  return nodes.add("Pad", name, [kept, pads], { mode: "constant" });
+}
+
+/** `GlobalAveragePool` to features [N, C]. */
+export function globalAveragePool(nodes: NodeList, name: string, input: string, output: string): string {
+  return nodes.add("Flatten", `${name}.flatten`, [nodes.add("GlobalAveragePool", name, [input])], { axis: 1 }, output);
+}
+
+/** `Gemm` with a weight [OUT, IN] and a bias. */
+export function gemm(nodes: NodeList, name: string, input: string, output: string): string {
+  return nodes.add("Gemm", name, [input, `${name}.weight`, `${name}.bias`], { transB: 1 }, output);
+}
+
+/** Images of range 0 to 1 less a mean, over a deviation, each by channel. */
+export function normaliseImages(
+  nodes: NodeList,
+  name: string,
+  input: string,
+  { mean, std }: { readonly mean: readonly number[]; readonly std: readonly number[] },
+): string {
+  const centred = nodes.add("Sub", `${name}.centred`, [input, nodes.channels(`${name}.mean`, mean)]);
+  return nodes.add("Div", name, [centred, nodes.channels(`${name}.std`, std)]);
+}
