@@ -67,7 +67,10 @@ export async function run(flags: FlagsOf<typeof command>, io: Io): Promise<numbe
   const data = { ...DEFAULT_DATA, ...flags };
   const set = await loadSplit(data, flags.valDataset, "val");
   const folder = flags.run === undefined ? undefined : await RunFolder.open(flags.run);
-  using gpu = await openGpu({ schedule: kernelScheduleOf(flags) ?? folder?.config.flags.kernelSchedule });
+  using gpu = await openGpu({
+    schedule: kernelScheduleOf(flags) ?? folder?.config.flags.kernelSchedule,
+    tuning: folder?.config.tuning,
+  });
   if (folder !== undefined) {
     const average = await averageRun(gpu, folder, set);
     io.result({ run: folder.path, samples: average.members, ...average.metrics }, metricLines(average.metrics));

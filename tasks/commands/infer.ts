@@ -27,6 +27,7 @@ import {
   PRIOR_FLAGS,
   SAMPLER_FLAGS,
   TRAINING_FLAGS,
+  TUNING_FLAGS,
 } from "../cli/flag_groups.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
@@ -46,6 +47,7 @@ import { averageRun } from "./model_average.ts";
 import { makeProfileFolder, PROFILE_FLAGS, profilerFor, writeProfile } from "./profile.ts";
 import { RunFolder } from "./run_writer.ts";
 import { Throughput } from "./throughput.ts";
+import { tune } from "./tuning.ts";
 
 /** Flags of `infer`. */
 export const command = defineCommand({
@@ -80,6 +82,7 @@ export const command = defineCommand({
       help: "steps between checkpoints to resume from",
     },
     ...DEVICE_FLAGS,
+    ...TUNING_FLAGS,
     ...PROFILE_FLAGS,
     ...OUTPUT_FLAGS,
     out: { ...OUTPUT_FLAGS.out, required: true },
@@ -106,7 +109,18 @@ interface Plan {
 const COMPAT_CLIP_NORM = 2;
 
 /** Flags that do not change what a run computes; a resumed run takes them from the command line. */
-const FREE_FLAGS = ["out", "json", "quiet", "resume", "dryRun", "checkpointSteps", "profile"] as const;
+const FREE_FLAGS = [
+  "out",
+  "json",
+  "quiet",
+  "resume",
+  "dryRun",
+  "checkpointSteps",
+  "profile",
+  "autotune",
+  "tuningCache",
+  "tuningSeconds",
+] as const;
 
 /** Weights that the chain starts from: the prior's mean network, else the checkpoint's, else fresh ones. */
 async function startOf(flags: Flags, classifier: ClassifierConfig, prior: PriorFile | undefined): Promise<Weights> {
@@ -226,7 +240,9 @@ export async function run(given: Flags, io: Io): Promise<number> {
   const flags = resumed ? resumedFlags(given, resumed) : given;
   const plan = await planRun(flags);
   requireRunnable(plan.chain);
-  using gpu = await openGpu({ schedule: kernelScheduleOf(flags) });
+  using gpu = await openGpu({ schedule: kernelScheduleOf(flags), tuning: resumed?.config.tuning });
+  // A run that goes on computes as it began, whatever was found since.
+  if (!resumed) await tune(gpu, flags, plan.classifier, plan.chain.batchSize, io, !flags.dryRun);
   if (flags.dryRun) {
     const memory = estimateMemory(gpu, plan.classifier, plan.chain);
     io.result({ out: null, ...memory }, memoryLines(memory));
@@ -240,6 +256,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
     deno: Deno.version.deno,
     adapter: gpu.adapter,
     flags: { ...settingsOf(flags), kernelSchedule: gpu.schedule },
+    tuning: gpu.tuning,
     classifier: plan.classifier,
     normalisation: plan.chain.normalisation,
     batchSize: plan.chain.batchSize,

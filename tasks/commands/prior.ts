@@ -16,7 +16,15 @@ import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { stateDictFromWeights, type Weights } from "../../lib/models/weights.ts";
 import { type PriorFile, writePrior, writePriorParts } from "../../lib/priors/files.ts";
-import { DATA_FLAGS, DEVICE_FLAGS, MODEL_FLAGS, OUTPUT_FLAGS, SWAG_FLAGS, TRAINING_FLAGS } from "../cli/flag_groups.ts";
+import {
+  DATA_FLAGS,
+  DEVICE_FLAGS,
+  MODEL_FLAGS,
+  OUTPUT_FLAGS,
+  SWAG_FLAGS,
+  TRAINING_FLAGS,
+  TUNING_FLAGS,
+} from "../cli/flag_groups.ts";
 import { readInput, requireAbsent, writeAllWhole, writeWhole } from "../cli/files.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
@@ -41,6 +49,7 @@ import {
 } from "./prior_checkpoint.ts";
 import { makeProfileFolder, PROFILE_FLAGS, profilerFor, writeProfile } from "./profile.ts";
 import { Throughput } from "./throughput.ts";
+import { tune } from "./tuning.ts";
 
 /** Flags of `prior`. */
 export const command = defineCommand({
@@ -59,6 +68,7 @@ export const command = defineCommand({
     precision: TRAINING_FLAGS.precision,
     ...SWAG_FLAGS,
     ...DEVICE_FLAGS,
+    ...TUNING_FLAGS,
     format: {
       type: "choice",
       choices: ["safetensors", "parts"],
@@ -203,6 +213,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
   const weights = await loadWeights(flags, classifier, "fresh");
   using gpu = await openGpu({ schedule: kernelScheduleOf(flags) });
   const { batchSize, stepsPerEpoch } = new BatchSequence(train, { batchSize: flags.batchSize, seed: flags.seed });
+  await tune(gpu, flags, classifier, batchSize, io, !flags.dryRun);
   if (flags.dryRun) {
     reportMemory(gpu, flags, classifier, batchSize, io);
     return 0;
@@ -224,6 +235,8 @@ export async function run(given: Flags, io: Io): Promise<number> {
   let last: StepMetrics | undefined;
   const learned = await learnPrior(gpu, {
     ...flags,
+    // The device is tuned already, as far as it shall be.
+    autotune: undefined,
     model: classifier,
     weights,
     train,
