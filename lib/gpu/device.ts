@@ -179,6 +179,16 @@ export class Gpu {
     return pipeline;
   }
 
+  /** Does `work`, and keeps none of the pipelines that it made: kernels that were only tried. */
+  async forgettingPipelines<T>(work: () => Promise<T>): Promise<T> {
+    const kept = new Set(this.#pipelines.keys());
+    try {
+      return await work();
+    } finally {
+      for (const key of this.#pipelines.keys()) if (!kept.has(key)) this.#pipelines.delete(key);
+    }
+  }
+
   /** Copies bytes out of a buffer. Waits until the device has done all that was submitted. */
   async read(buffer: GPUBuffer, offset = 0, bytes: number = buffer.size - offset): Promise<ArrayBuffer> {
     this.check();

@@ -36,7 +36,7 @@ export async function autotune(
   const clock = new LaunchClock(gpu);
   try {
     const open = (product: ProductClass) => DeviceProductBench.open(gpu, product, clock);
-    const result = await search(unknown, open, { ...options, seconds });
+    const result = await gpu.forgettingPipelines(() => search(unknown, open, { ...options, seconds }));
     const table = { ...known, ...result.table };
     gpu.tuning = table;
     return { ...result, table };

@@ -15,7 +15,7 @@ import { shapeLoop } from "../ops/elementwise.ts";
 import { storageOf, type Tensor } from "../ops/operation.ts";
 import type { Product, Variant } from "../ops/product.ts";
 import { sizeOf } from "../tensor.ts";
-import { LaunchClock } from "./launch_clock.ts";
+import type { LaunchClock } from "./launch_clock.ts";
 import { type ProductBench, RejectedVariant } from "./search.ts";
 
 /**

@@ -2,6 +2,13 @@ import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert"
 import { autotuneClassifier, classifierProducts } from "../../lib/inference/autotune.ts";
 import { lowerForward } from "../../lib/graph/graph.ts";
 import { buildClassifier } from "../../lib/models/classifier.ts";
+import { proceduralDownstream } from "../../lib/data/procedural.ts";
+import { NORMALISATIONS } from "../../lib/data/normalisation.ts";
+import { samplePosterior } from "../../lib/inference/chain.ts";
+import { learnPrior } from "../../lib/inference/learn_prior.ts";
+import { constant, constantSwag } from "../../lib/inference/schedules.ts";
+import { layoutModel } from "../../lib/models/device_model.ts";
+import { initialWeights } from "../../lib/models/weights.ts";
 import { conv2d } from "../../lib/ops/conv2d.ts";
 import { type Dispatch, scratch, targetOf } from "../../lib/ops/operation.ts";
 import type { Variant } from "../../lib/ops/product.ts";
@@ -149,4 +156,37 @@ Deno.test("openGpu() takes a table, which what is lowered follows", async () => 
     assertEquals(gpu.tuning, tuning);
     assert(parts(gpu).length > 0);
   });
+});
+
+gpuTest("learnPrior() and samplePosterior() tune first where they are asked to", async (gpu) => {
+  const model = { encoder: "resnet8_narrow", numClasses: 10, height: 32, width: 32 };
+  const common = {
+    model,
+    weights: initialWeights(layoutModel(model), 1),
+    train: proceduralDownstream({ seed: 1, perClass: 1 }),
+    batchSize: 64,
+    normalisation: NORMALISATIONS.imagenet,
+    seed: 1,
+  };
+  const settings = { sampler: "sgd", momentum: 0, temperature: 0, numData: 10, priorStep: "explicit" } as const;
+  const schedule = constant({ learningRate: 0.01, steps: 2, samples: 1 });
+  const runs = [
+    () =>
+      learnPrior(gpu, {
+        ...common,
+        schedule: constantSwag({ learningRate: 0.01, steps: 3, start: 1, interval: 1 }),
+        autotune,
+      }),
+    () => samplePosterior(gpu, { ...common, settings, schedule, autotune }),
+  ];
+  const autotune = { seconds: 0.1 };
+  for (const run of runs) {
+    gpu.tuning = {};
+    await run();
+    // The set is smaller than a batch, and trains whole.
+    const classes = classifierProducts(gpu, model, 10).map(({ shapeClass }) => shapeClass);
+    assert(Object.keys(gpu.tuning).length > 0);
+    assertEquals(Object.keys(gpu.tuning).filter((name) => !classes.includes(name)), []);
+  }
+  gpu.tuning = {};
 });
