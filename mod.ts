@@ -22,6 +22,7 @@ export * from "./lib/errors.ts";
 export { type DType, type HostTensor, type StateDict, type TensorData } from "./lib/tensor.ts";
 
 export { type AdapterDescription, Gpu, type GpuOptions, type KernelSchedule, openGpu } from "./lib/gpu/device.ts";
+export { type TuningTable } from "./lib/gpu/tuning_table.ts";
 export { type BufferRange, type Launch } from "./lib/gpu/launch.ts";
 export { type LaunchWork, type ProfiledStep, Profiler, type ProfilerOptions, type Span } from "./lib/gpu/profiler.ts";
 
@@ -109,6 +110,10 @@ export {
   writePriorParts,
 } from "./lib/priors/files.ts";
 export { type Swag, type SwagOptions, type SwagState } from "./lib/priors/swag.ts";
+
+export { autotuneClassifier } from "./lib/inference/autotune.ts";
+export { type AutotuneOptions } from "./lib/tuning/autotune.ts";
+export { type SearchOptions, type SearchResult, type SearchRow } from "./lib/tuning/search.ts";
 
 export { type ChainOptions, type Sample, samplePosterior } from "./lib/inference/chain.ts";
 export { type Chains, diagnose, type Diagnosis } from "./lib/inference/diagnostics.ts";

@@ -10,6 +10,8 @@
 // Activations [N, H, W, C]; weights [KH, KW, CK, CNT] (output) or transposed to [KH, KW, COUT / G, CIN] (gradient).
 // RESIDUES == 1: rows are input positions of one residue class modulo the stride, and the reduction runs over the taps
 // that meet the class only; no zeros are inserted.
+// SPLITS > 1: a workgroup takes one of SPLITS ranges of the reduction, fixed by the shape; the output is then
+// [SPLITS, ...] partial sums, which reduce_partials.wgsl adds in order.
 
 @group(0) @binding(0) var<storage, read_write> source: array<Channels>;
 @group(0) @binding(1) var<storage, read_write> weight: array<Columns>;
@@ -56,13 +58,13 @@ fn shift_of(tap: vec2<u32>, residue: vec2<u32>) -> vec2<i32> {
 #end
 }
 
-fn store(position: u32, column: u32, value: Columns) {
-  let index = position * (CNT / NV) + column / NV;
+fn store(position: u32, column: u32, split: u32, value: Columns) {
+  let index = (split * POSITIONS + position) * (CNT / NV) + column / NV;
 #if ACCUMULATE
   output[index] += value;
 #else
 #if BIAS
-  output[index] = value + bias[column / NV];
+  output[index] = value + select(Columns(0.0), bias[column / NV], split == 0u);
 #else
   output[index] = value;
 #end
@@ -76,15 +78,20 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let first_row = (block / COLUMN_BLOCKS) * BM;
   let first_column = (block % COLUMN_BLOCKS) * BN;
   let channel_group = group.z % G;
+  let split = group.z / (G * CLASSES);
 #if RESIDUES
-  let residue = vec2((group.z / G) / STRIDE, (group.z / G) % STRIDE);
+  let residue_class = (group.z / G) % CLASSES;
+  let residue = vec2(residue_class / STRIDE, residue_class % STRIDE);
   let first = vec2(first_tap(residue.x, KH), first_tap(residue.y, KW));
   let taps = Taps(first, (vec2(KH, KW) + (TAP_STEP - 1u) - first) / TAP_STEP);
 #else
   let residue = vec2(0u);
   let taps = Taps(vec2(0u), vec2(KH, KW));
 #end
-  let reduction = taps.count.x * taps.count.y * CK;
+  let terms = taps.count.x * taps.count.y * CK;
+  let split_terms = (terms + $(SPLITS * BK - 1)u) / $(SPLITS * BK)u * BK;
+  let first_term = split * split_terms;
+  let last_term = min(first_term + split_terms, terms);
   let row_lane = lane / $(BN / TN)u;
   let column_lane = lane % $(BN / TN)u;
 
@@ -111,7 +118,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var sum$s = vec4<f32>(0.0);
 #end
 
-  for (var first_k = 0u; first_k < reduction + BK; first_k += BK) {
+  for (var first_k = first_term; first_k < last_term + BK; first_k += BK) {
 #for j in 0..LEFT_LOADS
 #for c in 0..4
     var left$(j * 4 + c) = vec4<f32>(0.0);
@@ -120,19 +127,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #for j in 0..RIGHT_LOADS
     var right$j = vec4<f32>(0.0);
 #end
-    if (first_k < reduction) {
+    if (first_k < last_term) {
 #for j in 0..LEFT_LOADS
 #if AV == 4
       let k$j = first_k + left_k$j;
 #if WHOLE_TAPS
-      if (first_k % CK == 0u) {
+      if (first_k % CK == 0u || first_k == first_term) {
 #else
       {
 #end
         let shift = shift_of(tap_of(k$j, taps), residue);
 #for r in 0..4
         let at$r = vec2<u32>(base$(j * 4 + r) + shift);
-        inside$(j * 4 + r) = k$j < reduction && at$(r).x < SOURCE_H && at$(r).y < SOURCE_W;
+        inside$(j * 4 + r) = k$j < last_term && at$(r).x < SOURCE_H && at$(r).y < SOURCE_W;
         address$(j * 4 + r) = (channel_group * CK) / 4u +
           select(0u, (image$(j * 4 + r) + at$(r).x * SOURCE_W + at$(r).y) * (CKT / 4u), inside$(j * 4 + r));
 #end
@@ -154,7 +161,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let channel = channel_group * CK + k % CK;
 #for r in 0..4
         let at$r = vec2<u32>(base$(j * 4 + r) + shift);
-        let inside$r = k < reduction && at$(r).x < SOURCE_H && at$(r).y < SOURCE_W;
+        let inside$r = k < last_term && at$(r).x < SOURCE_H && at$(r).y < SOURCE_W;
         let address$r = select(0u, (image$(j * 4 + r) + at$(r).x * SOURCE_W + at$(r).y) * CKT, inside$r) + channel;
 #end
         left$(j * 4 + c) = vec4(
@@ -175,14 +182,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #else
         let row = k;
 #end
-        let address = select(0u, row, k < reduction) * CNT + channel_group * CN;
+        let address = select(0u, row, k < last_term) * CNT + channel_group * CN;
 #if NV == 4
-        let valid = k < reduction && right_column$j < CN;
+        let valid = k < last_term && right_column$j < CN;
         right$j = select(vec4(0.0), weight[(address + select(0u, right_column$j, valid)) / 4u], valid);
 #else
 #for c in 0..4
         {
-          let valid = k < reduction && right_column$j + $(c)u < CN;
+          let valid = k < last_term && right_column$j + $(c)u < CN;
           right$(j)[$c] = select(0.0, weight[address + select(0u, right_column$j + $(c)u, valid)], valid);
         }
 #end
@@ -190,7 +197,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       }
 #end
     }
-    if (first_k > 0u) {
+    if (first_k > first_term) {
 #for k in 0..BK
       {
 #for i in 0..(TM / 4)
@@ -237,11 +244,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     {
       let column = first_column + column_lane * 4u + $(j * (BN / TN) * 4)u;
 #if NV == 4
-      if (row_valid && column < CN) { store(position, channel_group * CN + column, sum$(i * (TN / 4) + j)); }
+      if (row_valid && column < CN) { store(position, channel_group * CN + column, split, sum$(i * (TN / 4) + j)); }
 #else
 #for c in 0..4
       if (row_valid && column + $(c)u < CN) {
-        store(position, channel_group * CN + column + $(c)u, sum$(i * (TN / 4) + j)[$c]);
+        store(position, channel_group * CN + column + $(c)u, split, sum$(i * (TN / 4) + j)[$c]);
       }
 #end
 #end

@@ -21,10 +21,13 @@ import type { Context, Section } from "./bench/section.ts";
 import { start } from "./bench/start.ts";
 import { steps } from "./bench/steps.ts";
 import { markdownOf, objectOf, type Table } from "./bench/table.ts";
+import { tuning } from "./bench/tuning.ts";
 import { commandHelp } from "./cli/help.ts";
 import { defineCommand, type FlagsOf, parseFlags } from "./cli/flags.ts";
 
-const SECTIONS: Readonly<Record<string, Section>> = { steps, convolutions, memory, samplers, start, growth };
+const SECTIONS: Readonly<Record<string, Section>> = { steps, convolutions, memory, samplers, start, growth, tuning };
+/** Sections that run where none is named: a search takes minutes on a CPU. */
+const USUAL = Object.keys(SECTIONS).filter((name) => name !== "tuning");
 const PEERS: Readonly<Record<string, (flags: Flags) => Peer>> = {
   tfjs: () => tfjsPeer,
   jax: () => jaxPeer,
@@ -40,7 +43,7 @@ const command = defineCommand({
       type: "list",
       value: "NAME",
       group: "What",
-      help: `sections: ${Object.keys(SECTIONS).join(", ")}; all unless given`,
+      help: `sections: ${Object.keys(SECTIONS).join(", ")}; all but tuning unless given`,
     },
     peers: {
       type: "list",
@@ -126,7 +129,7 @@ async function tablesOf(name: string, section: Section, context: Context): Promi
 }
 
 async function run(flags: Flags): Promise<number> {
-  const sections = chosen(SECTIONS, flags.only.length > 0 ? flags.only : Object.keys(SECTIONS), "section");
+  const sections = chosen(SECTIONS, flags.only.length > 0 ? flags.only : USUAL, "section");
   using gpu = await openGpu();
   const context = contextOf(flags, gpu);
   const { description, vendor, device } = gpu.adapter;

@@ -15,11 +15,12 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   graph: ["ops", "gpu", "kernels"],
   checkpoint: [],
   data: ["checkpoint"],
+  tuning: ["ops", "gpu", "kernels"],
   onnx: ["checkpoint", "graph", "ops", "gpu", "kernels"],
   models: ["onnx", "graph", "ops", "gpu", "kernels", "checkpoint", "data"],
   priors: ["graph", "ops", "gpu", "kernels", "checkpoint"],
   evaluation: [],
-  inference: ["models", "priors", "data", "evaluation", "graph", "ops", "gpu", "kernels"],
+  inference: ["models", "priors", "data", "evaluation", "tuning", "graph", "ops", "gpu", "kernels"],
   tasks: [
     "inference",
     "priors",
@@ -28,13 +29,14 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "data",
     "evaluation",
     "checkpoint",
+    "tuning",
     "graph",
     "ops",
     "gpu",
     "kernels",
   ],
   cli: ["tasks"],
-  mod: ["inference", "priors", "models", "onnx", "data", "evaluation", "checkpoint", "graph", "ops", "gpu"],
+  mod: ["inference", "priors", "models", "onnx", "data", "evaluation", "checkpoint", "tuning", "graph", "ops", "gpu"],
 };
 const LEAVES = ["errors", "tensor", "random", "deps"];
 /** Parts that must run in a browser as they are. */
@@ -49,6 +51,7 @@ const PORTABLE = [
   "evaluation",
   "checkpoint",
   "onnx",
+  "tuning",
   "random",
   "errors",
   "tensor",

@@ -5,6 +5,7 @@
  */
 
 import { DeviceLostError, GpuValidationError, NoAdapterError, OutOfMemoryError } from "../errors.ts";
+import type { TuningTable } from "./tuning_table.ts";
 
 /**
  * How matrix products are computed.
@@ -23,6 +24,8 @@ export interface GpuOptions {
   readonly maxBindingBytes?: number;
   /** Do without subgroup operations even where the device has them. */
   readonly noSubgroups?: boolean;
+  /** How to compute matrix products, as an earlier search found or a run recorded; by default as the shapes suggest. */
+  readonly tuning?: TuningTable;
   /** Where to look for an adapter; the default is `navigator.gpu`. */
   readonly api?: Pick<GPU, "requestAdapter">;
 }
@@ -71,6 +74,8 @@ export class Gpu {
   readonly subgroupSize: number;
   /** Which kernels are built. */
   readonly schedule: KernelSchedule;
+  /** How matrix products are computed in what is compiled from now on. */
+  tuning: TuningTable;
   #failure: Error | undefined;
   #lost = false;
   readonly #buffers = new Set<GPUBuffer>();
@@ -81,13 +86,17 @@ export class Gpu {
   constructor(
     device: GPUDevice,
     adapter: AdapterDescription,
-    { schedule, subgroupSize, maxBindingBytes }: Pick<Gpu, "schedule" | "subgroupSize" | "maxBindingBytes">,
+    { schedule, subgroupSize, maxBindingBytes, tuning }: Pick<
+      Gpu,
+      "schedule" | "subgroupSize" | "maxBindingBytes" | "tuning"
+    >,
   ) {
     this.device = device;
     this.adapter = adapter;
     this.schedule = schedule;
     this.subgroupSize = subgroupSize;
     this.maxBindingBytes = maxBindingBytes;
+    this.tuning = tuning;
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
       this.#failure ??= namedError((event as GPUUncapturedErrorEvent).error);
@@ -168,6 +177,16 @@ export class Gpu {
       this.#pipelines.set(key, pipeline);
     }
     return pipeline;
+  }
+
+  /** Does `work`, and keeps none of the pipelines that it made: kernels that were only tried. */
+  async forgettingPipelines<T>(work: () => Promise<T>): Promise<T> {
+    const kept = new Set(this.#pipelines.keys());
+    try {
+      return await work();
+    } finally {
+      for (const key of this.#pipelines.keys()) if (!kept.has(key)) this.#pipelines.delete(key);
+    }
   }
 
   /** Copies bytes out of a buffer. Waits until the device has done all that was submitted. */
@@ -283,5 +302,6 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
     schedule: options.schedule ?? (description.isCpu ? "cpu" : "gpu"),
     subgroupSize: subgroups ? info.subgroupMinSize! : 0,
     maxBindingBytes: Math.min(options.maxBindingBytes ?? Infinity, device.limits.maxStorageBufferBindingSize),
+    tuning: options.tuning ?? {},
   });
 }

@@ -3,7 +3,7 @@
  * from the forward pass to the backward pass; those within a segment are computed again, bit for bit, just before the
  * segment's backward pass. One more forward pass buys memory that grows with the root of the depth.
  *
- * Only the launches that bind an operation's output run again. So BatchNorm keeps the statistics of the first time, and
+ * Only the launches that bind an operation's output, or say that they may, run again. So BatchNorm keeps the statistics of the first time, and
  * its running statistics move once.
  *
  * @module
@@ -81,8 +81,8 @@ function computeAgain(
     const { output } = operation;
     if (!needed.has(output) || output.viewOf) continue;
     copies.set(output, { ...scratch(`${output.name} again`, output.shape), activation: output });
-    const launches = lowerOperation(operation, target).filter(({ bindings }) =>
-      bindings.map(storageOf).includes(output)
+    const launches = lowerOperation(operation, target).filter(({ again, bindings }) =>
+      again || bindings.map(storageOf).includes(output)
     );
     readBy(launches).forEach((tensor) => needed.add(tensor));
     dispatches.unshift(...launches);

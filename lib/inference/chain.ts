@@ -5,6 +5,8 @@
  */
 
 import type { Augmentation } from "../data/augment.ts";
+import type { AutotuneOptions } from "../tuning/autotune.ts";
+import { autotuneClassifier } from "./autotune.ts";
 import { BatchSequence } from "../data/batches.ts";
 import type { ImageSet } from "../data/dataset.ts";
 import type { Gpu } from "../gpu/device.ts";
@@ -135,12 +137,20 @@ export async function runChain(
   }
 }
 
-/** Runs a chain and returns its samples. */
+/**
+ * Runs a chain and returns its samples.
+ *
+ * @param options `autotune`: find the fastest kernels first; see {@linkcode autotuneClassifier}
+ */
 export async function samplePosterior(
   gpu: Gpu,
-  options: ChainOptions,
+  options: ChainOptions & { readonly autotune?: AutotuneOptions },
   hooks: Pick<LoopHooks, "onMetrics" | "profiler"> = {},
 ): Promise<Sample[]> {
+  if (options.autotune !== undefined) {
+    const batchSize = Math.min(options.batchSize, options.train.labels.length);
+    await autotuneClassifier(gpu, options.model, batchSize, options.autotune);
+  }
   const samples: Sample[] = [];
   await runChain(gpu, options, { ...hooks, onSample: (sample) => void samples.push(sample) });
   return samples;

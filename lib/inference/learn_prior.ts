@@ -15,6 +15,8 @@ import type { ClassifierConfig } from "../models/classifier.ts";
 import { DeviceModel } from "../models/device_model.ts";
 import type { Weights } from "../models/weights.ts";
 import { type Swag, SwagCollector, type SwagOptions, type SwagState } from "../priors/swag.ts";
+import type { AutotuneOptions } from "../tuning/autotune.ts";
+import { autotuneClassifier } from "./autotune.ts";
 import { readFinite } from "./finite.ts";
 import { type LoopHooks, trainSteps } from "./loop.ts";
 import { PredictionSession } from "./prediction.ts";
@@ -49,6 +51,8 @@ export interface LearnPriorOptions extends SwagOptions {
   readonly precision?: Precision;
   /** Seed of the examples' order and the augmentation. */
   readonly seed: number;
+  /** Find the fastest kernels first; see {@linkcode autotuneClassifier}. Absent: those of {@linkcode Gpu.tuning}. */
+  readonly autotune?: AutotuneOptions;
   /** What the caller does along the way. */
   readonly hooks?: LearnPriorHooks;
 }
@@ -96,6 +100,9 @@ export async function learnPrior(
 ): Promise<LearnedPrior> {
   const { train, schedule, normalisation, augmentation, seed, hooks = {} } = options;
   const batches = new BatchSequence(train, { batchSize: options.batchSize, seed, augmentation });
+  if (options.autotune !== undefined) {
+    await autotuneClassifier(gpu, options.model, batches.batchSize, options.autotune);
+  }
   const model = new DeviceModel(gpu, options.model);
   model.write(from?.weights ?? options.weights);
   const session = await TrainingSession.create(model, {

@@ -5,7 +5,7 @@
  */
 
 import { sizeOf } from "../tensor.ts";
-import { imageShape, requireSize, shapeError, type Tensor } from "./operation.ts";
+import { type GradientSlot, imageShape, requireSize, shapeError, type Target, type Tensor } from "./operation.ts";
 
 /** Geometry of a convolution; the same on both axes. */
 export interface Conv2dOptions {
@@ -43,6 +43,42 @@ export interface GatherOperands {
   readonly bias?: Tensor;
   readonly inputGradient: boolean;
   readonly accumulate: boolean;
+}
+
+/** Tensors of the launches that compute a weight gradient. */
+export interface GradientOperands {
+  readonly input: Tensor;
+  readonly dOutput: Tensor;
+  readonly slot: GradientSlot;
+}
+
+/** An image, without its number and its channels. */
+export interface Side {
+  readonly h: number;
+  readonly w: number;
+}
+
+/** What a launch reads and writes, with the channels of one group: from input to output, or back. */
+export function sidesOf(
+  { h, w, oh, ow, cin, cout, groups }: Geometry,
+  inputGradient: boolean,
+): { readonly from: Side; readonly to: Side; readonly ck: number; readonly cn: number } {
+  const image = { side: { h, w }, channels: cin / groups },
+    product = { side: { h: oh, w: ow }, channels: cout / groups };
+  const [from, to] = inputGradient ? [product, image] : [image, product];
+  return { from: from.side, to: to.side, ck: from.channels, cn: to.channels };
+}
+
+/** What the time of a part of a convolution depends on, as a tuning table spells it. */
+export function shapeClassOf(
+  { schedule, subgroupSize }: Target,
+  part: "output" | "input gradient" | "weight gradient",
+  { n, h, w, cin, kh, kw, cout, stride, padding, dilation, groups }: Geometry,
+): string {
+  const kernels = schedule === "cpu" ? `cpu ${subgroupSize}` : "gpu";
+  const options = Object.entries({ stride, padding, dilation, groups })
+    .filter(([name, value]) => value !== (name === "padding" ? 0 : 1)).map(([name, value]) => ` ${name} ${value}`);
+  return `${kernels}: conv2d ${part}, ${n}x${h}x${w}x${cin} by ${kh}x${kw}x${cout}${options.join("")}`;
 }
 
 /** Additions and multiplications of a convolution, of its input gradient and of its weight gradient: of each the same. */

@@ -8,9 +8,9 @@ import operandsSource from "../../kernels/operands.wgsl" with { type: "text" };
 import gatherSource from "../../kernels/conv2d_grouped.wgsl" with { type: "text" };
 import weightGradientSource from "../../kernels/conv2d_grouped_weight_gradient.wgsl" with { type: "text" };
 import { reducePartials } from "./column_sum.ts";
-import type { GatherOperands, Geometry } from "./conv2d_geometry.ts";
+import type { GatherOperands, Geometry, GradientOperands } from "./conv2d_geometry.ts";
 import { foldGroups, GRID_X, widthOf } from "./elementwise.ts";
-import { type Dispatch, type GradientSlot, scratch, type Tensor } from "./operation.ts";
+import { type Dispatch, scratch } from "./operation.ts";
 
 /** Channels of a group above which a matrix product in tiles pays. */
 const MOST_CHANNELS = 15;
@@ -82,9 +82,7 @@ export function groupedGather(label: string, geometry: Geometry, operands: Gathe
 export function groupedWeightGradient(
   name: string,
   geometry: Geometry,
-  input: Tensor,
-  dOutput: Tensor,
-  slot: GradientSlot,
+  { input, dOutput, slot }: GradientOperands,
 ): Dispatch[] {
   const { n, h, w, cin, cout, kh, kw, oh, ow, groups } = geometry;
   const ck = cin / groups, rows = n * oh * ow;

@@ -8,18 +8,20 @@ import operandsSource from "../../kernels/operands.wgsl" with { type: "text" };
 import stripSource from "../../kernels/conv2d_strip.wgsl" with { type: "text" };
 import weightGradientSource from "../../kernels/conv2d_weight_gradient_strip.wgsl" with { type: "text" };
 import { reducePartials } from "./column_sum.ts";
-import type { GatherOperands, Geometry } from "./conv2d_geometry.ts";
+import { type GatherOperands, type Geometry, type GradientOperands, sidesOf } from "./conv2d_geometry.ts";
 import { GRID_X } from "./elementwise.ts";
-import { columnWidth, divisorOf, lanesOf } from "./gemm.ts";
-import { type Dispatch, type GradientSlot, scratch, type Target, type Tensor } from "./operation.ts";
+import { columnWidth, columnWidths, lanesOf } from "./gemm.ts";
+import { type Dispatch, scratch, type Target } from "./operation.ts";
+import { distinct, type Variant } from "./product.ts";
 
 /** Output positions of a workgroup: more reuse the weights more often, and make a longer kernel text. */
-const POSITIONS = 64;
-const WIDEST_TILE = 32;
+const POSITIONS = [64, 32, 128];
+/** Widest row of them. */
+const WIDEST_TILES = [32, 16];
 /** Output positions that the weight gradient takes at a time. */
-const WIDEST_GRADIENT_TILE = 16;
+const WIDEST_GRADIENT_TILES = [16, 8, 32];
 /** Workgroups that the weight gradient aims for, and the fewest positions worth a split of their own. */
-const WEIGHT_GRADIENT_GROUPS = 256;
+const WEIGHT_GRADIENT_GROUPS = [256, 128, 64];
 const LEAST_SPLIT_POSITIONS = 256;
 
 /** Whether these kernels apply. */
@@ -36,19 +38,43 @@ function tileWidth(width: number, widest: number): number {
   return best;
 }
 
-/** The launch that computes an output, or an input gradient from the output's. */
-export function stripGather(label: string, geometry: Geometry, target: Target, operands: GatherOperands): Dispatch {
+/** How a workgroup cuts an output up: TR rows of TW positions, NV columns to a lane. */
+interface StripTile {
+  readonly TR: number;
+  readonly TW: number;
+  readonly NV: number;
+}
+
+/** Ways to compute an output, or an input gradient from the output's. */
+export function stripGather(label: string, geometry: Geometry, target: Target, operands: GatherOperands): Variant[] {
+  const { to, cn } = sidesOf(geometry, operands.inputGradient);
+  const tileOf = (positions: number, widest: number, NV: number): StripTile => {
+    const TW = tileWidth(to.w, widest);
+    return { TW, TR: Math.max(1, Math.min(to.h, Math.floor(positions / TW))), NV };
+  };
+  const [width, ...widths] = columnWidths(cn, lanesOf(target.subgroupSize).S);
+  const tiles = [
+    ...WIDEST_TILES.flatMap((widest) => POSITIONS.map((positions) => tileOf(positions, widest, width))),
+    ...widths.map((NV) => tileOf(POSITIONS[0], WIDEST_TILES[0], NV)),
+  ];
+  return distinct(tiles.map((tile) => ({
+    name: `strip ${tile.TR}x${tile.TW} by ${tile.NV}`,
+    lower: () => [lowerGather(label, geometry, target, operands, tile)],
+  })));
+}
+
+function lowerGather(
+  label: string,
+  geometry: Geometry,
+  target: Target,
+  operands: GatherOperands,
+  { TR, TW, NV }: StripTile,
+): Dispatch {
   const { n, groups, kh, kw } = geometry;
   const { input, weight, output, bias, inputGradient, accumulate } = operands;
   const lanes = lanesOf(target.subgroupSize);
-  const [from, to] = inputGradient
-    ? [{ h: geometry.oh, w: geometry.ow, c: geometry.cout }, { h: geometry.h, w: geometry.w, c: geometry.cin }]
-    : [{ h: geometry.h, w: geometry.w, c: geometry.cin }, { h: geometry.oh, w: geometry.ow, c: geometry.cout }];
-  const ck = from.c / groups, cn = to.c / groups;
-  const TW = tileWidth(to.w, WIDEST_TILE);
-  const TR = Math.max(1, Math.min(to.h, Math.floor(POSITIONS / TW)));
+  const { from, to, ck, cn } = sidesOf(geometry, inputGradient);
   const strip = TW + kw - 1;
-  const NV = columnWidth(cn, lanes.S);
   const columnBlocks = Math.ceil(cn / (lanes.S * NV));
   const tilesW = Math.ceil(to.w / TW), tilesH = Math.ceil(to.h / TR), tiles = n * tilesH * tilesW;
   return {
@@ -63,9 +89,9 @@ export function stripGather(label: string, geometry: Geometry, target: Target, o
       STRIP: strip,
       REGISTERS: Math.ceil(TR * strip / lanes.S),
       CK: ck,
-      CKT: from.c,
+      CKT: ck * groups,
       CN: cn,
-      CNT: to.c,
+      CNT: cn * groups,
       COLUMN_BLOCKS: columnBlocks,
       KH: kh,
       KW: kw,
@@ -87,32 +113,73 @@ export function stripGather(label: string, geometry: Geometry, target: Target, o
   };
 }
 
-/** The launches that compute a weight gradient. */
+/** How a weight gradient is cut up: MR channels of TW positions at a time, parts of about so many workgroups. */
+interface StripGradientTile {
+  readonly MR: number;
+  readonly TW: number;
+  readonly workgroups: number;
+}
+
+/** Ways to compute a weight gradient. */
 export function stripWeightGradient(
   name: string,
   geometry: Geometry,
   target: Target,
-  input: Tensor,
-  dOutput: Tensor,
-  slot: GradientSlot,
-): Dispatch[] {
-  const { n, h, w, cin, cout, kh, kw, oh, ow, groups } = geometry;
-  const lanes = lanesOf(target.subgroupSize);
-  const ck = cin / groups, cn = cout / groups;
-  const AV = ck % 4 === 0 ? 4 : 1;
-  const MR = divisorOf(ck, AV === 4 ? [16, 12, 8, 4] : [7, 5, 3, 6, 2, 1]);
-  const NV = columnWidth(cn, lanes.S);
-  const TW = tileWidth(ow, WIDEST_GRADIENT_TILE);
-  const columnBlocks = Math.ceil(cn / (lanes.S * NV));
+  operands: GradientOperands,
+): Variant[] {
+  const ck = geometry.cin / geometry.groups;
+  const channels = ck % 4 === 0 ? [16, 12, 8, 4] : [7, 5, 3, 6, 2, 1];
+  const [MR, fewer] = channels.filter((size) => ck % size === 0);
+  const [widest, ...others] = WIDEST_GRADIENT_TILES.map((most) => tileWidth(geometry.ow, most));
+  const [workgroups, ...lesser] = WEIGHT_GRADIENT_GROUPS;
+  const tiles: StripGradientTile[] = [
+    { MR, TW: widest, workgroups },
+    ...others.map((TW) => ({ MR, TW, workgroups })),
+    ...fewer === undefined ? [] : [{ MR: fewer, TW: widest, workgroups }],
+    ...lesser.map((fewerGroups) => ({ MR, TW: widest, workgroups: fewerGroups })),
+  ];
+  return distinct(tiles.map((tile) => {
+    const ranges = rangesOf(geometry, target, tile);
+    return {
+      name: `strip ${tile.MR}x${tile.TW} in ${ranges.splits}`,
+      lower: () => lowerWeightGradient(name, geometry, target, operands, tile, ranges),
+    };
+  }));
+}
+
+/** Ranges of image rows that make about as many workgroups as wanted. */
+function rangesOf(
+  { n, oh, ow, kh, cin, cout, groups }: Geometry,
+  target: Target,
+  { MR, workgroups }: StripGradientTile,
+) {
+  const { S } = lanesOf(target.subgroupSize);
+  const columnBlocks = Math.ceil(cout / groups / (S * columnWidth(cout / groups, S)));
   const imageRows = n * oh;
-  const groupsOfOneSplit = kh * (ck / MR) * columnBlocks * groups;
+  const groupsOfOneSplit = kh * (cin / groups / MR) * columnBlocks * groups;
   const wanted = Math.min(
-    Math.ceil(WEIGHT_GRADIENT_GROUPS / groupsOfOneSplit),
+    Math.ceil(workgroups / groupsOfOneSplit),
     Math.ceil(imageRows * ow / LEAST_SPLIT_POSITIONS),
     imageRows,
   );
   const splitRows = Math.ceil(imageRows / wanted);
-  const splits = Math.ceil(imageRows / splitRows);
+  return { columnBlocks, imageRows, splitRows, splits: Math.ceil(imageRows / splitRows) };
+}
+
+/** The product, then the sum of its parts where there are several. */
+function lowerWeightGradient(
+  name: string,
+  geometry: Geometry,
+  target: Target,
+  { input, dOutput, slot }: GradientOperands,
+  { MR, TW }: StripGradientTile,
+  { columnBlocks, imageRows, splitRows, splits }: ReturnType<typeof rangesOf>,
+): Dispatch[] {
+  const { h, w, cin, cout, kh, kw, oh, ow, groups } = geometry;
+  const lanes = lanesOf(target.subgroupSize);
+  const ck = cin / groups, cn = cout / groups;
+  const AV = ck % 4 === 0 ? 4 : 1;
+  const NV = columnWidth(cn, lanes.S);
   const direct = splits === 1 && !slot.accumulate;
   const partial = direct ? slot.tensor : scratch(`${name} weight partials`, [splits, kh, kw, ck, cout]);
   const dispatch: Dispatch = {

@@ -77,7 +77,7 @@ export function convTranspose2d(
     output,
     forward: (target) => [
       transposeWeight(`${name} weight transpose`, geometry, weight, transposed),
-      gather(`${name} forward`, geometry, target, {
+      ...gather(`${name} forward`, geometry, target, {
         input,
         weight: transposed,
         output,
@@ -90,11 +90,11 @@ export function convTranspose2d(
       const slot = gradientOf(input);
       const operands = { input: dOutput, weight, inputGradient: false };
       return [
-        ...slot === undefined ? [] : [gather(`${name} input gradient`, geometry, target, {
+        ...slot === undefined ? [] : gather(`${name} input gradient`, geometry, target, {
           ...operands,
           output: slot.tensor,
           accumulate: slot.accumulate,
-        })],
+        }),
         ...weightGradient(name, geometry, target, dOutput, input, gradientOf(weight)),
         ...biasGradient(name, dOutput, bias, gradientOf),
       ];

@@ -12,12 +12,13 @@ export function lanesOf(subgroupSize: number): { S: number; SUBGROUPS: number } 
   return subgroupSize > 0 ? { S: subgroupSize, SUBGROUPS: 1 } : { S: LANES_WITHOUT_SUBGROUPS, SUBGROUPS: 0 };
 }
 
-/** Largest of `candidates` that divides `size`; candidates end with 1. */
-export function divisorOf(size: number, candidates: readonly number[]): number {
-  return candidates.find((candidate) => size % candidate === 0) ?? 1;
-}
-
 /** Columns per lane: as wide as divides the columns of a group without leaving most lanes idle. */
 export function columnWidth(columns: number, lanes: number): number {
-  return [4, 2, 1].find((width) => columns % width === 0 && columns > (width / 2) * lanes) ?? 1;
+  return columnWidths(columns, lanes)[0];
+}
+
+/** Columns per lane that are possible, {@linkcode columnWidth} first, then narrower ones. */
+export function columnWidths(columns: number, lanes: number): number[] {
+  const widths = [4, 2, 1].filter((width) => columns % width === 0 && columns > (width / 2) * lanes);
+  return widths.length > 0 ? widths : [1];
 }

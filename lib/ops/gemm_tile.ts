@@ -55,27 +55,69 @@ export function blocksOf({ bm, bn }: Tile, rows: number, columns: number): numbe
   return Math.ceil(rows / bm) * Math.ceil(columns / bn);
 }
 
+/** A product of rows x columns over a reduction, several of them side by side. */
+export interface ProductSize {
+  readonly rows: number;
+  readonly columns: number;
+  /** Length of the reduction. */
+  readonly terms: number;
+  /** Products of the same size in one launch. */
+  readonly products: number;
+}
+
+/** How to cut a product up. */
+export interface TilePlan {
+  readonly tile: Tile;
+  /** Parts of the reduction, computed side by side and added in order. */
+  readonly splits: number;
+}
+
+const SPLITS = [1, 2, 3, 4, 6, 8, 12, 16];
+/** Fewest terms worth a split of their own. */
+const LEAST_SPLIT_TERMS = 128;
+/** Workgroups above which a split would only add work. */
+const SPLIT_BELOW = 2 * PROCESSORS;
 /**
- * The tile that should be done first with `products` products of rows x columns and the same reduction: few tiles
- * leave processors idle, small ones load more than they compute, and the edges of large ones are wasted.
+ * Of an H100 by its datasheet, in the time of one multiply-add of one processor (2.5e11 a second): a byte of partial
+ * sums written or read by all processors together, and the launch that adds them up (5 microseconds).
  */
-export function tileOf(tiles: readonly Tile[], rows: number, columns: number, products: number): Tile {
-  const timeOf = (tile: Tile) => {
-    const blocks = Math.ceil(blocksOf(tile, rows, columns) * products / PROCESSORS);
-    const invocations = Math.min(blocks * threadsOf(tile), RESIDENT_INVOCATIONS);
-    return blocks * tile.bm * tile.bn / (tile.efficiency * Math.min(1, invocations / BUSY_INVOCATIONS));
-  };
-  return quickest(tiles, timeOf);
+const BYTE_COST = 10 / PROCESSORS, LAUNCH_COST = 1.25e6;
+/** A split must promise to save this share of the time: what the estimate may be wrong by. */
+const SPLIT_GAIN = 0.25;
+
+/**
+ * Time that a plan should take, in multiply-adds of one processor: few tiles leave processors idle, small ones load
+ * more than they compute, and the edges of large ones are wasted; splits pay for partial sums.
+ */
+function timeOf({ tile, splits }: TilePlan, { rows, columns, terms, products }: ProductSize): number {
+  const blocks = Math.ceil(blocksOf(tile, rows, columns) * products * splits / PROCESSORS);
+  const invocations = Math.min(blocks * threadsOf(tile), RESIDENT_INVOCATIONS);
+  const perTerm = blocks * tile.bm * tile.bn / (tile.efficiency * Math.min(1, invocations / BUSY_INVOCATIONS));
+  const partials = splits === 1 ? 0 : 8 * splits * rows * columns * products * BYTE_COST + LAUNCH_COST;
+  return perTerm * (Math.ceil(terms / splits) + tile.bk) + partials;
 }
 
-/** The tile that wastes least where the reduction will be split into as many parts as fill the processors. */
-export function splitTileOf(tiles: readonly Tile[], rows: number, columns: number): Tile {
-  return quickest(tiles, (tile) => blocksOf(tile, rows, columns) * tile.bm * tile.bn / tile.efficiency);
+/**
+ * Plans of a product, the one that should be done first at the front. It splits the reduction only where the tiles
+ * would leave processors idle and much is to be gained; the other plans are for a search to try.
+ */
+export function tilePlans(tiles: readonly Tile[], size: ProductSize): TilePlan[] {
+  const plans = tiles.flatMap((tile) => {
+    const blocks = blocksOf(tile, size.rows, size.columns) * size.products;
+    const few = (splits: number) => blocks < SPLIT_BELOW && size.terms >= splits * LEAST_SPLIT_TERMS;
+    return SPLITS.filter((splits) => splits === 1 || few(splits)).map((splits) => ({ tile, splits }));
+  });
+  const times = new Map(plans.map((plan) => [plan, timeOf(plan, size)]));
+  const ranked = plans.toSorted((a, b) => times.get(a)! - times.get(b)!);
+  const whole = ranked.find(({ splits }) => splits === 1)!;
+  const first = times.get(ranked[0])! < (1 - SPLIT_GAIN) * times.get(whole)! ? ranked[0] : whole;
+  return [first, ...ranked.filter((plan) => plan !== first)];
 }
 
-/** The first of the tiles that take the least time. */
-function quickest(tiles: readonly Tile[], timeOf: (tile: Tile) => number): Tile {
-  return tiles.reduce((best, tile) => timeOf(tile) < timeOf(best) ? tile : best);
+/** Tiles by what they waste where the reduction will be split into as many parts as fill the processors. */
+export function splitTiles(tiles: readonly Tile[], rows: number, columns: number): Tile[] {
+  const timeOf = (tile: Tile) => blocksOf(tile, rows, columns) * tile.bm * tile.bn / tile.efficiency;
+  return tiles.toSorted((a, b) => timeOf(a) - timeOf(b));
 }
 
 /** Constants of the kernels that follow from the tile; loads are vectors of an invocation for one tile. */

@@ -7,8 +7,8 @@
 import lanesSource from "../../kernels/matmul.wgsl" with { type: "text" };
 import tileSource from "../../kernels/matmul_tile.wgsl" with { type: "text" };
 import { foldGroups, GRID_X, widthOf } from "./elementwise.ts";
-import { columnWidth, divisorOf, lanesOf } from "./gemm.ts";
-import { blocksOf, tileConstants, tileOf } from "./gemm_tile.ts";
+import { columnWidth, lanesOf } from "./gemm.ts";
+import { blocksOf, tileConstants, tilePlans } from "./gemm_tile.ts";
 import type { Dispatch, Target, Tensor } from "./operation.ts";
 
 /** Rows that one workgroup owns, where there are many and where there are few. */
@@ -76,7 +76,7 @@ type Shape = Pick<Dispatch, "constants" | "groups">;
 function lanes(target: Target, { products, m, k, n }: ProductSizes, { left, right }: ProductOperands): Shape {
   const { S, SUBGROUPS } = lanesOf(target.subgroupSize);
   const LV = widthOf(left.transposed ? m : k);
-  const KL = left.transposed ? 1 : divisorOf(k / LV, [4, 2, 1]);
+  const KL = left.transposed ? 1 : [4, 2, 1].find((lanes) => (k / LV) % lanes === 0)!;
   const rows = m >= MANY_ROWS ? ROWS_PER_GROUP : FEW_ROWS_PER_GROUP;
   const MR = left.transposed ? rows : Math.max(rows, S / KL);
   const NV = right.transposed ? 1 : columnWidth(n, S);
@@ -98,7 +98,8 @@ function lanes(target: Target, { products, m, k, n }: ProductSizes, { left, righ
 
 /** Constants of `matmul_tile.wgsl`. */
 function tiled(target: Target, { products, m, k, n }: ProductSizes, { left, right }: ProductOperands): Shape {
-  const tile = tileOf(target.tiles, m, n, products);
+  const size = { rows: m, columns: n, terms: k, products };
+  const { tile } = tilePlans(target.tiles, size).find(({ splits }) => splits === 1)!;
   const constants = tileConstants(tile);
   const blocks = blocksOf(tile, m, n);
   const loads = (edge: number) => Math.ceil((edge / 4) * (tile.bk / 4) / constants.THREADS);

@@ -8,7 +8,9 @@
 import type { Constants } from "../../kernels/template.ts";
 import type { Gpu, KernelSchedule } from "../gpu/device.ts";
 import { sizeOf } from "../tensor.ts";
+import type { TuningTable } from "../gpu/tuning_table.ts";
 import { type Tile, TILES, workgroupBytesOf } from "./gemm_tile.ts";
+import type { Product } from "./product.ts";
 
 /**
  * Where a tensor lives.
@@ -62,6 +64,11 @@ export interface Dispatch {
   readonly kind?: string;
   /** Additions and multiplications, where they are what the launch is about. */
   readonly flops?: number;
+  /**
+   * The launch may run again, to compute the operation's output once more: it changes nothing but that output and
+   * scratch memory of its own. Launches that bind the output run again anyway.
+   */
+  readonly again?: boolean;
   /** Kernel text with directives, see `kernels/template.ts`. */
   readonly source: string;
   readonly constants: Constants;
@@ -80,13 +87,17 @@ export interface Target {
   readonly tiles: readonly Tile[];
   /** BatchNorm uses and updates batch statistics. */
   readonly training: boolean;
+  /** How to compute matrix products; absent: in their default ways. */
+  readonly tuning?: TuningTable;
+  /** Is told of every matrix product that is lowered: what a search can choose among. */
+  readonly onProduct?: (product: Product) => void;
 }
 
-/** What a device asks of lowering: its schedule, and the tiles that its workgroup memory holds. */
+/** What a device asks of lowering: its schedule, its tuning, and the tiles that its workgroup memory holds. */
 export function targetOf(gpu: Gpu, { training }: { readonly training: boolean }): Target {
-  const { schedule, subgroupSize, device } = gpu;
+  const { schedule, subgroupSize, device, tuning } = gpu;
   const tiles = TILES.filter((tile) => workgroupBytesOf(tile) <= device.limits.maxComputeWorkgroupStorageSize);
-  return { schedule, subgroupSize, tiles, training };
+  return { schedule, subgroupSize, tiles, training, tuning };
 }
 
 /** Where to put the gradient of an input: a tensor, and whether another consumer has already written to it. */

@@ -262,6 +262,30 @@ export const DEVICE_FLAGS = {
   },
 } as const satisfies FlagTable;
 
+/** How the fastest kernels are found. */
+export const TUNING_FLAGS = {
+  autotune: {
+    type: "boolean",
+    optional: true,
+    group: "Device",
+    help: "time the ways to compute each matrix product, once, and use the fastest; on by default on GPUs where the " +
+      "result can be kept, off on CPUs. Bits differ between them; a run keeps its own",
+  },
+  tuningCache: {
+    type: "string",
+    value: "FILE",
+    group: "Device",
+    help: "keep what --autotune finds in FILE, and turn it on; by default in the user's cache folder, where " +
+      "--allow-env=XDG_CACHE_HOME,HOME lets it be found",
+  },
+  tuningSeconds: {
+    type: "number",
+    min: 0,
+    group: "Device",
+    help: "seconds that --autotune may take; 5 on GPUs, 120 on CPUs. What is not reached keeps the default",
+  },
+} as const satisfies FlagTable;
+
 /** Flags of commands that print and no more. */
 export const REPORT_FLAGS = {
   json: { type: "boolean", group: "Output", help: "print one JSON object as the last line of stdout" },

@@ -41,6 +41,8 @@ export interface NumberFlag extends FlagBase {
 export interface BooleanFlag extends FlagBase {
   readonly type: "boolean";
   readonly default?: boolean;
+  /** Neither on nor off unless given: the command decides. */
+  readonly optional?: true;
 }
 
 /** One of a few words. */
@@ -95,8 +97,8 @@ type Plain<F extends Flag> = F extends { type: "choice"; choices: readonly (infe
   : number;
 
 /** The type of a flag's value: `undefined` only where it is neither required nor has a default. */
-export type FlagValue<F extends Flag> = F extends
-  { type: "boolean" } | { type: "list" } | { required: true } | { default: string | number } ? Plain<F>
+export type FlagValue<F extends Flag> = F extends { optional: true } ? Plain<F> | undefined
+  : F extends { type: "boolean" } | { type: "list" } | { required: true } | { default: string | number } ? Plain<F>
   : Plain<F> | undefined;
 
 /** The values of a command's flags, and its operands. */
@@ -201,7 +203,8 @@ function requirement(flag: Flag): string {
 function valueOf(name: string, flag: Flag, texts: readonly string[] | undefined): unknown {
   if (texts === undefined) {
     if (flag.required) throw new UsageError(`Cannot run without --${name}: it is required (${flag.help})`);
-    return flag.default ?? (flag.type === "boolean" ? false : flag.type === "list" ? [] : undefined);
+    if (flag.type === "boolean") return flag.optional ? undefined : flag.default ?? false;
+    return flag.default ?? (flag.type === "list" ? [] : undefined);
   }
   if (flag.type === "list") return texts.flatMap((text) => text.split(",")).filter((text) => text !== "");
   return parseValue(name, flag, texts[texts.length - 1]);

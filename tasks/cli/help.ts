@@ -53,7 +53,7 @@ function spelling(key: string, flag: Flag): string {
   const name = `--${flagName(key)}`;
   switch (flag.type) {
     case "boolean":
-      return flag.default ? `--no-${flagName(key)}` : name;
+      return flag.optional ? `${name} | --no-${flagName(key)}` : flag.default ? `--no-${flagName(key)}` : name;
     case "choice":
       return `${name} NAME`;
     case "list":

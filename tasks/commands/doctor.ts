@@ -6,11 +6,12 @@
 
 import { NoAdapterError } from "../../lib/errors.ts";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
-import { DEVICE_FLAGS, REPORT_FLAGS } from "../cli/flag_groups.ts";
+import { DEVICE_FLAGS, REPORT_FLAGS, TUNING_FLAGS } from "../cli/flag_groups.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
 import { kernelScheduleOf } from "./inputs.ts";
 import { selfTest, type SelfTestResult } from "./self_test.ts";
+import { tuningState } from "./tuning.ts";
 
 const LIMITS = [
   "maxBufferSize",
@@ -32,7 +33,7 @@ export const command = defineCommand({
   name: "doctor",
   summary: "the adapter, its limits, and a self-test of kernels against the CPU",
   permissions: "",
-  flags: { ...DEVICE_FLAGS, ...REPORT_FLAGS },
+  flags: { ...DEVICE_FLAGS, tuningCache: TUNING_FLAGS.tuningCache, ...REPORT_FLAGS },
   examples: ["doctor --json"],
 });
 
@@ -54,13 +55,14 @@ export async function run(flags: FlagsOf<typeof command>, io: Io): Promise<numbe
   const tests = await selfTest(device);
   const problems = tests.filter(({ ok }) => !ok).map(problemOf);
   const remarks = remarksOn(device);
-  const facts = factsOf(device);
-  io.result({ ok: problems.length === 0, ...facts, selfTest: tests, problems, remarks }, [
+  const facts = factsOf(device), tuning = await tuningState(device, flags.tuningCache, io);
+  io.result({ ok: problems.length === 0, ...facts, tuning, selfTest: tests, problems, remarks }, [
     `deno      ${facts.deno}`,
     `adapter   ${facts.adapter.description || facts.adapter.device} (${facts.adapter.vendor || "vendor unknown"})`,
     `features  ${facts.features.join(", ") || "none"}`,
     `subgroup  ${facts.subgroupSize === 0 ? "none" : `${facts.subgroupSize} invocations`}`,
     `kernels   made for ${facts.kernelSchedule === "cpu" ? "CPUs" : "GPUs"}`,
+    `tuning    ${tuning.text}`,
     ...Object.entries(facts.limits).map(([name, value]) => `limit     ${name} ${amount(name, value)}`),
     ...tests.map(({ name, ok }) => `kernel    ${name}: ${ok ? "ok" : "FAILED"}`),
     ...remarks.map((remark) => `remark    ${remark}`),

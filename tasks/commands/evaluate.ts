@@ -86,7 +86,10 @@ async function evaluateRun(flags: Flags, path: string, io: Io): Promise<number> 
   const classifier = await recordedClassifier(folder, flags.onnx);
   const data = { ...DEFAULT_DATA, ...flags, networkSize: classifier.height };
   const set = await loadSplit(data, flags.valDataset, "val");
-  using gpu = await openGpu({ schedule: kernelScheduleOf(flags) ?? folder.config.flags.kernelSchedule });
+  using gpu = await openGpu({
+    schedule: kernelScheduleOf(flags) ?? folder.config.flags.kernelSchedule,
+    tuning: folder.config.tuning,
+  });
   const average = await averageRun(gpu, folder, classifier, set, flags.precision);
   io.result({ run: folder.path, samples: average.members, ...average.metrics }, metricLines(average.metrics));
   return 0;

@@ -17,6 +17,7 @@ import {
   PRIOR_FLAGS,
   SAMPLER_FLAGS,
   TRAINING_FLAGS,
+  TUNING_FLAGS,
 } from "../cli/flag_groups.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
@@ -30,6 +31,7 @@ import { recordOf, remarks } from "./network.ts";
 import { makeProfileFolder, PROFILE_FLAGS } from "./profile.ts";
 import { RunFolder } from "./run_writer.ts";
 import { type Outcome, sample } from "./sampling.ts";
+import { tune } from "./tuning.ts";
 
 /** Flags of `infer`. */
 export const command = defineCommand({
@@ -64,6 +66,7 @@ export const command = defineCommand({
       help: "steps between checkpoints to resume from",
     },
     ...DEVICE_FLAGS,
+    ...TUNING_FLAGS,
     ...PROFILE_FLAGS,
     ...OUTPUT_FLAGS,
     out: { ...OUTPUT_FLAGS.out, required: true },
@@ -86,7 +89,9 @@ export async function run(given: Flags, io: Io): Promise<number> {
   const plan = await planRun(flags, resumed);
   requireRunnable(plan.chain);
   remarks(plan.classifier).forEach(io.note);
-  using gpu = await openGpu({ schedule: kernelScheduleOf(flags) });
+  using gpu = await openGpu({ schedule: kernelScheduleOf(flags), tuning: resumed?.config.tuning });
+  // A run that goes on computes as it began, whatever was found since.
+  if (!resumed) await tune(gpu, flags, plan.classifier, plan.chain.batchSize, io, !flags.dryRun);
   if (flags.dryRun) {
     const memory = estimateMemory(gpu, plan.classifier, plan.chain);
     io.result({ out: null, ...memory }, memoryLines(memory));
@@ -100,6 +105,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
     deno: Deno.version.deno,
     adapter: gpu.adapter,
     flags: { ...settingsOf(flags), kernelSchedule: gpu.schedule },
+    tuning: gpu.tuning,
     classifier: recordOf(plan.classifier, plan.onnx),
     normalisation: plan.chain.normalisation,
     batchSize: plan.chain.batchSize,

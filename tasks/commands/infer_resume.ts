@@ -10,7 +10,18 @@ import { sha256OfArrays } from "./hashes.ts";
 import type { RunFolder } from "./run_writer.ts";
 
 /** Flags that do not change what a run computes; a resumed run takes them from the command line. */
-const FREE_FLAGS = ["out", "json", "quiet", "resume", "dryRun", "checkpointSteps", "profile"] as const;
+const FREE_FLAGS = [
+  "out",
+  "json",
+  "quiet",
+  "resume",
+  "dryRun",
+  "checkpointSteps",
+  "profile",
+  "autotune",
+  "tuningCache",
+  "tuningSeconds",
+] as const;
 
 /** The flags that a run is repeated with. */
 export function settingsOf(flags: Flags): Record<string, unknown> {

@@ -12,7 +12,15 @@ import { constantSwag, cyclicalSwag, type Schedule } from "../../lib/inference/s
 import { estimateMemory, type StepMetrics } from "../../lib/inference/training.ts";
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
-import { DATA_FLAGS, DEVICE_FLAGS, MODEL_FLAGS, OUTPUT_FLAGS, SWAG_FLAGS, TRAINING_FLAGS } from "../cli/flag_groups.ts";
+import {
+  DATA_FLAGS,
+  DEVICE_FLAGS,
+  MODEL_FLAGS,
+  OUTPUT_FLAGS,
+  SWAG_FLAGS,
+  TRAINING_FLAGS,
+  TUNING_FLAGS,
+} from "../cli/flag_groups.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
 import { augmentationOf, kernelScheduleOf, loadSource, normalisationOf } from "./inputs.ts";
@@ -23,6 +31,7 @@ import { priorFileOf, requireWritable, targets, writePriorFiles } from "./prior_
 import { inputsOf, networkOf, requireSameInputs, resumedFlags, settingsOf } from "./prior_resume.ts";
 import { makeProfileFolder, PROFILE_FLAGS, profilerFor, writeProfile } from "./profile.ts";
 import { Throughput } from "./throughput.ts";
+import { tune } from "./tuning.ts";
 
 /** Flags of `prior`. */
 export const command = defineCommand({
@@ -41,6 +50,7 @@ export const command = defineCommand({
     precision: TRAINING_FLAGS.precision,
     ...SWAG_FLAGS,
     ...DEVICE_FLAGS,
+    ...TUNING_FLAGS,
     format: {
       type: "choice",
       choices: ["safetensors", "parts"],
@@ -114,8 +124,10 @@ export async function run(given: Flags, io: Io): Promise<number> {
   const classifier = classifierOf(flags, train, onnx);
   remarks(classifier).forEach(io.note);
   const weights = await loadWeights(flags, classifier, "fresh");
-  using gpu = await openGpu({ schedule: kernelScheduleOf(flags) });
+  using gpu = await openGpu({ schedule: kernelScheduleOf(flags), tuning: unfinished?.tuning });
   const { batchSize, stepsPerEpoch } = new BatchSequence(train, { batchSize: flags.batchSize, seed: flags.seed });
+  // What goes on computes as it began, whatever was found since.
+  if (!unfinished) await tune(gpu, flags, classifier, batchSize, io, !flags.dryRun);
   if (flags.dryRun) {
     reportMemory(gpu, flags, classifier, batchSize, io);
     return 0;
@@ -124,6 +136,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
     flags: { ...settingsOf(flags), kernelSchedule: gpu.schedule },
     inputs: inputsOf(train, weights),
     onnx: onnx?.record,
+    tuning: gpu.tuning,
   };
   if (unfinished) requireSameInputs(unfinished, settings.inputs);
   else await removeCheckpoint(flags.out);
@@ -138,6 +151,8 @@ export async function run(given: Flags, io: Io): Promise<number> {
   let last: StepMetrics | undefined;
   const learned = await learnPrior(gpu, {
     ...flags,
+    // The device is tuned already, as far as it shall be.
+    autotune: undefined,
     model: classifier,
     weights,
     train,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { TuningTable } from "../../lib/gpu/tuning_table.ts";
 import type { PriorCheckpoint } from "../../lib/inference/learn_prior.ts";
 import type { ModelLayouts } from "../../lib/models/device_model.ts";
 import { stateDictFromWeights, weightsFromStateDict } from "../../lib/models/weights.ts";
@@ -26,6 +27,8 @@ export interface PriorSettings {
   readonly inputs: Readonly<Record<string, string>>;
   /** The file of an imported network. */
   readonly onnx?: OnnxRecord;
+  /** How matrix products are computed. */
+  readonly tuning: TuningTable;
 }
 
 /** The learning of a prior that was stopped. */
@@ -52,7 +55,7 @@ export async function requireNoCheckpoint(out: string): Promise<void> {
 export async function writePriorCheckpoint(
   out: string,
   layouts: ModelLayouts,
-  { flags, inputs, onnx }: PriorSettings,
+  { flags, inputs, onnx, tuning }: PriorSettings,
   { step, weights, state, swag }: PriorCheckpoint,
 ): Promise<void> {
   const tensors: StateDict = new Map(stateDictFromWeights(layouts, weights));
@@ -67,6 +70,7 @@ export async function writePriorCheckpoint(
     snapshots: String(count),
     flags: JSON.stringify(flags),
     inputs: JSON.stringify(inputs),
+    tuning: JSON.stringify(tuning),
     ...onnx && { onnx: JSON.stringify(onnx) },
   };
   await writeStateFile(checkpointPath(out), { tensors, facts });
@@ -86,8 +90,15 @@ export async function openUnfinishedPrior(out: string): Promise<UnfinishedPrior>
     );
   }
   const file = await readStateFile(path, "a prior's checkpoint", "begin again with --force");
-  const { flags, inputs, onnx } = file.facts;
-  return { path, file, flags: JSON.parse(flags), inputs: JSON.parse(inputs), onnx: onnx && JSON.parse(onnx) };
+  const { flags, inputs, tuning, onnx } = file.facts;
+  return {
+    path,
+    file,
+    flags: JSON.parse(flags),
+    inputs: JSON.parse(inputs),
+    tuning: JSON.parse(tuning),
+    onnx: onnx && JSON.parse(onnx),
+  };
 }
 
 /** What the learning goes on from. */

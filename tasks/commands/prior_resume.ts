@@ -12,7 +12,19 @@ import type { Flags } from "./prior.ts";
 import type { UnfinishedPrior } from "./prior_checkpoint.ts";
 
 /** Flags that do not change the prior; a resumed one takes them from the command line. */
-const FREE_FLAGS = ["out", "json", "quiet", "resume", "force", "dryRun", "checkpointSteps", "profile"] as const;
+const FREE_FLAGS = [
+  "out",
+  "json",
+  "quiet",
+  "resume",
+  "force",
+  "dryRun",
+  "checkpointSteps",
+  "profile",
+  "autotune",
+  "tuningCache",
+  "tuningSeconds",
+] as const;
 
 /** The flags that the prior is learned with. */
 export function settingsOf(flags: Flags): Record<string, unknown> {

@@ -139,7 +139,8 @@ function productOf({ label, constants: c, groups }: Dispatch): Product | undefin
   const read = images * c.SOURCE_H * c.SOURCE_W, weights = terms * c.CNT;
   const residues = c.RESIDUES ? c.STRIDE ** 2 : 1;
   const written = c.ROWS * residues * c.CNT;
-  const splits = gradient ? groups[1] : 1;
+  const splits = gradient ? groups[1] : c.SPLITS;
+  const partials = splits > 1 ? 2 * splits + 1 : 1;
   return {
     kernel,
     shape: gradient ? [terms, c.CN, c.ROWS] : [c.ROWS, c.CN, Math.round(terms / residues)],
@@ -147,7 +148,7 @@ function productOf({ label, constants: c, groups }: Dispatch): Product | undefin
     workgroups: gradient ? groups[0] * groups[1] * groups[2] : c.BLOCKS * groups[2],
     splits,
     flops: 2 * c.ROWS * terms * c.CNT,
-    bytes: 4 * (read + written + weights * (gradient && splits > 1 ? 2 * splits + 1 : 1)),
+    bytes: 4 * (read + written * (gradient ? 1 : partials) + weights * (gradient ? partials : 1)),
   };
 }
 

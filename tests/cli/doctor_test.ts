@@ -2,7 +2,9 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { openGpu } from "../../lib/gpu/device.ts";
 import { command } from "../../tasks/commands/doctor.ts";
 import { selfTest } from "../../tasks/commands/self_test.ts";
-import { NO_ADAPTER, runCli } from "./run_cli.ts";
+import { cacheKey } from "../../tasks/commands/tuning.ts";
+import { updateCache } from "../../tasks/cli/tuning_cache.ts";
+import { NO_ADAPTER, runCli, withFolder } from "./run_cli.ts";
 
 const { permissions } = command;
 
@@ -73,4 +75,25 @@ Deno.test("swagpu doctor tests the kernels of either schedule", async () => {
     const found = JSON.parse(stdout.trimEnd().split("\n").at(-1)!);
     assertEquals([code, found.kernelSchedule, found.problems], [0, schedule, []]);
   }
+});
+
+Deno.test("swagpu doctor says whether matrix products are tuned, and what the cache knows", async () => {
+  const { stdout } = await runCli(["doctor"], { permissions });
+  assertMatch(stdout, /^tuning +(on|off on CPUs.*); no cache: the cache folder is not known \(--allow-env=/m);
+  await withFolder(async (folder) => {
+    const env = { XDG_CACHE_HOME: folder };
+    const found = async () => {
+      const { code, stdout } = await runCli(["doctor", "--json"], { permissions: "--allow-env --allow-read", env });
+      assertEquals(code, 0);
+      return JSON.parse(stdout.trimEnd().split("\n").at(-1)!).tuning;
+    };
+    const path = `${folder}/swagpu/tuning.json`;
+    assertEquals([(await found()).cache, (await found()).products], [path, 0]);
+    const gpu = await openGpu();
+    const entries = { p: { kernels: "0", variant: "v" }, q: { kernels: "0", variant: "v" } };
+    await updateCache(path, (cache) => ({ ...cache, [cacheKey(gpu)]: entries, other: { r: entries.p } }));
+    assertEquals((await found()).products, 2);
+    assertEquals((await found()).on, !gpu.adapter.isCpu);
+    gpu.destroy();
+  });
 });

@@ -9,6 +9,7 @@ import {
   SAMPLER_FLAGS,
   SWAG_FLAGS,
   TRAINING_FLAGS,
+  TUNING_FLAGS,
 } from "../../tasks/cli/flag_groups.ts";
 import { defineCommand, flagName, type FlagTable, parseFlags } from "../../tasks/cli/flags.ts";
 
@@ -187,6 +188,7 @@ Deno.test("shared flags have defaults that pass their own checks", () => {
     PRIOR_FLAGS,
     OUTPUT_FLAGS,
     DEVICE_FLAGS,
+    TUNING_FLAGS,
   ];
   for (const flags of groups) {
     const table = { name: "group", summary: "", permissions: "", flags };
@@ -195,4 +197,10 @@ Deno.test("shared flags have defaults that pass their own checks", () => {
       assertEquals(parseFlags(table, [`--${flagName(key)}=${flag.default}`])[key], flag.default);
     }
   }
+});
+
+Deno.test("parseFlags() tells an optional boolean that is not given from one that is off", () => {
+  const value = (...args: string[]) =>
+    parseFlags({ name: "c", summary: "", permissions: "", flags: TUNING_FLAGS }, args).autotune;
+  assertEquals([value(), value("--autotune"), value("--no-autotune")], [undefined, true, false]);
 });

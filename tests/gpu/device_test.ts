@@ -167,3 +167,14 @@ Deno.test("openGpu() takes the schedule that the adapter asks for, or the one th
     await withGpu({ schedule }, (gpu) => assertEquals(gpu.schedule, schedule));
   }
 });
+
+gpuTest("Gpu.forgettingPipelines() drops what was made meanwhile, and no more", async (gpu) => {
+  const code = (value: number) => `@compute @workgroup_size(1) fn main() { let unused = ${value}u; }`;
+  const first = await gpu.pipeline("first", code(1), 0);
+  const [again, tried] = await gpu.forgettingPipelines(async () => {
+    return [await gpu.pipeline("first", code(1), 0), await gpu.pipeline("tried", code(2), 0)];
+  });
+  assertEquals(again, first);
+  assertEquals(await gpu.pipeline("first", code(1), 0), first);
+  assert(await gpu.pipeline("tried", code(2), 0) !== tried);
+});

@@ -17,11 +17,21 @@ import { GraphLayers } from "../../lib/models/layers.ts";
 import { residualFeatures, RESNETS } from "../../lib/models/resnet.ts";
 import { targetOf, type Tensor } from "../../lib/ops/operation.ts";
 import { sizeOf } from "../../lib/tensor.ts";
+import { autotune } from "../../lib/tuning/autotune.ts";
+import { collectProducts, type ProductClass } from "../../lib/tuning/products.ts";
 import { type NetworkFixture, readNetwork, relativeError } from "../fixtures/network.ts";
 import { distance, prepare, type PreparedNetwork } from "./network.ts";
 import published from "../fixtures/networks/torchvision_parameters.json" with { type: "json" };
 
-async function compareNetwork(name: string, fused: boolean, options: GpuOptions = {}): Promise<void> {
+/** Sets how matrix products are computed, given those of a network. */
+type Tuning = (gpu: Gpu, products: readonly ProductClass[]) => void | Promise<void>;
+
+async function compareNetwork(
+  name: string,
+  fused: boolean,
+  options: GpuOptions = {},
+  tuning?: Tuning,
+): Promise<void> {
   const fixture = readNetwork(name);
   using gpu = await openGpu(options);
   const network = prepare(gpu, fixture, { fused });
@@ -31,6 +41,11 @@ async function compareNetwork(name: string, fused: boolean, options: GpuOptions 
     const { buffer, offset, size } = program.rangeOf(tensor);
     return new Float32Array(await gpu.read(buffer, offset, size));
   };
+  const products = collectProducts(targetOf(gpu, { training: true }), (target) => {
+    lowerForward(graph, target);
+    lowerBackward(graph, target);
+  });
+  await tuning?.(gpu, products);
   const target = targetOf(gpu, { training: false });
   const evaluation = await compile(gpu, lowerForward(graph, target), { label: "evaluate", ...bound });
   submitLaunches(gpu, "evaluate", evaluation.launches);
@@ -112,6 +127,26 @@ Deno.test("resnet20 agrees with PyTorch where no operations are fused", () => co
 Deno.test("resnet20 agrees with PyTorch under the schedule of discrete GPUs", () => {
   return compareNetwork("resnet20", true, { schedule: "gpu" });
 });
+
+for (const schedule of ["cpu", "gpu"] as const) {
+  Deno.test(`resnet20 agrees with PyTorch with the variants that a search finds, schedule ${schedule}`, () => {
+    return compareNetwork("resnet20", true, { schedule }, async (gpu, products) => {
+      // The products with the most work come first; all of them take minutes on a CPU.
+      const { rows, left, table } = await autotune(gpu, products, { seconds: 20 });
+      assertEquals(rows.flatMap(({ rejected }) => rejected), []);
+      assert(rows.length > 0);
+      assertEquals(rows.length + left, products.filter(({ variants }) => variants.length > 1).length);
+      assertEquals(gpu.tuning, table);
+    });
+  });
+
+  Deno.test(`resnet20 agrees with PyTorch with no product in its default way, schedule ${schedule}`, () => {
+    return compareNetwork("resnet20", true, { schedule }, (gpu, products) => {
+      assert(products.filter(({ variants }) => variants.length > 1).length >= 18);
+      gpu.tuning = Object.fromEntries(products.map(({ shapeClass, variants }) => [shapeClass, variants.at(-1)!.name]));
+    });
+  });
+}
 
 Deno.test("RESNETS have torchvision's parameters in torchvision's order", () => {
   const counts: Record<string, number> = {};

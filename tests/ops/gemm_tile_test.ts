@@ -1,10 +1,10 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
   blocksOf,
-  splitTileOf,
+  splitTiles,
   threadsOf,
   type Tile,
-  tileOf,
+  tilePlans,
   TILES,
   workgroupBytesOf,
 } from "../../lib/ops/gemm_tile.ts";
@@ -25,23 +25,46 @@ Deno.test("TILES fit WebGPU's limits and cut into whole pieces", () => {
   assertEquals(small, TILES.slice(1));
 });
 
-Deno.test("tileOf() takes large tiles for large products, and small ones where they would leave processors idle", () => {
-  assertEquals(size(tileOf(TILES, 50176, 128, 1)), "128x128");
-  assertEquals(size(tileOf(small, 50176, 128, 1)), "128x64");
-  assertEquals(size(tileOf(TILES, 200704, 64, 1)), "128x64");
-  assertEquals(size(tileOf(TILES, 3136, 512, 1)), "64x64");
-  assertEquals(size(tileOf(TILES, 34000, 32, 1)), "128x32");
-  assertEquals(size(tileOf(TILES, 65536, 16, 1)), "128x16");
-  assertEquals(size(tileOf(TILES, 17000, 32, 1)), "32x32");
+/** The plan that is done first: with a reduction of nine taps of 128 channels unless stated. */
+function planOf(tiles: readonly Tile[], rows: number, columns: number, products = 1, terms = 1152): string {
+  const [{ tile, splits }] = tilePlans(tiles, { rows, columns, terms, products });
+  return splits === 1 ? size(tile) : `${size(tile)} in ${splits}`;
+}
+
+Deno.test("tilePlans() takes large tiles for large products, and small ones where they would leave processors idle", () => {
+  assertEquals(planOf(TILES, 50176, 128), "128x128");
+  assertEquals(planOf(small, 50176, 128), "128x64");
+  assertEquals(planOf(TILES, 200704, 64), "128x64");
+  assertEquals(planOf(TILES, 3136, 512), "64x64");
+  assertEquals(planOf(TILES, 34000, 32), "128x32");
+  assertEquals(planOf(TILES, 65536, 16), "128x16");
+  assertEquals(planOf(TILES, 17000, 32), "32x32");
 });
 
-Deno.test("tileOf() counts the products that run side by side", () => {
-  assert(blocksOf(tileOf(TILES, 3136, 512, 1), 3136, 512) > blocksOf(tileOf(TILES, 3136, 512, 4), 3136, 512));
+Deno.test("tilePlans() counts the products that run side by side", () => {
+  const blocks = (products: number) => {
+    const [{ tile }] = tilePlans(TILES, { rows: 3136, columns: 512, terms: 1152, products });
+    return blocksOf(tile, 3136, 512);
+  };
+  assert(blocks(1) > blocks(4));
 });
 
-Deno.test("splitTileOf() wastes little of a tile", () => {
-  assertEquals(size(splitTileOf(TILES, 1152, 128)), "128x128");
-  assertEquals(size(splitTileOf(TILES, 147, 64)), "64x64");
-  assertEquals(size(splitTileOf(TILES, 144, 16)), "128x16");
-  assertEquals(size(splitTileOf(TILES, 9, 5)), "32x32");
+Deno.test("tilePlans() splits long reductions where whole ones would leave processors idle, and no others", () => {
+  assertMatch(planOf(TILES, 64, 1000, 1, 2048), / in \d+$/);
+  assertMatch(planOf(TILES, 196, 512, 1, 4608), / in \d+$/);
+  // Short reductions, large products and a device that the products beside fill.
+  for (const [rows, columns, products, terms] of [[64, 1000, 1, 64], [50176, 128, 1, 4608], [196, 512, 32, 4608]]) {
+    assertEquals(planOf(TILES, rows, columns, products, terms).includes(" in "), false);
+  }
+  for (const { tile, splits } of tilePlans(TILES, { rows: 196, columns: 512, terms: 4608, products: 1 })) {
+    assert(splits === 1 || (4608 / splits >= 128 && blocksOf(tile, 196, 512) < 264));
+  }
+});
+
+Deno.test("splitTiles() wastes little of a tile", () => {
+  const first = (rows: number, columns: number) => size(splitTiles(TILES, rows, columns)[0]);
+  assertEquals(first(1152, 128), "128x128");
+  assertEquals(first(147, 64), "64x64");
+  assertEquals(first(144, 16), "128x16");
+  assertEquals(first(9, 5), "32x32");
 });

@@ -1,0 +1,204 @@
+/**
+ * Convolutions on a CPU adapter, whatever their stride: matrix products whose lanes share operands.
+ *
+ * @module
+ */
+
+import operandsSource from "../../kernels/operands.wgsl" with { type: "text" };
+import gatherSource from "../../kernels/conv2d.wgsl" with { type: "text" };
+import weightGradientSource from "../../kernels/conv2d_weight_gradient.wgsl" with { type: "text" };
+import { reducePartials } from "./column_sum.ts";
+import { type GatherOperands, type Geometry, type GradientOperands, sidesOf } from "./conv2d_geometry.ts";
+import { GRID_X } from "./elementwise.ts";
+import { columnWidth, columnWidths, lanesOf } from "./gemm.ts";
+import { type Dispatch, scratch, type Target } from "./operation.ts";
+import { distinct, type Variant } from "./product.ts";
+
+/** Rows of the output that one workgroup owns, where there are many and where there are few. */
+const ROWS_PER_GROUP = 32;
+const FEW_ROWS_PER_GROUP = 16;
+const MANY_ROWS = 1024;
+/** Sums of a lane above which kernel texts grow long. */
+const MOST_SUMS = 64;
+/** Workgroups that the weight gradient aims for, and the fewest positions worth a split of their own. */
+const WEIGHT_GRADIENT_GROUPS = [512, 256, 128];
+const LEAST_SPLIT_ROWS = 256;
+
+/** MR rows and NR times NV columns to a lane; KL lanes along the reduction. See `conv2d.wgsl`. */
+interface LaneTile {
+  readonly MR: number;
+  readonly NR: number;
+  readonly NV: number;
+  readonly KL: number;
+}
+
+/** Rows of the product: output positions of one residue class modulo the stride. */
+function rowsOf({ n, stride }: Geometry, to: { h: number; w: number }, inputGradient: boolean) {
+  const residues = inputGradient ? stride : 1;
+  const rowsH = Math.ceil(to.h / residues), rowsW = Math.ceil(to.w / residues);
+  return { residues, rowsH, rowsW, rows: n * rowsH * rowsW };
+}
+
+/** Ways to compute an output, or an input gradient from the output's. */
+export function laneGather(label: string, geometry: Geometry, target: Target, operands: GatherOperands): Variant[] {
+  const { to, ck, cn } = sidesOf(geometry, operands.inputGradient);
+  const { rows } = rowsOf(geometry, to, operands.inputGradient);
+  const { S } = lanesOf(target.subgroupSize);
+  const [KL, ...otherKl] = [4, 2, 1].filter((lanes) => (ck % 4 === 0 ? ck / 4 : ck) % lanes === 0);
+  const [NV, ...narrower] = columnWidths(cn, S);
+  const MR = Math.max(rows >= MANY_ROWS ? ROWS_PER_GROUP : FEW_ROWS_PER_GROUP, S / KL);
+  const usual = { MR, NR: 1, NV, KL };
+  const tiles: LaneTile[] = [
+    usual,
+    { ...usual, MR: MR / 2 },
+    { ...usual, MR: 2 * MR },
+    ...cn > S * NV ? [{ ...usual, NR: 2 }, { ...usual, NR: 2, MR: MR / 2 }] : [],
+    ...otherKl.map((lanes) => ({ ...usual, KL: lanes })),
+    ...narrower.map((width) => ({ ...usual, NV: width })),
+  ];
+  const whole = (tile: LaneTile) => tile.MR % (S / tile.KL) === 0 && tile.MR * tile.NR <= MOST_SUMS;
+  return distinct(
+    tiles.filter((tile) => tile === usual || whole(tile)).map((tile) => ({
+      name: `lanes ${tile.MR}x${tile.NR} by ${tile.NV}, ${tile.KL} along`,
+      lower: () => [lowerGather(label, geometry, target, operands, tile)],
+    })),
+  );
+}
+
+function lowerGather(
+  label: string,
+  geometry: Geometry,
+  target: Target,
+  { input, weight, output, bias, inputGradient, accumulate }: GatherOperands,
+  tile: LaneTile,
+): Dispatch {
+  const { stride, groups } = geometry;
+  const { from, to, ck, cn } = sidesOf(geometry, inputGradient);
+  const { residues, rowsH, rowsW, rows } = rowsOf(geometry, to, inputGradient);
+  const lanes = lanesOf(target.subgroupSize);
+  const blocks = Math.ceil(rows / tile.MR);
+  const columnBlocks = Math.ceil(cn / (lanes.S * tile.NV * tile.NR));
+  return {
+    label,
+    source: operandsSource + gatherSource,
+    constants: {
+      ...lanes,
+      ...tile,
+      AV: ck % 4 === 0 ? 4 : 1,
+      CK: ck,
+      CKT: ck * groups,
+      CN: cn,
+      CNT: cn * groups,
+      G: groups,
+      COLUMN_BLOCKS: columnBlocks,
+      KH: geometry.kh,
+      KW: geometry.kw,
+      STRIDE: stride,
+      PAD: geometry.padding,
+      DILATION: geometry.dilation,
+      GRID_X,
+      INPUT_GRADIENT: inputGradient ? 1 : 0,
+      ACCUMULATE: accumulate ? 1 : 0,
+      BIAS: bias ? 1 : 0,
+      SOURCE_H: from.h,
+      SOURCE_W: from.w,
+      OUTPUT_H: to.h,
+      OUTPUT_W: to.w,
+      ROWS: rows,
+      ROW_BLOCKS: blocks,
+      ROWS_H: rowsH,
+      ROWS_W: rowsW,
+      ROW_STRIDE: inputGradient ? 1 : stride,
+    },
+    bindings: bias ? [input, weight, output, bias] : [input, weight, output],
+    groups: [Math.min(blocks, GRID_X), Math.ceil(blocks / GRID_X), columnBlocks * groups * residues ** 2],
+  };
+}
+
+/** How a weight gradient is cut up: MR channels to a workgroup, parts of about so many workgroups. */
+interface LaneGradientTile {
+  readonly MR: number;
+  readonly workgroups: number;
+}
+
+/** Ways to compute a weight gradient. */
+export function laneWeightGradient(
+  name: string,
+  geometry: Geometry,
+  target: Target,
+  operands: GradientOperands,
+): Variant[] {
+  const ck = geometry.cin / geometry.groups;
+  const channels = ck % 4 === 0 ? [16, 12, 8, 4] : [15, 13, 11, 9, 7, 5, 3, 14, 10, 6, 2, 1];
+  const [MR, fewer] = channels.filter((size) => ck % size === 0);
+  const [workgroups, ...lesser] = WEIGHT_GRADIENT_GROUPS;
+  const tiles: LaneGradientTile[] = [
+    { MR, workgroups },
+    ...fewer === undefined ? [] : [{ MR: fewer, workgroups }],
+    ...lesser.map((fewerGroups) => ({ MR, workgroups: fewerGroups })),
+  ];
+  return distinct(tiles.map((tile) => {
+    const ranges = rangesOf(geometry, target, tile);
+    return {
+      name: `lanes ${tile.MR} in ${ranges.splits}`,
+      lower: () => lowerWeightGradient(name, geometry, target, operands, tile, ranges),
+    };
+  }));
+}
+
+/** Ranges of output positions that make about as many workgroups as wanted. */
+function rangesOf({ n, oh, ow, kh, kw, cin, cout, groups }: Geometry, target: Target, tile: LaneGradientTile) {
+  const { S } = lanesOf(target.subgroupSize);
+  const columnBlocks = Math.ceil(cout / groups / (S * columnWidth(cout / groups, S)));
+  const rows = n * oh * ow;
+  const groupsOfOneSplit = kh * kw * (cin / groups / tile.MR) * columnBlocks * groups;
+  const wanted = Math.min(Math.ceil(tile.workgroups / groupsOfOneSplit), Math.ceil(rows / LEAST_SPLIT_ROWS));
+  const splitRows = Math.ceil(rows / wanted / S) * S;
+  return { columnBlocks, rows, splitRows, splits: Math.ceil(rows / splitRows) };
+}
+
+/** The product, then the sum of its parts where there are several. */
+function lowerWeightGradient(
+  name: string,
+  geometry: Geometry,
+  target: Target,
+  { input, dOutput, slot }: GradientOperands,
+  { MR }: LaneGradientTile,
+  { columnBlocks, rows, splitRows, splits }: ReturnType<typeof rangesOf>,
+): Dispatch[] {
+  const { h, w, cin, cout, kh, kw, oh, ow, groups } = geometry;
+  const lanes = lanesOf(target.subgroupSize);
+  const ck = cin / groups, cn = cout / groups;
+  const direct = splits === 1 && !slot.accumulate;
+  const partial = direct ? slot.tensor : scratch(`${name} weight partials`, [splits, kh, kw, ck, cout]);
+  const dispatch: Dispatch = {
+    label: `${name} weight gradient`,
+    source: operandsSource + weightGradientSource,
+    constants: {
+      ...lanes,
+      AV: ck % 4 === 0 ? 4 : 1,
+      MR,
+      NV: columnWidth(cn, lanes.S),
+      NR: 1,
+      CK: ck,
+      CKT: cin,
+      CN: cn,
+      CNT: cout,
+      COLUMN_BLOCKS: columnBlocks,
+      KH: kh,
+      KW: kw,
+      STRIDE: geometry.stride,
+      PAD: geometry.padding,
+      DILATION: geometry.dilation,
+      SOURCE_H: h,
+      SOURCE_W: w,
+      OUTPUT_H: oh,
+      OUTPUT_W: ow,
+      ROWS: rows,
+      SPLIT_ROWS: splitRows,
+    },
+    bindings: [input, dOutput, partial],
+    groups: [kh * kw * (ck / MR), splits, columnBlocks * groups],
+  };
+  return direct ? [dispatch] : [dispatch, reducePartials(`${name} weight reduction`, partial, splits, slot)];
+}

@@ -1,0 +1,43 @@
+/**
+ * Matrix products that can be computed in several ways, and the choice among them.
+ *
+ * @module
+ */
+
+import type { Dispatch, Target, Tensor } from "./operation.ts";
+
+/** One way to compute a matrix product. All ways of a product give the same numbers up to rounding. */
+export interface Variant {
+  /** Stands for it in a tuning table; unique within the product. */
+  readonly name: string;
+  /** Its launches; scratch tensors that they share among themselves are new with each call. */
+  lower(): Dispatch[];
+}
+
+/** A matrix product within an operation. */
+export interface Product {
+  /** What its time depends on: part, sizes, schedule and subgroups. Products of one class have the same variants. */
+  readonly shapeClass: string;
+  /** Additions and multiplications. */
+  readonly flops: number;
+  /** Tensors that are read. */
+  readonly operands: readonly Tensor[];
+  /** The tensor that is written, or added to. */
+  readonly output: Tensor;
+  /** The default first: what its shape suggests. */
+  readonly variants: readonly Variant[];
+}
+
+/** Launches of a product, in the way that the target's tuning names; the first one counts the arithmetic. */
+export function lowerProduct(target: Target, product: Product): Dispatch[] {
+  target.onProduct?.(product);
+  const { shapeClass, flops, variants } = product;
+  const wanted = target.tuning?.[shapeClass];
+  const variant = variants.find(({ name }) => name === wanted) ?? variants[0];
+  return variant.lower().map((dispatch, i) => ({ ...dispatch, again: true, flops: i === 0 ? flops : undefined }));
+}
+
+/** Variants without those whose name came before. */
+export function distinct(variants: readonly Variant[]): Variant[] {
+  return variants.filter(({ name }, i) => variants.findIndex((other) => other.name === name) === i);
+}
