@@ -63,8 +63,10 @@ export interface DatasetRequest {
    * size where they have one, otherwise as `resize` says.
    */
   readonly transforms?: "original" | "plain";
-  /** Rows and columns of the images; default the recipe's, the images' own, or 224. */
+  /** Rows and columns of the images; default the recipe's, the images' own, or `defaultSize`. */
   readonly size?: number;
+  /** Rows and columns where `size` does not say it and the images have no size of their own; default 224. */
+  readonly defaultSize?: number;
   /** How images become square where `transforms` is plain; default `"crop"`. */
   readonly resize?: ResizeMode;
   /** Length of the short side before cropping where `transforms` is plain; default `size`. */
@@ -157,7 +159,7 @@ export async function openDataset(request: DatasetRequest): Promise<ImageSource>
 /** Sets that are files of images. */
 async function openFolder(name: DatasetName, request: DatasetRequest): Promise<ImageSource> {
   const dir = requireDir(name, request.dir);
-  const fit = fitOf(name, request, DEFAULT_SIZE);
+  const fit = fitOf(name, request, request.defaultSize ?? DEFAULT_SIZE);
   const { split, subfolder, classNames, only } = request;
   if (name === "oxford102flowers" && await isFolder(`${dir}/jpg`)) {
     const part = officialSplit(name, subfolder ?? split);
@@ -217,7 +219,7 @@ function fitted(set: ImageSet, name: DatasetName, request: DatasetRequest): Imag
 
 function fitOf(name: DatasetName, request: DatasetRequest, ownSize: number): Fit {
   const recipe = request.transforms === "original" ? RECIPES[name] : undefined;
-  if (recipe !== undefined) return recipe.fit(request.size ?? recipe.size);
+  if (recipe !== undefined) return recipe.fit(request.size ?? request.defaultSize ?? recipe.size);
   const { size = ownSize, resize = "crop", shortSide } = request;
   return { size, resize, shortSide };
 }

@@ -10,12 +10,13 @@ import { softmax } from "../../lib/evaluation/softmax.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
 import { PredictionSession } from "../../lib/inference/prediction.ts";
 import { DeviceModel } from "../../lib/models/device_model.ts";
-import { DATA_FLAGS, DEVICE_FLAGS, MODEL_FLAGS, REPORT_FLAGS } from "../cli/flag_groups.ts";
+import { COMPAT_FLAG, DATA_FLAGS, DEVICE_FLAGS, MODEL_FLAGS, REPORT_FLAGS } from "../cli/flag_groups.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
-import { classifierOf, kernelScheduleOf, loadSplit, loadWeights, normalisationOf } from "./inputs.ts";
+import { classifierOf, kernelScheduleOf, loadSplit, loadWeights } from "./inputs.ts";
 import { averageRun } from "./model_average.ts";
 import { RunFolder } from "./run_writer.ts";
+import { type DataFlags, normalisationOf } from "./treatment.ts";
 
 /** Flags of `evaluate`. */
 export const command = defineCommand({
@@ -34,7 +35,12 @@ export const command = defineCommand({
     valDir: DATA_FLAGS.valDir,
     imageSize: DATA_FLAGS.imageSize,
     numOfLabels: DATA_FLAGS.numOfLabels,
+    corruption: DATA_FLAGS.corruption,
+    severity: DATA_FLAGS.severity,
+    classList: DATA_FLAGS.classList,
+    transforms: DATA_FLAGS.transforms,
     normalisation: DATA_FLAGS.normalisation,
+    ...COMPAT_FLAG,
     batchSize: { ...DATA_FLAGS.batchSize, default: 100 },
     ...DEVICE_FLAGS,
     ...REPORT_FLAGS,
@@ -64,9 +70,9 @@ export async function run(flags: FlagsOf<typeof command>, io: Io): Promise<numbe
   if ((flags.run === undefined) === ((flags.weightsPath ?? flags.onnx) === undefined)) {
     throw new UsageError("Cannot evaluate: exactly one of --run and --weights-path (or --onnx) is required");
   }
-  const data = { ...DEFAULT_DATA, ...flags };
-  const set = await loadSplit(data, flags.valDataset, "val");
   const folder = flags.run === undefined ? undefined : await RunFolder.open(flags.run);
+  const data = { ...DEFAULT_DATA, ...flags, trainDataset: flags.valDataset, ...recordedTreatment(flags, folder) };
+  const set = await loadSplit(data, flags.valDataset, "val");
   using gpu = await openGpu({ schedule: kernelScheduleOf(flags) ?? folder?.config.flags.kernelSchedule });
   if (folder !== undefined) {
     const average = await averageRun(gpu, folder, set);
@@ -76,16 +82,30 @@ export async function run(flags: FlagsOf<typeof command>, io: Io): Promise<numbe
   const config = classifierOf(flags, set);
   const model = new DeviceModel(gpu, config);
   model.write(await loadWeights(flags, config, "require"));
-  const options = { batchSize: Math.min(flags.batchSize, set.labels.length), normalisation: normalisationOf(data) };
+  const options = {
+    batchSize: Math.min(flags.batchSize, set.labels.length),
+    normalisation: normalisationOf(data, "val"),
+  };
   const session = await PredictionSession.create(model, options);
   const metrics = computeMetrics(softmax(await session.logits(set), config.numClasses), set.labels);
   io.result({ ...metrics }, metricLines(metrics));
   return 0;
 }
 
+/** A run's images are treated as it was trained. */
+function recordedTreatment(flags: FlagsOf<typeof command>, folder: RunFolder | undefined): Partial<DataFlags> {
+  if (folder === undefined) return {};
+  const { flags: { encoder, smallStem, transforms }, classifier } = folder.config;
+  return {
+    encoder,
+    smallStem,
+    transforms: flags.transforms === "auto" ? transforms : flags.transforms,
+    imageSize: flags.imageSize ?? classifier.height,
+  };
+}
+
 /** Data flags that evaluation does not take. */
 const DEFAULT_DATA = {
-  trainDataset: "",
   trainDir: undefined,
   numOfTrainExamples: undefined,
   valSplit: 0,

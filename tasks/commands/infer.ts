@@ -6,8 +6,8 @@
 
 import denoConfig from "../../deno.json" with { type: "json" };
 import { writeNpz } from "../../lib/checkpoint/npy.ts";
-import { BatchSequence } from "../../lib/data/batches.ts";
-import type { ImageSet } from "../../lib/data/dataset.ts";
+import { epochOf } from "../../lib/data/batches.ts";
+import type { ImageSource } from "../../lib/data/dataset.ts";
 import { UsageError } from "../../lib/errors.ts";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
 import { type ChainOptions, requireRunnable, runChain } from "../../lib/inference/chain.ts";
@@ -31,21 +31,13 @@ import {
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
 import { metricLines } from "./evaluate.ts";
-import {
-  augmentationOf,
-  classifierOf,
-  kernelScheduleOf,
-  loadPrior,
-  loadTask,
-  loadWeights,
-  normalisationOf,
-  sha256OfArrays,
-} from "./inputs.ts";
+import { classifierOf, kernelScheduleOf, loadPrior, loadTask, loadWeights, sha256OfArrays } from "./inputs.ts";
 import { memoryLines } from "./memory.ts";
 import { averageRun } from "./model_average.ts";
 import { makeProfileFolder, PROFILE_FLAGS, profilerFor, writeProfile } from "./profile.ts";
 import { RunFolder } from "./run_writer.ts";
 import { Throughput } from "./throughput.ts";
+import { augmentationOf, normalisationOf } from "./treatment.ts";
 
 /** Flags of `infer`. */
 export const command = defineCommand({
@@ -97,8 +89,8 @@ type Flags = FlagsOf<typeof command>;
 interface Plan {
   readonly flags: Flags;
   readonly classifier: ClassifierConfig;
-  readonly train: ImageSet;
-  readonly val: ImageSet;
+  readonly train: ImageSource;
+  readonly val: ImageSource;
   readonly chain: ChainOptions;
 }
 
@@ -153,7 +145,7 @@ async function planRun(flags: Flags): Promise<Plan> {
   const classifier = classifierOf(flags, train);
   const prior = flags.priorPath === undefined ? undefined : await loadPrior(flags.priorPath, flags.priorNormalisation);
   const weights = await startOf(flags, classifier, prior);
-  const { stepsPerEpoch } = new BatchSequence(train, { batchSize: flags.batchSize, seed: flags.seed });
+  const { batchSize, stepsPerEpoch } = epochOf(train, flags.batchSize);
   const settings: SamplerSettings = {
     sampler: flags.sampler,
     momentum: flags.momentum,
@@ -168,9 +160,9 @@ async function planRun(flags: Flags): Promise<Plan> {
     model: classifier,
     weights,
     train,
-    batchSize: Math.min(flags.batchSize, train.labels.length),
+    batchSize,
     normalisation: normalisationOf(flags),
-    augmentation: augmentationOf(flags.augmentation),
+    augmentation: augmentationOf(flags),
     labelSmoothing: flags.labelSmoothing,
     recompute: flags.recompute,
     settings,
@@ -242,6 +234,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
     flags: { ...settingsOf(flags), kernelSchedule: gpu.schedule },
     classifier: plan.classifier,
     normalisation: plan.chain.normalisation,
+    valNormalisation: normalisationOf(flags, "val"),
     batchSize: plan.chain.batchSize,
     classNames: plan.train.classNames,
     data: { ...await inputsOf(plan), numTrain: plan.train.labels.length },

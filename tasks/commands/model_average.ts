@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ImageSet } from "../../lib/data/dataset.ts";
+import type { ImageSource } from "../../lib/data/dataset.ts";
 import { computeMetrics, type Metrics } from "../../lib/evaluation/metrics.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { averagePredictions } from "../../lib/inference/prediction.ts";
@@ -25,11 +25,12 @@ export interface RunAverage {
 }
 
 /** Averages the softmax of every sample of a run. */
-export async function averageRun(gpu: Gpu, folder: RunFolder, set: ImageSet): Promise<RunAverage> {
+export async function averageRun(gpu: Gpu, folder: RunFolder, set: ImageSource): Promise<RunAverage> {
   if (folder.samples.length === 0) {
     throw new Error(`Cannot average ${folder.path}: it holds no samples; finish the run with infer --resume`);
   }
-  const { classifier, normalisation, batchSize } = folder.config;
+  const { classifier, batchSize } = folder.config;
+  const normalisation = folder.config.valNormalisation ?? folder.config.normalisation;
   if (set.classNames.length !== classifier.numClasses) {
     throw new TypeError(
       `Cannot average ${folder.path} on ${set.name}: it has ${set.classNames.length} classes, but the run ` +

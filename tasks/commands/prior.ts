@@ -5,8 +5,8 @@
  */
 
 import config from "../../deno.json" with { type: "json" };
-import { BatchSequence } from "../../lib/data/batches.ts";
-import type { ImageSet } from "../../lib/data/dataset.ts";
+import { epochOf } from "../../lib/data/batches.ts";
+import type { ImageSource } from "../../lib/data/dataset.ts";
 import { UsageError } from "../../lib/errors.ts";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
 import { type LearnedPrior, learnPrior } from "../../lib/inference/learn_prior.ts";
@@ -16,20 +16,19 @@ import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { stateDictFromWeights, type Weights } from "../../lib/models/weights.ts";
 import { type PriorFile, writePrior, writePriorParts } from "../../lib/priors/files.ts";
-import { DATA_FLAGS, DEVICE_FLAGS, MODEL_FLAGS, OUTPUT_FLAGS, SWAG_FLAGS, TRAINING_FLAGS } from "../cli/flag_groups.ts";
+import {
+  COMPAT_FLAG,
+  DATA_FLAGS,
+  DEVICE_FLAGS,
+  MODEL_FLAGS,
+  OUTPUT_FLAGS,
+  SWAG_FLAGS,
+  TRAINING_FLAGS,
+} from "../cli/flag_groups.ts";
 import { readInput, requireAbsent, writeAllWhole, writeWhole } from "../cli/files.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
-import {
-  augmentationOf,
-  classifierOf,
-  kernelScheduleOf,
-  loadSource,
-  loadWeights,
-  normalisationOf,
-  sha256,
-  sha256OfArrays,
-} from "./inputs.ts";
+import { classifierOf, kernelScheduleOf, loadSource, loadWeights, sha256, sha256OfArrays } from "./inputs.ts";
 import { memoryLines } from "./memory.ts";
 import {
   openUnfinishedPrior,
@@ -41,6 +40,7 @@ import {
 } from "./prior_checkpoint.ts";
 import { makeProfileFolder, PROFILE_FLAGS, profilerFor, writeProfile } from "./profile.ts";
 import { Throughput } from "./throughput.ts";
+import { augmentationOf, normalisationOf } from "./treatment.ts";
 
 /** Flags of `prior`. */
 export const command = defineCommand({
@@ -50,6 +50,7 @@ export const command = defineCommand({
   flags: {
     ...MODEL_FLAGS,
     ...DATA_FLAGS,
+    ...COMPAT_FLAG,
     epochs: { ...TRAINING_FLAGS.epochs, default: 5 },
     maxSteps: TRAINING_FLAGS.maxSteps,
     momentum: TRAINING_FLAGS.momentum,
@@ -178,7 +179,7 @@ async function priorFileOf(
 }
 
 /** What the prior depends on besides the flags, as SHA-256. */
-async function inputsOf(train: ImageSet, { backbone, head, state }: Weights): Promise<Record<string, string>> {
+async function inputsOf(train: ImageSource, { backbone, head, state }: Weights): Promise<Record<string, string>> {
   return { train: train.hash, weights: await sha256OfArrays([backbone, head, state]) };
 }
 
@@ -202,7 +203,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
   const classifier = classifierOf(flags, train);
   const weights = await loadWeights(flags, classifier, "fresh");
   using gpu = await openGpu({ schedule: kernelScheduleOf(flags) });
-  const { batchSize, stepsPerEpoch } = new BatchSequence(train, { batchSize: flags.batchSize, seed: flags.seed });
+  const { batchSize, stepsPerEpoch } = epochOf(train, flags.batchSize);
   if (flags.dryRun) {
     reportMemory(gpu, flags, classifier, batchSize, io);
     return 0;
@@ -229,7 +230,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
     train,
     batchSize,
     normalisation: normalisationOf(flags),
-    augmentation: augmentationOf(flags.augmentation),
+    augmentation: augmentationOf(flags),
     schedule,
     varianceClamp: flags.varClamp,
     hooks: {
