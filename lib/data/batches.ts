@@ -7,7 +7,7 @@
 import { PhiloxSequence, Stream } from "../random/philox.ts";
 import { type Augmentation, AUGMENTATIONS, augmentImage } from "./augment.ts";
 import { imageBytes, type ImageFacts, type ImageSet, type ImageSource, type ImageStream, isStream } from "./dataset.ts";
-import { openRenderer, type Renderer } from "./render.ts";
+import { Renderer } from "./render.ts";
 
 /** Label of a row that holds no example and must not count. */
 export const MASKED_LABEL = 0xffffffff;
@@ -177,7 +177,7 @@ class StreamedBatchSequence implements TrainingBatches {
     this.#augmentation = options.augmentation ?? AUGMENTATIONS.none;
     // Two that callers may hold, and the one that is filled ahead.
     this.#buffers = new BufferRing(stream, this.batchSize, 3);
-    this.#renderer = openRenderer();
+    this.#renderer = new Renderer(stream);
   }
 
   async batchAt(step: number): Promise<TrainingBatch> {
@@ -195,7 +195,7 @@ class StreamedBatchSequence implements TrainingBatches {
     const { images, labels } = this.#buffers.next();
     labels.set(examples.map((example) => this.#stream.labels[example]));
     const keys = Array.from(examples, (example) => ({ seed: this.#order.seed, epoch, example }));
-    await this.#renderer.render(this.#stream, keys, this.#augmentation, images);
+    await this.#renderer.render(keys, this.#augmentation, images);
     return { images, labels, epoch };
   }
 
@@ -235,11 +235,11 @@ function* heldBatches(set: ImageSet, batchSize: number): Generator<EvaluationBat
 async function* streamedBatches(stream: ImageStream, batchSize: number): AsyncGenerator<EvaluationBatch, void> {
   checkBatchSize(stream, batchSize);
   const buffers = new BufferRing(stream, batchSize);
-  using renderer = openRenderer();
+  using renderer = new Renderer(stream);
   for (let start = 0; start < stream.labels.length; start += batchSize) {
     const batch = nextBatch(buffers, stream, batchSize, start);
     const keys = Array.from({ length: batch.valid }, (_, row) => ({ seed: 0, epoch: 0, example: start + row }));
-    await renderer.render(stream, keys, AUGMENTATIONS.none, batch.images);
+    await renderer.render(keys, AUGMENTATIONS.none, batch.images);
     yield batch;
   }
 }

@@ -213,7 +213,8 @@ function fitted(set: ImageSet, name: DatasetName, request: DatasetRequest): Imag
     labels,
     fit,
     identity: hash,
-    locate: (i) => ({ kind: "pixels", image: { height, width, rgb: images.subarray(i * bytes, (i + 1) * bytes) } }),
+    // A copy: a view that goes to another thread would take the whole set with it.
+    locate: (i) => ({ kind: "pixels", image: { height, width, rgb: images.slice(i * bytes, (i + 1) * bytes) } }),
   });
 }
 

@@ -1,81 +1,51 @@
 /**
- * Examples of a stream as pixels: read, decoded, fitted and augmented.
+ * Examples of a stream as pixels.
  *
  * @module
  */
 
-import { type Augmentation, type AugmentationKey, AUGMENTATIONS, fitAndAugment } from "./augment.ts";
-import {
-  allocateImages,
-  createImageSet,
-  imageBytes,
-  type ImageLocation,
-  type ImageSet,
-  type ImageStream,
-} from "./dataset.ts";
-import { decodeImage } from "./decode.ts";
-import type { Fit } from "./fit.ts";
-import { columnsToRgb, readRange } from "./planes.ts";
-import type { RgbImage } from "./resize.ts";
+import { type Augmentation, type AugmentationKey, AUGMENTATIONS } from "./augment.ts";
+import { allocateImages, createImageSet, imageBytes, type ImageSet, type ImageStream } from "./dataset.ts";
+import { type RenderJob, renderJob } from "./render_job.ts";
+import { canStartThreads, PoolUnavailable, RenderPool } from "./render_pool.ts";
 
-/** What makes an example's pixels, wherever it runs. */
-export interface RenderJob {
-  /** Where the whole image is. */
-  readonly location: ImageLocation;
-  /** What size it gets. */
-  readonly fit: Fit;
-  /** What is done to it. */
-  readonly augmentation: Augmentation;
-  /** Which draw of the augmentation. */
-  readonly key: AugmentationKey;
-}
+/** Sets smaller than this are done before threads have started. */
+const WORTH_THREADS = 64;
 
-/** Makes examples' pixels. */
-export interface Renderer extends Disposable {
+/** Makes examples' pixels; to be disposed of after use. */
+export class Renderer implements Disposable {
+  readonly #stream: ImageStream;
+  #pool: RenderPool | undefined;
+
+  /** @param threads threads to decode on; default by the size of the set, 0: this one */
+  constructor(stream: ImageStream, threads?: number) {
+    this.#stream = stream;
+    const wanted = threads ?? (stream.labels.length < WORTH_THREADS ? 0 : undefined);
+    if (wanted !== 0 && canStartThreads()) this.#pool = new RenderPool(wanted);
+  }
+
   /**
-   * Writes examples into `out`, `[keys.length, size, size, 3]`, in order.
+   * Writes examples into `out`, `[keys.length, size, size, 3]`, in order. The bytes do not depend on the threads.
    *
    * @throws {FormatError} if an image cannot be decoded
    */
-  render(
-    stream: ImageStream,
-    keys: readonly AugmentationKey[],
-    augmentation: Augmentation,
-    out: Uint8Array,
-  ): Promise<void>;
-}
-
-/** The whole image at a location. */
-export async function readImage(location: ImageLocation): Promise<RgbImage> {
-  switch (location.kind) {
-    case "pixels":
-      return location.image;
-    case "file":
-      return await decodeImage(await Deno.readFile(location.path), location.path);
-    case "columns": {
-      const { path, offset, height, width } = location;
-      return columnsToRgb(await readRange(path, offset, imageBytes(1, height, width)), height, width);
+  async render(keys: readonly AugmentationKey[], augmentation: Augmentation, out: Uint8Array): Promise<void> {
+    const { fit, height, width, locate } = this.#stream;
+    const size = imageBytes(1, height, width);
+    const jobs = keys.map((key): RenderJob => ({ location: locate(key.example), fit, augmentation, key }));
+    try {
+      if (this.#pool) return await this.#pool.run(jobs, size, out);
+    } catch (error) {
+      if (!(error instanceof PoolUnavailable)) throw error;
+      this.#pool = undefined;
     }
+    for (const [row, job] of jobs.entries()) await renderJob(job, out, row * size);
   }
-}
 
-/** Carries out a job, into `out` from `offset` on. */
-export async function renderJob(job: RenderJob, out: Uint8Array, offset: number): Promise<void> {
-  fitAndAugment(await readImage(job.location), job.fit, job.augmentation, job.key, out, offset);
-}
-
-/** A renderer; dispose of it after use. */
-export function openRenderer(): Renderer {
-  return {
-    async render(stream, keys, augmentation, out) {
-      const size = imageBytes(1, stream.height, stream.width);
-      for (const [row, key] of keys.entries()) {
-        const job = { location: stream.locate(key.example), fit: stream.fit, augmentation, key };
-        await renderJob(job, out, row * size);
-      }
-    },
-    [Symbol.dispose]() {},
-  };
+  /** Ends the threads. */
+  [Symbol.dispose](): void {
+    this.#pool?.[Symbol.dispose]();
+  }
 }
 
 /**
@@ -86,8 +56,8 @@ export function openRenderer(): Renderer {
 export async function holdStream(stream: ImageStream, memoryLimit?: number): Promise<ImageSet> {
   const { name, height, width, classNames, labels } = stream;
   const images = allocateImages(name, labels.length, height, width, memoryLimit);
-  using renderer = openRenderer();
+  using renderer = new Renderer(stream);
   const keys = Array.from(labels, (_, example) => ({ seed: 0, epoch: 0, example }));
-  await renderer.render(stream, keys, AUGMENTATIONS.none, images);
+  await renderer.render(keys, AUGMENTATIONS.none, images);
   return createImageSet({ name, height, width, classNames, labels, images });
 }
