@@ -69,7 +69,9 @@ function sourceOf(name: string, { url }: Flags): Source {
     if (url === undefined) {
       throw new UsageError("Cannot prepare custom: the address of its archive is required (--url)");
     }
-    return customSource(requireAddress(url));
+    const source = customSource(requireAddress(url));
+    if (/\.(tar|tar\.gz|tgz|zip)$/i.test(source.files[0].name)) return source;
+    throw new UsageError(`Cannot use --url ${url}: an address that ends in .tar, .tar.gz, .tgz or .zip is required`);
   }
   if (!Object.hasOwn(SOURCES, name)) {
     throw new UsageError(

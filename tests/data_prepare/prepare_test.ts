@@ -350,6 +350,7 @@ Deno.test("swagpu data refuses unknown actions, names and addresses, and imagene
   await refuse(["prepare", "mnist"], /data set "mnist": it is unknown/);
   await refuse(["prepare", "flowers17"], /Cannot prepare flowers17: it has no address; known are cifar10, /);
   await refuse(["prepare", "custom"], /archive is required \(--url\)/);
+  await refuse(["prepare", "custom", "--url", "http://x/images"], /ends in .tar, .tar.gz, .tgz or .zip is required/);
   await refuse(["prepare", "cifar10", "--url", "ftp://x"], /http:\/\/ or https:\/\/ is required/);
   await refuse(["prepare", "imagenet100"], /--class-list/);
   await refuse(["prepare"], /takes 2 exactly|data takes 2/);
