@@ -76,15 +76,22 @@ export {
 export { readNpy, readNpz, writeNpy, writeNpz } from "./lib/checkpoint/npy.ts";
 
 export { type Augmentation, type AugmentationName, AUGMENTATIONS } from "./lib/data/augment.ts";
-export { type ImageSet } from "./lib/data/dataset.ts";
-export { type ResizeMode } from "./lib/data/image_folder.ts";
-export { type DatasetRequest, loadDataset } from "./lib/data/load.ts";
+export {
+  type ImageFacts,
+  type ImageLocation,
+  type ImageSet,
+  type ImageSource,
+  type ImageStream,
+} from "./lib/data/dataset.ts";
+export { type Fit, type ResizeMode } from "./lib/data/fit.ts";
+export { type DatasetRequest, type DatasetSplit, loadDataset, openDataset } from "./lib/data/load.ts";
 export {
   type ChannelValues,
   type Normalisation,
   type NormalisationName,
   NORMALISATIONS,
 } from "./lib/data/normalisation.ts";
+export { readTrimap, TRIMAP, type Trimap } from "./lib/data/oxford_pets.ts";
 export {
   proceduralDownstream,
   type ProceduralOptions,
@@ -92,6 +99,9 @@ export {
   type ProceduralSourceOptions,
   type ProceduralSplit,
 } from "./lib/data/procedural.ts";
+export { type Recipe, RECIPES } from "./lib/data/recipes.ts";
+export { holdStream } from "./lib/data/render.ts";
+export { type Box, type ResizeFilter, type RgbImage } from "./lib/data/resize.ts";
 export { balancedSubset, type Split, splitTrainVal, takeExamples } from "./lib/data/subset.ts";
 
 export { type Gaussian, isotropic, logDensity, type PriorScaling, shiftedGaussian } from "./lib/priors/gaussian.ts";

@@ -31,13 +31,19 @@ const DTYPES: ReadonlyMap<string, DType> = new Map(
   Object.entries(DESCRIPTIONS).map(([dtype, description]) => [description, dtype as DType]),
 );
 
-interface Header {
+/** What a `.npy` file says of its array. */
+export interface NpyHeader {
+  /** Element type. */
   readonly dtype: DType;
+  /** Sizes of its axes. */
   readonly shape: readonly number[];
+  /** Elements are in column-major order. */
   readonly fortran: boolean;
+  /** Byte at which the elements start. */
+  readonly start: number;
 }
 
-function parseHeader(text: string): Header {
+function parseHeader(text: string): Omit<NpyHeader, "start"> {
   const description = /'descr': *'([^']*)'/.exec(text)?.[1];
   const order = /'fortran_order': *(True|False)/.exec(text)?.[1];
   const sizes = /'shape': *\(([\d, ]*)\)/.exec(text)?.[1];
@@ -75,9 +81,21 @@ function locate(bytes: Uint8Array): { readonly header: string; readonly start: n
   return { header: new TextDecoder().decode(bytes.subarray(at, Math.min(start, at + 0x10000))), start };
 }
 
-function read(bytes: Uint8Array, budget: Budget): HostTensor {
+function readHeader(bytes: Uint8Array): NpyHeader {
   const { header, start } = locate(bytes);
-  const { dtype, shape, fortran } = parseHeader(header);
+  return { ...parseHeader(header), start };
+}
+
+/**
+ * The header of a `.npy` file from its first bytes (64 KiB hold any that NumPy writes), for files of which a part is
+ * wanted. Throws `FormatError` where it is damaged.
+ */
+export function readNpyHeader(bytes: Uint8Array, name = "the bytes"): NpyHeader {
+  return during(`Cannot read ${name} as a NumPy array`, () => readHeader(bytes));
+}
+
+function read(bytes: Uint8Array, budget: Budget): HostTensor {
+  const { dtype, shape, fortran, start } = readHeader(bytes);
   const size = checkedSize(shape, "the array") * ELEMENT_BYTES[dtype];
   if (size !== bytes.length - start) {
     throw new FormatError(

@@ -8,7 +8,9 @@
  */
 
 import { PhiloxSequence, Stream } from "../random/philox.ts";
-import { type Box, resizeBilinear } from "./resize.ts";
+import { copyBox, type Fit, fitImage } from "./fit.ts";
+import { type Box, resizeImage, type RgbImage } from "./resize.ts";
+import { rotateImage } from "./rotate.ts";
 
 /** What is done to a training image. */
 export type Augmentation =
@@ -19,13 +21,25 @@ export type Augmentation =
   | { readonly kind: "crop"; readonly padding: number; readonly flip: boolean }
   /**
    * Cuts out a window of random area (a share of the image within `scale`) and aspect ratio (within `ratio`) and
-   * resizes it to the original size, then flips if `flip`.
+   * resizes it to the final size, then flips if `flip`, upside down too if `verticalFlip`.
    */
   | {
     readonly kind: "resized-crop";
     readonly scale: readonly [number, number];
     readonly ratio: readonly [number, number];
     readonly flip: boolean;
+    readonly verticalFlip?: boolean;
+  }
+  /**
+   * Squashes the image to a square larger by `margin` (a share of the final size), turns it by up to `degrees` either
+   * way, cuts out a window of the final size, then flips if `flip`, upside down too if `verticalFlip`.
+   */
+  | {
+    readonly kind: "rotated-crop";
+    readonly margin: number;
+    readonly degrees: number;
+    readonly flip: boolean;
+    readonly verticalFlip?: boolean;
   };
 
 /** Names of {@linkcode AUGMENTATIONS}. */
@@ -67,35 +81,89 @@ export interface AugmentationKey {
  */
 export function augmentImage(
   image: Uint8Array,
-  { height, width }: ImageSize,
+  size: ImageSize,
   augmentation: Augmentation,
-  { seed, epoch, example }: AugmentationKey,
+  key: AugmentationKey,
   out: Uint8Array,
   offset = 0,
 ): void {
+  const place = (target: Uint8Array, at: number) => target.set(image, at);
+  augment({ ...size, rgb: image }, size, place, augmentation, key, out, offset);
+}
+
+/**
+ * Writes an image of any size, fitted and augmented, into `out` from `offset` on: what is cut out at random is cut out
+ * of the whole image, as in torchvision, and the fit serves where nothing is.
+ */
+export function fitAndAugment(
+  image: RgbImage,
+  fit: Fit,
+  augmentation: Augmentation,
+  key: AugmentationKey,
+  out: Uint8Array,
+  offset = 0,
+): void {
+  const size = { height: fit.size, width: fit.size };
+  augment(image, size, (target, at) => fitImage(image, fit, target, at), augmentation, key, out, offset);
+}
+
+/** @param place writes the image at its final size without any change */
+function augment(
+  image: RgbImage,
+  size: ImageSize,
+  place: (out: Uint8Array, offset: number) => void,
+  augmentation: Augmentation,
+  { seed, epoch, example }: AugmentationKey,
+  out: Uint8Array,
+  offset: number,
+): void {
   if (augmentation.kind === "none") {
-    out.set(image, offset);
+    place(out, offset);
     return;
   }
+  const { height, width } = size;
   const random = new PhiloxSequence(seed, Stream.augmentation, epoch, example);
   switch (augmentation.kind) {
     case "flip":
-      out.set(image, offset);
+      place(out, offset);
       break;
     case "crop": {
       const left = random.below(2 * augmentation.padding + 1) - augmentation.padding;
       const top = random.below(2 * augmentation.padding + 1) - augmentation.padding;
-      copyWindow(image, { left, top, width, height }, out, offset);
+      const placed = new Uint8Array(height * width * 3);
+      place(placed, 0);
+      copyWindow(placed, { left, top, width, height }, out, offset);
       break;
     }
     case "resized-crop": {
-      const box = drawBox({ height, width }, augmentation.scale, augmentation.ratio, random);
-      resizeBilinear({ width, height, rgb: image }, width, height, { box, out, offset });
+      const box = drawBox(image, augmentation.scale, augmentation.ratio, random);
+      resizeImage(image, width, height, { box, out, offset });
+      break;
     }
+    case "rotated-crop":
+      rotateAndCrop(image, size, augmentation, random, out, offset);
   }
-  if ((augmentation.kind === "flip" || augmentation.flip) && (random.uint32() & 1) === 1) {
-    mirror(out, { height, width }, offset);
-  }
+  if ((augmentation.kind === "flip" || augmentation.flip) && coin(random)) mirror(out, size, offset);
+  if ("verticalFlip" in augmentation && augmentation.verticalFlip && coin(random)) turnUpsideDown(out, size, offset);
+}
+
+function rotateAndCrop(
+  image: RgbImage,
+  { height, width }: ImageSize,
+  { margin, degrees }: Augmentation & { kind: "rotated-crop" },
+  random: PhiloxSequence,
+  out: Uint8Array,
+  offset: number,
+): void {
+  const large = { height: Math.round(height * (1 + margin)), width: Math.round(width * (1 + margin)) };
+  const squashed = { ...large, rgb: resizeImage(image, large.width, large.height) };
+  const rotated = rotateImage(squashed, degrees * (2 * random.uniform() - 1));
+  const left = random.below(large.width - width + 1), top = random.below(large.height - height + 1);
+  copyBox(rotated, { left, top, width, height }, out, offset);
+}
+
+function coin(random: PhiloxSequence): boolean {
+  return (random.uint32() & 1) === 1;
 }
 
 /** Copies a window that may reach beyond the image; pixels outside are black. */
@@ -160,5 +228,15 @@ function mirror(pixels: Uint8Array, { height, width }: ImageSize, offset: number
         pixels[right + channel] = byte;
       }
     }
+  }
+}
+
+/** Mirrors top to bottom, in place. */
+function turnUpsideDown(pixels: Uint8Array, { height, width }: ImageSize, offset: number): void {
+  const stride = width * 3;
+  for (let top = offset, bottom = offset + (height - 1) * stride; top < bottom; top += stride, bottom -= stride) {
+    const row = pixels.slice(top, top + stride);
+    pixels.copyWithin(top, bottom, bottom + stride);
+    pixels.set(row, bottom);
   }
 }

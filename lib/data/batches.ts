@@ -6,7 +6,8 @@
 
 import { PhiloxSequence, Stream } from "../random/philox.ts";
 import { type Augmentation, AUGMENTATIONS, augmentImage } from "./augment.ts";
-import { imageBytes, type ImageSet } from "./dataset.ts";
+import { imageBytes, type ImageFacts, type ImageSet, type ImageSource, type ImageStream, isStream } from "./dataset.ts";
+import { Renderer } from "./render.ts";
 
 /** Label of a row that holds no example and must not count. */
 export const MASKED_LABEL = 0xffffffff;
@@ -43,69 +44,163 @@ export interface BatchOptions {
   readonly augmentation?: Augmentation;
 }
 
-/**
- * The batches of a training run, by step: every epoch runs through a fresh permutation of the examples and drops what
- * does not fill a batch. A batch is a pure function of the set, the options and the step, so a resumed run continues as
- * if it had never stopped.
- */
-export class BatchSequence {
+/** How many examples a step takes, and how many steps make a pass over the set. */
+export interface Epoch {
   /** Examples in every batch: the batch size asked for, or the size of the set if that is smaller. */
   readonly batchSize: number;
   /** Batches in an epoch, at least 1. */
   readonly stepsPerEpoch: number;
-  readonly #set: ImageSet;
-  readonly #seed: number;
-  readonly #augmentation: Augmentation;
+}
+
+/**
+ * The steps of an epoch: what does not fill a batch is dropped.
+ *
+ * @throws {RangeError} if the set is empty or the batch size is not a positive whole number
+ */
+export function epochOf(set: ImageFacts, batchSize: number): Epoch {
+  checkBatchSize(set, batchSize);
+  const size = Math.min(batchSize, set.labels.length);
+  return { batchSize: size, stepsPerEpoch: Math.floor(set.labels.length / size) };
+}
+
+/**
+ * The examples of a training run, by step: every epoch runs through a fresh permutation and drops what does not fill a
+ * batch.
+ */
+class TrainingOrder {
+  readonly epoch: Epoch;
   readonly #order: Uint32Array;
-  readonly #buffers: BufferPair;
   #orderEpoch = -1;
+
+  constructor(set: ImageFacts, { batchSize }: BatchOptions, readonly seed: number) {
+    this.epoch = epochOf(set, batchSize);
+    this.#order = new Uint32Array(set.labels.length);
+  }
+
+  /** Examples of a global step, valid until the next call, and their epoch. */
+  at(step: number): { readonly examples: Uint32Array; readonly epoch: number } {
+    if (!Number.isSafeInteger(step) || step < 0) {
+      throw new RangeError(`Cannot make the batch of step ${step}: a whole number from 0 on is required`);
+    }
+    const { batchSize, stepsPerEpoch } = this.epoch;
+    const epoch = Math.floor(step / stepsPerEpoch);
+    if (epoch !== this.#orderEpoch) {
+      for (let index = 0; index < this.#order.length; index++) this.#order[index] = index;
+      new PhiloxSequence(this.seed, Stream.order, epoch).shuffle(this.#order);
+      this.#orderEpoch = epoch;
+    }
+    const first = (step % stepsPerEpoch) * batchSize;
+    return { examples: this.#order.subarray(first, first + batchSize), epoch };
+  }
+}
+
+/** Where training batches come from; see {@linkcode trainingBatches}. */
+export interface TrainingBatches extends Epoch, Disposable {
+  /**
+   * The batch of a global step, from 0: a pure function of the set, the options and the step, so a resumed run continues
+   * as if it had never stopped.
+   *
+   * @throws {RangeError} if `step` is not a whole number from 0 on
+   */
+  batchAt(step: number): TrainingBatch | Promise<TrainingBatch>;
+}
+
+/**
+ * The batches of a training run.
+ *
+ * @throws {RangeError} if the set is empty or the batch size is not a positive whole number
+ */
+export function trainingBatches(source: ImageSource, options: BatchOptions): TrainingBatches {
+  return isStream(source) ? new StreamedBatchSequence(source, options) : new BatchSequence(source, options);
+}
+
+/** {@linkcode TrainingBatches} of a set in memory. */
+export class BatchSequence implements TrainingBatches {
+  readonly batchSize: number;
+  readonly stepsPerEpoch: number;
+  readonly #set: ImageSet;
+  readonly #augmentation: Augmentation;
+  readonly #order: TrainingOrder;
+  readonly #buffers: BufferRing;
 
   /**
    * Prepares the two buffers; makes no batch yet.
    *
    * @throws {RangeError} if the set is empty or the batch size is not a positive whole number
    */
-  constructor(set: ImageSet, { batchSize, seed, augmentation = AUGMENTATIONS.none }: BatchOptions) {
-    checkBatchSize(set, batchSize);
-    this.batchSize = Math.min(batchSize, set.labels.length);
-    this.stepsPerEpoch = Math.floor(set.labels.length / this.batchSize);
+  constructor(set: ImageSet, options: BatchOptions) {
+    this.#order = new TrainingOrder(set, options, options.seed);
+    ({ batchSize: this.batchSize, stepsPerEpoch: this.stepsPerEpoch } = this.#order.epoch);
     this.#set = set;
-    this.#seed = seed;
-    this.#augmentation = augmentation;
-    this.#order = new Uint32Array(set.labels.length);
-    this.#buffers = new BufferPair(set, this.batchSize);
+    this.#augmentation = options.augmentation ?? AUGMENTATIONS.none;
+    this.#buffers = new BufferRing(set, this.batchSize);
   }
 
-  /**
-   * The batch of a global step, from 0.
-   *
-   * @throws {RangeError} if `step` is not a whole number from 0 on
-   */
   batchAt(step: number): TrainingBatch {
-    if (!Number.isSafeInteger(step) || step < 0) {
-      throw new RangeError(`Cannot make the batch of step ${step}: a whole number from 0 on is required`);
-    }
-    const epoch = Math.floor(step / this.stepsPerEpoch);
-    this.#arrange(epoch);
+    const { examples, epoch } = this.#order.at(step);
     const { images, labels } = this.#buffers.next();
     const size = imageBytes(1, this.#set.height, this.#set.width);
-    const first = (step % this.stepsPerEpoch) * this.batchSize;
-    for (let row = 0; row < this.batchSize; row++) {
-      const example = this.#order[first + row];
+    examples.forEach((example, row) => {
       const image = this.#set.images.subarray(example * size, (example + 1) * size);
-      const key = { seed: this.#seed, epoch, example };
-      augmentImage(image, this.#set, this.#augmentation, key, images, row * size);
+      augmentImage(
+        image,
+        this.#set,
+        this.#augmentation,
+        { seed: this.#order.seed, epoch, example },
+        images,
+        row * size,
+      );
       labels[row] = this.#set.labels[example];
-    }
+    });
     return { images, labels, epoch };
   }
 
-  /** Puts the examples in the order of an epoch. */
-  #arrange(epoch: number): void {
-    if (epoch === this.#orderEpoch) return;
-    for (let index = 0; index < this.#order.length; index++) this.#order[index] = index;
-    new PhiloxSequence(this.#seed, Stream.order, epoch).shuffle(this.#order);
-    this.#orderEpoch = epoch;
+  /** Nothing is held. */
+  [Symbol.dispose](): void {}
+}
+
+/** {@linkcode TrainingBatches} of a stream: while a batch is trained on, the next one is being decoded. */
+class StreamedBatchSequence implements TrainingBatches {
+  readonly batchSize: number;
+  readonly stepsPerEpoch: number;
+  readonly #stream: ImageStream;
+  readonly #augmentation: Augmentation;
+  readonly #order: TrainingOrder;
+  readonly #buffers: BufferRing;
+  readonly #renderer: Renderer;
+  #ahead: { readonly step: number; readonly batch: Promise<TrainingBatch> } | undefined;
+
+  constructor(stream: ImageStream, options: BatchOptions) {
+    this.#order = new TrainingOrder(stream, options, options.seed);
+    ({ batchSize: this.batchSize, stepsPerEpoch: this.stepsPerEpoch } = this.#order.epoch);
+    this.#stream = stream;
+    this.#augmentation = options.augmentation ?? AUGMENTATIONS.none;
+    // Two that callers may hold, and the one that is filled ahead.
+    this.#buffers = new BufferRing(stream, this.batchSize, 3);
+    this.#renderer = new Renderer(stream);
+  }
+
+  async batchAt(step: number): Promise<TrainingBatch> {
+    // A batch that was decoded ahead for another step is let go once it is done with its buffers.
+    if (this.#ahead?.step !== step) await this.#ahead?.batch.catch(() => {});
+    const batch = await (this.#ahead?.step === step ? this.#ahead.batch : this.#make(step));
+    this.#ahead = { step: step + 1, batch: this.#make(step + 1) };
+    // Its error is thrown when the batch is asked for.
+    this.#ahead.batch.catch(() => {});
+    return batch;
+  }
+
+  async #make(step: number): Promise<TrainingBatch> {
+    const { examples, epoch } = this.#order.at(step);
+    const { images, labels } = this.#buffers.next();
+    labels.set(examples.map((example) => this.#stream.labels[example]));
+    const keys = Array.from(examples, (example) => ({ seed: this.#order.seed, epoch, example }));
+    await this.#renderer.render(keys, this.#augmentation, images);
+    return { images, labels, epoch };
+  }
+
+  [Symbol.dispose](): void {
+    this.#renderer[Symbol.dispose]();
   }
 }
 
@@ -114,40 +209,70 @@ export class BatchSequence {
  *
  * @throws {RangeError} if the set is empty or the batch size is not a positive whole number
  */
-export function* evaluationBatches(set: ImageSet, batchSize: number): Generator<EvaluationBatch, void> {
+export function evaluationBatches(set: ImageSet, batchSize: number): Generator<EvaluationBatch, void>;
+export function evaluationBatches(
+  set: ImageSource,
+  batchSize: number,
+): Generator<EvaluationBatch, void> | AsyncGenerator<EvaluationBatch, void>;
+export function evaluationBatches(
+  set: ImageSource,
+  batchSize: number,
+): Generator<EvaluationBatch, void> | AsyncGenerator<EvaluationBatch, void> {
+  return isStream(set) ? streamedBatches(set, batchSize) : heldBatches(set, batchSize);
+}
+
+function* heldBatches(set: ImageSet, batchSize: number): Generator<EvaluationBatch, void> {
   checkBatchSize(set, batchSize);
-  const buffers = new BufferPair(set, batchSize);
+  const buffers = new BufferRing(set, batchSize);
   const size = imageBytes(1, set.height, set.width);
   for (let start = 0; start < set.labels.length; start += batchSize) {
-    const { images, labels } = buffers.next();
-    const valid = Math.min(batchSize, set.labels.length - start);
-    images.set(set.images.subarray(start * size, (start + valid) * size));
-    images.fill(0, valid * size);
-    labels.set(set.labels.subarray(start, start + valid));
-    labels.fill(MASKED_LABEL, valid);
-    yield { images, labels, valid, start };
+    const batch = nextBatch(buffers, set, batchSize, start);
+    batch.images.set(set.images.subarray(start * size, (start + batch.valid) * size));
+    yield batch;
   }
 }
 
-/** Two sets of arrays, used in turn: one can be filled while the device still reads the other. */
-class BufferPair {
+async function* streamedBatches(stream: ImageStream, batchSize: number): AsyncGenerator<EvaluationBatch, void> {
+  checkBatchSize(stream, batchSize);
+  const buffers = new BufferRing(stream, batchSize);
+  using renderer = new Renderer(stream);
+  for (let start = 0; start < stream.labels.length; start += batchSize) {
+    const batch = nextBatch(buffers, stream, batchSize, start);
+    const keys = Array.from({ length: batch.valid }, (_, row) => ({ seed: 0, epoch: 0, example: start + row }));
+    await renderer.render(keys, AUGMENTATIONS.none, batch.images);
+    yield batch;
+  }
+}
+
+/** A batch with its labels and without its images; masked rows are black. */
+function nextBatch(buffers: BufferRing, set: ImageFacts, batchSize: number, start: number): EvaluationBatch {
+  const { images, labels } = buffers.next();
+  const valid = Math.min(batchSize, set.labels.length - start);
+  images.fill(0, valid * imageBytes(1, set.height, set.width));
+  labels.set(set.labels.subarray(start, start + valid));
+  labels.fill(MASKED_LABEL, valid);
+  return { images, labels, valid, start };
+}
+
+/** Sets of arrays, used in turn: one can be filled while the device still reads another. */
+class BufferRing {
   readonly #buffers: readonly { images: Uint8Array<ArrayBuffer>; labels: Uint32Array<ArrayBuffer> }[];
   #turn = 0;
 
-  constructor({ height, width }: ImageSet, batchSize: number) {
-    this.#buffers = [0, 1].map(() => ({
+  constructor({ height, width }: ImageFacts, batchSize: number, count = 2) {
+    this.#buffers = Array.from({ length: count }, () => ({
       images: new Uint8Array(imageBytes(batchSize, height, width)),
       labels: new Uint32Array(batchSize),
     }));
   }
 
   next(): { images: Uint8Array<ArrayBuffer>; labels: Uint32Array<ArrayBuffer> } {
-    this.#turn = 1 - this.#turn;
+    this.#turn = (this.#turn + 1) % this.#buffers.length;
     return this.#buffers[this.#turn];
   }
 }
 
-function checkBatchSize(set: ImageSet, batchSize: number): void {
+function checkBatchSize(set: ImageFacts, batchSize: number): void {
   if (!Number.isInteger(batchSize) || batchSize < 1 || set.labels.length === 0) {
     throw new RangeError(
       `Cannot make batches of ${batchSize} from the ${set.labels.length} examples of ${set.name}: ` +

@@ -1,13 +1,15 @@
 /**
- * Sets of labelled images, held in memory.
+ * Sets of labelled images: held in memory, or decoded when a batch asks for them.
  *
  * @module
  */
 
 import { createHash } from "node:crypto";
+import { checkFit, type Fit } from "./fit.ts";
+import type { RgbImage } from "./resize.ts";
 
-/** Images and labels in memory: uint8, NHWC. */
-export interface ImageSet {
+/** What is known of a set of labelled images before any is decoded. */
+export interface ImageFacts {
   /** What the set is called in messages and run records. */
   readonly name: string;
   /** Rows of every image. */
@@ -20,11 +22,44 @@ export interface ImageSet {
   readonly classNames: readonly string[];
   /** `[n]` class of each image. */
   readonly labels: Uint32Array;
-  /** `[n, height, width, 3]` pixels. */
-  readonly images: Uint8Array;
-  /** sha256, in hex, of `images` followed by `labels` as little-endian 32-bit words. */
+  /**
+   * sha256, in hex, by which a resumed run knows its data: of the pixels followed by the labels as little-endian 32-bit
+   * words, or of a stream's description.
+   */
   readonly hash: string;
 }
+
+/** Images and labels in memory: uint8, NHWC. */
+export interface ImageSet extends ImageFacts {
+  /** `[n, height, width, 3]` pixels. */
+  readonly images: Uint8Array;
+}
+
+/** Labelled images of any size that are decoded, fitted and augmented when a batch asks for them. */
+export interface ImageStream extends ImageFacts {
+  /** How an image becomes `height` x `width` where nothing is cut out of it at random. */
+  readonly fit: Fit;
+  /** Where the whole image of an example is. */
+  readonly locate: (example: number) => ImageLocation;
+}
+
+/** Images for training or evaluation. */
+export type ImageSource = ImageSet | ImageStream;
+
+/** Where an image's pixels are: plain data, so that another thread can read it. */
+export type ImageLocation =
+  /** In memory, decoded. */
+  | { readonly kind: "pixels"; readonly image: RgbImage }
+  /** A JPEG or PNG file. */
+  | { readonly kind: "file"; readonly path: string }
+  /** Planes of bytes (red, green, blue), each column by column, from a byte of a file on. */
+  | {
+    readonly kind: "columns";
+    readonly path: string;
+    readonly offset: number;
+    readonly height: number;
+    readonly width: number;
+  };
 
 /** The most bytes of pixels that a set may hold unless the caller says otherwise: 4 GiB. */
 export const DEFAULT_MEMORY_LIMIT: number = 4 * 2 ** 30;
@@ -77,14 +112,40 @@ export function createImageSet(parts: ImageSetParts): ImageSet {
         `${labels.length} images of ${height}x${width} RGB need ${expected}`,
     );
   }
-  const wrong = labels.findIndex((label) => label >= classNames.length);
-  if (wrong >= 0) {
-    throw new RangeError(
-      `Cannot make the image set ${name}: example ${wrong} has label ${labels[wrong]}, ` +
-        `but there are ${classNames.length} classes`,
-    );
-  }
+  requireKnownLabels(parts);
   return { name, height, width, channels: 3, classNames, labels, images, hash: hashExamples(images, labels) };
+}
+
+/** What a stream is made of; size and `hash` follow from it. */
+export interface ImageStreamParts extends Pick<ImageStream, "name" | "classNames" | "labels" | "fit" | "locate"> {
+  /** What tells these data from others, as the files' names and sizes; the hash is made of it. */
+  readonly identity: string;
+}
+
+/**
+ * Checks the parts of a stream and seals them with their hash.
+ *
+ * @throws {RangeError} if a label names no class or the fit is impossible
+ */
+export function createImageStream({ identity, ...parts }: ImageStreamParts): ImageStream {
+  requireKnownLabels(parts);
+  checkFit(parts.fit);
+  const hash = hashExamples(new TextEncoder().encode(identity + JSON.stringify(parts.fit)), parts.labels);
+  return { ...parts, height: parts.fit.size, width: parts.fit.size, channels: 3, hash };
+}
+
+/** Whether a source's images are decoded when they are asked for. */
+export function isStream(source: ImageSource): source is ImageStream {
+  return "locate" in source;
+}
+
+function requireKnownLabels({ name, classNames, labels }: Pick<ImageFacts, "name" | "classNames" | "labels">): void {
+  const wrong = labels.findIndex((label) => label >= classNames.length);
+  if (wrong < 0) return;
+  throw new RangeError(
+    `Cannot make the image set ${name}: example ${wrong} has label ${labels[wrong]}, ` +
+      `but there are ${classNames.length} classes`,
+  );
 }
 
 /** Number of examples of each class, by class index. */

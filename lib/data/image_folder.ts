@@ -6,31 +6,35 @@
 
 import { FormatError } from "../errors.ts";
 import { allocateImages, createImageSet, type ImageSet } from "./dataset.ts";
-import { decodeImage, MAX_PIXELS } from "./decode.ts";
+import { decodeImage } from "./decode.ts";
 import { isFolder, listFolder } from "./files.ts";
-import { type Box, resizeBilinear, type RgbImage } from "./resize.ts";
+import { checkFit, type Fit, fitImage } from "./fit.ts";
 
-/**
- * How an image becomes square: `"squash"` is torchvision's `Resize((s, s))`; `"crop"` is `Resize(shortSide)`, which
- * keeps the aspect ratio, followed by `CenterCrop(s)`.
- */
-export type ResizeMode = "squash" | "crop";
+/** Files of an image folder with their classes. */
+export interface LabelledFiles {
+  /** Name of class `i` at index `i`. */
+  readonly classNames: readonly string[];
+  /** Paths of the images. */
+  readonly paths: readonly string[];
+  /** Class of each image. */
+  readonly labels: Uint32Array;
+}
 
-/** Options of {@linkcode readImageFolder}. */
-export interface ImageFolderOptions {
-  /** Rows and columns of every image in the set. */
-  readonly size: number;
-  /** How an image becomes square. */
-  readonly resize: ResizeMode;
-  /** For `"crop"`: length of the short side before cropping, at least `size`; default `size`. */
-  readonly shortSide?: number;
-  /** What the set is called; default the folder's name. */
-  readonly name?: string;
+/** Which folders of an image folder count, and as what. */
+export interface FolderOptions {
   /**
    * The classes that labels refer to, in order: those of the training set when this is its validation set. Folders may
    * be missing; one that is not listed is an error. Default: the folders, sorted.
    */
   readonly classNames?: readonly string[];
+  /** Folders to leave all others out for; each must be there. Default: all folders. */
+  readonly only?: readonly string[];
+}
+
+/** Options of {@linkcode readImageFolder}. */
+export interface ImageFolderOptions extends Fit, FolderOptions {
+  /** What the set is called; default the folder's name. */
+  readonly name?: string;
   /** The most bytes of pixels to hold; default 4 GiB. */
   readonly memoryLimit?: number;
 }
@@ -41,19 +45,37 @@ const READABLE = /\.(jpe?g|png)$/i;
 const UNREADABLE = /\.(ppm|bmp|pgm|tiff?|webp)$/i;
 
 /**
- * Reads `<root>/<class>/**` as torchvision's `ImageFolder` orders it: classes sorted by name, in each the folders and
- * then the files sorted by name. Files are decoded by content, whatever their extension.
+ * Reads `<root>/<class>/**` into memory, ordered as {@linkcode listImageFolder} says. Files are decoded by content,
+ * whatever their extension.
  *
  * @param root the folder of the class folders (of one split)
  * @throws {FormatError} if a file cannot be decoded or is of a kind that is not supported
  * @throws {RangeError} if the images would take more memory than allowed
  */
 export async function readImageFolder(root: string, options: ImageFolderOptions): Promise<ImageSet> {
-  const { size, resize, shortSide = size, name = root.split(/[\\/]/).findLast((part) => part !== "") ?? root } =
-    options;
-  checkSizes(size, shortSide);
-  const folders = await listClasses(root);
-  const classNames = options.classNames ?? folders;
+  checkFit(options);
+  const { size, name = root.split(/[\\/]/).findLast((part) => part !== "") ?? root } = options;
+  const { classNames, paths, labels } = await listImageFolder(root, options);
+  const images = allocateImages(name, paths.length, size, size, options.memoryLimit);
+  for (const [index, path] of paths.entries()) {
+    const image = await decodeImage(await Deno.readFile(path), path);
+    fitImage(image, options, images, index * size * size * 3);
+  }
+  return createImageSet({ name, height: size, width: size, classNames, labels, images });
+}
+
+/**
+ * Lists `<root>/<class>/**` as torchvision's `ImageFolder` orders it: classes sorted by name, in each the folders and
+ * then the files sorted by name.
+ *
+ * @throws {FormatError} if a file is of a kind that is not supported
+ */
+export async function listImageFolder(
+  root: string,
+  { classNames: known, only }: FolderOptions,
+): Promise<LabelledFiles> {
+  const folders = chooseFolders(root, await listClasses(root), only);
+  const classNames = known ?? folders;
   const paths: string[] = [], labels: number[] = [];
   for (const folder of folders) {
     const label = classNames.indexOf(folder);
@@ -67,72 +89,13 @@ export async function readImageFolder(root: string, options: ImageFolderOptions)
     if (files.length === 0) throw new Error(`Cannot read ${root}: class "${folder}" has no .jpg, .jpeg or .png file`);
     for (const file of files) paths.push(file), labels.push(label);
   }
-  const images = allocateImages(name, paths.length, size, size, options.memoryLimit);
-  for (const [index, path] of paths.entries()) {
-    const image = await decodeImage(await Deno.readFile(path), path);
-    fit(image, size, resize === "crop" ? shortSide : undefined, images, index * size * size * 3);
-  }
-  return createImageSet({ name, height: size, width: size, classNames, labels: Uint32Array.from(labels), images });
+  return { classNames, paths, labels: Uint32Array.from(labels) };
 }
 
-/**
- * Makes an image square: see {@linkcode ResizeMode}.
- *
- * @returns `[size, size, 3]` pixels
- */
-export function fitImage(image: RgbImage, size: number, resize: ResizeMode, shortSide: number = size): Uint8Array {
-  checkSizes(size, shortSide);
-  const out = new Uint8Array(size * size * 3);
-  fit(image, size, resize === "crop" ? shortSide : undefined, out, 0);
-  return out;
-}
-
-function fit(image: RgbImage, size: number, shortSide: number | undefined, out: Uint8Array, offset: number): void {
-  if (shortSide === undefined) {
-    resizeBilinear(image, size, size, { out, offset });
-    return;
-  }
-  const short = Math.min(image.width, image.height);
-  const width = Math.trunc(shortSide * image.width / short), height = Math.trunc(shortSide * image.height / short);
-  if (width * height > MAX_PIXELS) {
-    throw new RangeError(
-      `Cannot resize an image of ${image.width} x ${image.height} pixels to a short side of ${shortSide}: ` +
-        `${width} x ${height} pixels would follow, at most ${MAX_PIXELS} are allowed: use the resize mode "squash"`,
-    );
-  }
-  const resized = { width, height, rgb: resizeBilinear(image, width, height) };
-  copyBox(
-    resized,
-    {
-      left: roundHalfEven((width - size) / 2),
-      top: roundHalfEven((height - size) / 2),
-      width: size,
-      height: size,
-    },
-    out,
-    offset,
-  );
-}
-
-function copyBox({ width, rgb }: RgbImage, box: Box, out: Uint8Array, offset: number): void {
-  for (let row = 0; row < box.height; row++) {
-    const start = ((box.top + row) * width + box.left) * 3;
-    out.set(rgb.subarray(start, start + box.width * 3), offset + row * box.width * 3);
-  }
-}
-
-/** Python's `round`, by which torchvision places the crop. */
-function roundHalfEven(value: number): number {
-  const floor = Math.floor(value);
-  return value - floor === 0.5 ? floor + floor % 2 : Math.round(value);
-}
-
-function checkSizes(size: number, shortSide: number): void {
-  if (Number.isInteger(size) && size >= 1 && Number.isInteger(shortSide) && shortSide >= size) return;
-  throw new RangeError(
-    `Cannot resize images to ${size} pixels after a short side of ${shortSide}: ` +
-      `a positive whole size and a short side no smaller are required`,
-  );
+function chooseFolders(root: string, folders: string[], only: readonly string[] | undefined): string[] {
+  const missing = only?.find((name) => !folders.includes(name));
+  if (missing === undefined) return only === undefined ? folders : folders.filter((name) => only.includes(name));
+  throw new Error(`Cannot read ${root}: it has no class "${missing}", which is asked for`);
 }
 
 async function listClasses(root: string): Promise<string[]> {

@@ -6,35 +6,51 @@
 
 import { UsageError } from "../errors.ts";
 import { readCifar10, readCifar100 } from "./cifar.ts";
-import type { ImageSet } from "./dataset.ts";
+import { type Corruption, CORRUPTIONS, readCifar101, readCifar10C } from "./cifar_variants.ts";
+import { createImageStream, type ImageSet, type ImageSource, isStream } from "./dataset.ts";
+import { openImageFolder } from "./file_stream.ts";
 import { isFolder } from "./files.ts";
-import { readImageFolder, type ResizeMode } from "./image_folder.ts";
-import { PROCEDURAL_SIZE, proceduralDownstream, proceduralSource, type ProceduralSplit } from "./procedural.ts";
+import type { Fit, ResizeMode } from "./fit.ts";
+import { openImageNet, openImageNet100 } from "./imagenet.ts";
+import { type FlowerSplit, openOxfordFlowers } from "./oxford_flowers.ts";
+import { openOxfordPets } from "./oxford_pets.ts";
+import { PROCEDURAL_SIZE, proceduralDownstream, proceduralSource } from "./procedural.ts";
+import { RECIPES } from "./recipes.ts";
+import { holdStream } from "./render.ts";
+import { openStl10 } from "./stl10.ts";
 
-/**
- * Every name that {@linkcode loadDataset} takes; the last four are image folders, under the original system's names.
- */
+/** Every name that {@linkcode openDataset} takes; the original system's where it has one. */
 export const DATASET_NAMES = [
   "cifar10",
   "cifar100",
+  "cifar10.1",
+  "cifar10.1-v4",
+  "cifar10.1-v6",
+  "cifar10-c",
+  "stl10",
+  "imagenet",
+  "imagenet100",
+  "oxford102flowers",
+  "oxfordpets",
+  "custom",
   "imagefolder",
+  "flowers17",
   "procedural-source",
   "procedural-downstream",
-  "custom",
-  "oxfordpets",
-  "oxford102flowers",
-  "flowers17",
 ] as const;
 
 /** One of {@linkcode DATASET_NAMES}. */
 export type DatasetName = typeof DATASET_NAMES[number];
 
-/** What to load: see {@linkcode loadDataset}. */
+/** Which part of a data set; `unlabelled` is STL-10's. */
+export type DatasetSplit = "train" | "val" | "test" | "unlabelled";
+
+/** What to load: see {@linkcode openDataset}. */
 export interface DatasetRequest {
   /** One of {@linkcode DATASET_NAMES}; `_` stands for `-`. */
   readonly name: string;
   /** Which part. */
-  readonly split: "train" | "val" | "test";
+  readonly split: DatasetSplit;
   /** The folder of the data; required unless the data are procedural. */
   readonly dir?: string;
   /**
@@ -42,16 +58,27 @@ export interface DatasetRequest {
    * other of the two where only that exists; CIFAR files are looked for in `dir` as well.
    */
   readonly subfolder?: string;
-  /** Rows and columns of the images: image folders only, default `defaultSize`. */
+  /**
+   * `"original"`: sized and fitted as the original system does it, see `RECIPES`. `"plain"` (default): the images' own
+   * size where they have one, otherwise as `resize` says.
+   */
+  readonly transforms?: "original" | "plain";
+  /** Rows and columns of the images; default the recipe's, the images' own, or `defaultSize`. */
   readonly size?: number;
-  /** Rows and columns of an image folder's images where `size` does not say it; default 224. */
+  /** Rows and columns where `size` does not say it and the images have no size of their own; default 224. */
   readonly defaultSize?: number;
-  /** How images become square: image folders only, default `"crop"`. */
+  /** How images become square where `transforms` is plain; default `"crop"`. */
   readonly resize?: ResizeMode;
-  /** Length of the short side before cropping: image folders only, default `size`. */
+  /** Length of the short side before cropping where `transforms` is plain; default `size`. */
   readonly shortSide?: number;
-  /** Classes that labels refer to, for an image folder that goes with another: see `readImageFolder`. */
+  /** Classes that labels refer to, for an image folder that goes with another: see `FolderOptions`. */
   readonly classNames?: readonly string[];
+  /** ImageNet: the classes to use, as WordNet numbers; default all folders. */
+  readonly only?: readonly string[];
+  /** CIFAR-10-C: one of its corruptions; required. */
+  readonly corruption?: string;
+  /** CIFAR-10-C: 1 to 5; required. */
+  readonly severity?: number;
   /** Seed of procedural images; default 0. */
   readonly seed?: number;
   /** Procedural images of each class; default 200. */
@@ -64,65 +91,152 @@ const DEFAULT_SIZE = 224;
 const DEFAULT_PER_CLASS = 200;
 
 /**
- * Loads a data set into memory.
+ * Loads a data set into memory: {@linkcode openDataset}, every image decoded and fitted.
  *
- * CIFAR has no validation part of its own: its `val` and `test` are both the test files. Carve validation data out of
- * the training set with `splitTrainVal`.
- *
- * @throws {UsageError} if the name is unknown, a folder is missing from the request, or a size is asked of a set whose
- * images have one
- * @throws {Error} if the folder does not hold the data; the message states the layout
+ * @throws {UsageError} as `openDataset`
+ * @throws {RangeError} if the images would take more memory than allowed
  */
 export async function loadDataset(request: DatasetRequest): Promise<ImageSet> {
+  const source = await openDataset(request);
+  return isStream(source) ? await holdStream(source, request.memoryLimit) : source;
+}
+
+/**
+ * Opens a data set. Sets of small images whose size stays are held in memory; of all others, images are decoded when
+ * they are asked for.
+ *
+ * CIFAR, STL-10, ImageNet and the pets have two labelled parts: `val` and `test` both mean the second. Carve validation
+ * data out of the training set with `splitTrainVal`.
+ *
+ * @throws {UsageError} if the name or the split is unknown, a folder, corruption or severity is missing from the
+ * request, or a size is asked of a procedural set
+ * @throws {Error} if the folder does not hold the data; the message states the layout
+ */
+export async function openDataset(request: DatasetRequest): Promise<ImageSource> {
   const name = resolveName(request.name);
   const { split, seed = 0, perClass = DEFAULT_PER_CLASS, memoryLimit } = request;
+  if (split === "unlabelled" && name !== "stl10") {
+    throw new UsageError(`Cannot load the unlabelled part of ${name}: only stl10 has one`);
+  }
   switch (name) {
     case "procedural-source":
     case "procedural-downstream": {
       requireSize(name, request.size, PROCEDURAL_SIZE);
       const make = name === "procedural-source" ? proceduralSource : proceduralDownstream;
-      return make({ seed, perClass, split: split satisfies ProceduralSplit });
+      return make({ seed, perClass, split: split === "unlabelled" ? "train" : split });
     }
     case "cifar10":
     case "cifar100": {
-      requireSize(name, request.size, 32);
       const read = name === "cifar10" ? readCifar10 : readCifar100;
       const folder = await chooseCifarFolder(requireDir(name, request.dir), request.subfolder);
-      return await read(folder, { split: split === "train" ? "train" : "test", memoryLimit });
+      return fitted(await read(folder, { split: split === "train" ? "train" : "test", memoryLimit }), name, request);
     }
+    case "cifar10.1":
+    case "cifar10.1-v4":
+    case "cifar10.1-v6":
+      requireEvaluation(name, split);
+      return fitted(
+        await readCifar101(requireDir(name, request.dir), name === "cifar10.1-v6" ? "v6" : "v4"),
+        name,
+        request,
+      );
+    case "cifar10-c": {
+      requireEvaluation(name, split);
+      const { corruption, severity } = requireCorruption(request);
+      return fitted(await readCifar10C(requireDir(name, request.dir), corruption, severity), name, request);
+    }
+    case "stl10":
+      return await openStl10(
+        requireDir(name, request.dir),
+        split === "val" ? "test" : split,
+        fitOf(name, request, 96),
+      );
     default:
-      return await loadImageFolder(name, request);
+      return await openFolder(name, request);
   }
 }
 
-async function loadImageFolder(name: DatasetName, request: DatasetRequest): Promise<ImageSet> {
-  const { split, defaultSize = DEFAULT_SIZE, size = defaultSize, resize = "crop", shortSide, classNames, memoryLimit } =
-    request;
+/** Sets that are files of images. */
+async function openFolder(name: DatasetName, request: DatasetRequest): Promise<ImageSource> {
   const dir = requireDir(name, request.dir);
-  const wanted = request.subfolder !== undefined
-    ? [request.subfolder]
+  const fit = fitOf(name, request, request.defaultSize ?? DEFAULT_SIZE);
+  const { split, subfolder, classNames, only } = request;
+  if (name === "oxford102flowers" && await isFolder(`${dir}/jpg`)) {
+    const part = officialSplit(name, subfolder ?? split);
+    return await openOxfordFlowers(dir, part, { name: `${name} (${part})`, fit });
+  }
+  if (name === "oxfordpets" && await isFolder(`${dir}/images`)) {
+    const list = officialSplit(name, subfolder ?? split) === "train" ? "trainval" : "test";
+    return await openOxfordPets(dir, list, { name: `${name} (${list})`, fit });
+  }
+  const folder = await chooseFolder(name, dir, request);
+  const options = { name: `${name} (${folder})`, fit, classNames, only };
+  const open = { "imagenet": openImageNet, "imagenet100": openImageNet100 }[name as string] ?? openImageFolder;
+  return await open(`${dir}/${folder}`, options);
+}
+
+/** The folder of a split inside `dir`. */
+async function chooseFolder(name: DatasetName, dir: string, { split, subfolder }: DatasetRequest): Promise<string> {
+  const wanted = subfolder !== undefined
+    ? [subfolder]
     : split === "train"
     ? ["train"]
     : split === "val"
     ? ["val", "test"]
     : ["test", "val"];
   for (const folder of wanted) {
-    const root = `${dir}/${folder}`;
-    if (!await isFolder(root)) continue;
-    return await readImageFolder(root, {
-      name: `${name} (${folder})`,
-      size,
-      resize,
-      shortSide,
-      classNames,
-      memoryLimit,
-    });
+    if (await isFolder(`${dir}/${folder}`)) return folder;
   }
   throw new Error(
     `Cannot load ${name} (${split}) from ${dir}: there is no folder ${
       wanted.map((x) => `${dir}/${x}`).join(" or ")
     }; ` +
       `required is ${dir}/${wanted[0]}/<class>/<image>.jpg (or .jpeg, .png), one folder a class`,
+  );
+}
+
+/** In an official layout the parts are lists, not folders: a folder's name stands for one. */
+function officialSplit(name: DatasetName, part: string): FlowerSplit {
+  if (part === "train" || part === "val" || part === "test") return part;
+  throw new UsageError(`Cannot load "${part}" of ${name} from its official layout: train, val or test is required`);
+}
+
+/** A set in memory at the size that is asked for: itself where that is its own. */
+function fitted(set: ImageSet, name: DatasetName, request: DatasetRequest): ImageSource {
+  const fit = fitOf(name, request, set.height);
+  if (fit.size === set.height) return set;
+  const { height, width, images, classNames, labels, hash } = set;
+  const bytes = height * width * 3;
+  return createImageStream({
+    name: set.name,
+    classNames,
+    labels,
+    fit,
+    identity: hash,
+    // A copy: a view that goes to another thread would take the whole set with it.
+    locate: (i) => ({ kind: "pixels", image: { height, width, rgb: images.slice(i * bytes, (i + 1) * bytes) } }),
+  });
+}
+
+function fitOf(name: DatasetName, request: DatasetRequest, ownSize: number): Fit {
+  const recipe = request.transforms === "original" ? RECIPES[name] : undefined;
+  if (recipe !== undefined) return recipe.fit(request.size ?? request.defaultSize ?? recipe.size);
+  const { size = ownSize, resize = "crop", shortSide } = request;
+  return { size, resize, shortSide };
+}
+
+function requireEvaluation(name: DatasetName, split: DatasetSplit): void {
+  if (split !== "train") return;
+  throw new UsageError(`Cannot train on ${name}: it is a test set; train on cifar10`);
+}
+
+function requireCorruption({ corruption, severity }: DatasetRequest): { corruption: Corruption; severity: number } {
+  const known = CORRUPTIONS.find((candidate) => candidate === corruption?.toLowerCase().replaceAll("-", "_"));
+  if (known !== undefined && severity !== undefined) return { corruption: known, severity };
+  const found = known === undefined ? `the corruption is ${corruption ?? "missing"}` : "the severity is missing";
+  throw new UsageError(
+    `Cannot load cifar10-c: ${found}; --corruption (one of ${CORRUPTIONS.join(", ")}) and --severity (1 to 5) are ` +
+      "required",
   );
 }
 
@@ -137,8 +251,13 @@ async function chooseCifarFolder(dir: string, subfolder: string | undefined): Pr
   return subfolder !== undefined && await isFolder(`${dir}/${subfolder}`) ? `${dir}/${subfolder}` : dir;
 }
 
-function resolveName(name: string): DatasetName {
-  const plain = name.toLowerCase().replaceAll("_", "-");
+/**
+ * The data set of a name: case does not matter, `_` stands for `-`, and `cifar10_1` is the original system's CIFAR-10.1.
+ *
+ * @throws {UsageError} if there is none
+ */
+export function resolveName(name: string): DatasetName {
+  const plain = name.toLowerCase().replaceAll("_", "-").replace(/^cifar10-1(?=$|-v)/, "cifar10.1");
   const known = DATASET_NAMES.find((candidate) => candidate === plain);
   if (known !== undefined) return known;
   throw new UsageError(`Cannot load the data set "${name}": it is unknown; known are ${DATASET_NAMES.join(", ")}`);

@@ -4,8 +4,9 @@
  * @module
  */
 
+import { createHash } from "node:crypto";
 import { PhiloxSequence, Stream } from "../random/philox.ts";
-import { createImageSet, imageBytes, type ImageSet } from "./dataset.ts";
+import { createImageSet, imageBytes, type ImageFacts, type ImageSet, type ImageSource, isStream } from "./dataset.ts";
 
 /** Second word of the counter: what the draw is for. */
 const SUBSET = 0, SPLIT = 1, SUBSET_TIES = 2, SPLIT_TIES = 3;
@@ -25,7 +26,7 @@ export interface Split {
  * @returns indices, ascending
  * @throws {RangeError} if `count` is not a positive whole number or a class has too few examples
  */
-export function balancedSubset(set: ImageSet, count: number, seed: number): Uint32Array {
+export function balancedSubset(set: ImageFacts, count: number, seed: number): Uint32Array {
   if (!Number.isInteger(count) || count < 1) {
     throw new RangeError(`Cannot draw ${count} examples of ${set.name}: a positive whole number is required`);
   }
@@ -52,7 +53,7 @@ export function balancedSubset(set: ImageSet, count: number, seed: number): Uint
  * @param fraction share of the validation part, between 0 and 1
  * @throws {RangeError} if a part would be empty
  */
-export function splitTrainVal(set: ImageSet, fraction: number, seed: number): Split {
+export function splitTrainVal(set: ImageFacts, fraction: number, seed: number): Split {
   const total = Math.round(fraction * set.labels.length);
   if (!(fraction > 0 && fraction < 1) || total < 1 || total >= set.labels.length) {
     throw new RangeError(
@@ -73,23 +74,33 @@ export function splitTrainVal(set: ImageSet, fraction: number, seed: number): Sp
  *
  * @throws {RangeError} if an index is out of range
  */
-export function takeExamples(set: ImageSet, indices: ArrayLike<number>): ImageSet {
+export function takeExamples<S extends ImageSource>(set: S, indices: ArrayLike<number>): S;
+export function takeExamples(set: ImageSource, indices: ArrayLike<number>): ImageSource {
+  const chosen = Uint32Array.from(indices);
+  for (let target = 0; target < indices.length; target++) {
+    if (indices[target] >= 0 && indices[target] < set.labels.length) continue;
+    throw new RangeError(
+      `Cannot take example ${indices[target]} of ${set.name}: it has ${set.labels.length} examples`,
+    );
+  }
+  const labels = chosen.map((index) => set.labels[index]);
+  if (!isStream(set)) return takeImages(set, chosen, labels);
+  const hash = createHash("sha256").update(set.hash).update(chosen.join()).digest("hex");
+  return { ...set, labels, hash, locate: (example) => set.locate(chosen[example]) };
+}
+
+function takeImages(set: ImageSet, indices: Uint32Array, labels: Uint32Array): ImageSet {
   const { name, height, width, classNames } = set;
   const size = imageBytes(1, height, width);
-  const labels = new Uint32Array(indices.length), images = new Uint8Array(indices.length * size);
-  for (let target = 0; target < indices.length; target++) {
-    const index = indices[target];
-    if (!(index >= 0 && index < set.labels.length)) {
-      throw new RangeError(`Cannot take example ${index} of ${name}: it has ${set.labels.length} examples`);
-    }
-    labels[target] = set.labels[index];
+  const images = new Uint8Array(indices.length * size);
+  indices.forEach((index, target) => {
     images.set(set.images.subarray(index * size, (index + 1) * size), target * size);
-  }
+  });
   return createImageSet({ name, height, width, classNames, labels, images });
 }
 
 /** For each class its examples, in a random order that depends on the seed, the class and the purpose only. */
-function shuffledMembers(set: ImageSet, seed: number, purpose: number): number[][] {
+function shuffledMembers(set: ImageFacts, seed: number, purpose: number): number[][] {
   const members: number[][] = set.classNames.map(() => []);
   set.labels.forEach((label, index) => members[label].push(index));
   return members.map((indices, label) => new PhiloxSequence(seed, Stream.subset, purpose, label).shuffle(indices));

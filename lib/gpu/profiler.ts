@@ -81,11 +81,11 @@ export class Profiler {
   }
 
   /** Records a step: `submit` prepares, encodes with {@linkcode Profiler.encode} and submits it. Waits for the device. */
-  async record(step: number, submit: () => void): Promise<void> {
+  async record(step: number, submit: () => void | Promise<void>): Promise<void> {
     await this.#gpu.finish();
     this.#launches = [];
     this.#marks = [];
-    submit();
+    await submit();
     this.mark("wait");
     const times = await this.#readTimes();
     this.mark("end");

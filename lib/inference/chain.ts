@@ -7,8 +7,8 @@
 import type { Augmentation } from "../data/augment.ts";
 import type { AutotuneOptions } from "../tuning/autotune.ts";
 import { autotuneClassifier } from "./autotune.ts";
-import { BatchSequence } from "../data/batches.ts";
-import type { ImageSet } from "../data/dataset.ts";
+import { trainingBatches } from "../data/batches.ts";
+import type { ImageSource } from "../data/dataset.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { ClassifierConfig } from "../models/classifier.ts";
 import { DeviceModel, layoutModel } from "../models/device_model.ts";
@@ -27,7 +27,7 @@ export interface ChainOptions extends TrainingOptions {
   /** Where the chain starts. */
   readonly weights: Weights;
   /** Training images and labels of the downstream task. */
-  readonly train: ImageSet;
+  readonly train: ImageSource;
   /** What is done to training images; default nothing. */
   readonly augmentation?: Augmentation;
   /** Learning rates, which steps draw noise, and after which steps a sample is kept. */
@@ -105,7 +105,7 @@ export async function runChain(
   const { train, schedule, seed, chain = 0 } = options;
   requireRunnable(options);
   // Chains differ in their noise and in the order of their examples.
-  const batches = new BatchSequence(train, {
+  using batches = trainingBatches(train, {
     batchSize: options.batchSize,
     seed: seed + chain * 0x100000000,
     augmentation: options.augmentation,

@@ -5,8 +5,8 @@
  */
 
 import type { Augmentation } from "../data/augment.ts";
-import { BatchSequence } from "../data/batches.ts";
-import type { ImageSet } from "../data/dataset.ts";
+import { trainingBatches } from "../data/batches.ts";
+import type { ImageSource } from "../data/dataset.ts";
 import type { Normalisation } from "../data/normalisation.ts";
 import { DivergedError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
@@ -30,7 +30,7 @@ export interface LearnPriorOptions extends SwagOptions {
   /** Where SGD starts: a pre-trained network. */
   readonly weights: Weights;
   /** The source task. */
-  readonly train: ImageSet;
+  readonly train: ImageSource;
   /** Examples a step; a smaller set trains whole. */
   readonly batchSize: number;
   /** From bytes to inputs: the one that the checkpoint was trained with. */
@@ -99,7 +99,7 @@ export async function learnPrior(
   from?: PriorCheckpoint,
 ): Promise<LearnedPrior> {
   const { train, schedule, normalisation, augmentation, seed, hooks = {} } = options;
-  const batches = new BatchSequence(train, { batchSize: options.batchSize, seed, augmentation });
+  using batches = trainingBatches(train, { batchSize: options.batchSize, seed, augmentation });
   if (options.autotune !== undefined) {
     await autotuneClassifier(gpu, options.model, batches.batchSize, options.autotune);
   }

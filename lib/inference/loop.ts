@@ -13,7 +13,7 @@ const READ_INTERVAL_MS = 500;
 
 /** Where batches come from: a pure function of the step, so that a run can resume. */
 export interface BatchSource {
-  batchAt(step: number): Batch;
+  batchAt(step: number): Batch | Promise<Batch>;
 }
 
 /** What the caller does along the way. */
@@ -40,16 +40,16 @@ export async function trainSteps(
     const metrics = await session.metrics();
     if (metrics.length > 0) await hooks.onMetrics?.(metrics);
   };
-  const submit = (step: number, profiler?: Profiler) => {
+  const submit = async (step: number, profiler?: Profiler) => {
     profiler?.mark("data");
-    session.submit(step, batches.batchAt(step), schedule.learningRate(step), schedule.noise(step), profiler);
+    session.submit(step, await batches.batchAt(step), schedule.learningRate(step), schedule.noise(step), profiler);
   };
   const { profiler } = hooks;
   const until = Math.min(range.until ?? schedule.steps, schedule.steps);
   let lastRead = performance.now();
   for (let step = range.from ?? 0; step < until; step++) {
     if (profiler?.due()) await profiler.record(step, () => submit(step, profiler));
-    else submit(step);
+    else await submit(step);
     if (session.pending === 64 || performance.now() - lastRead > READ_INTERVAL_MS) {
       await report();
       lastRead = performance.now();

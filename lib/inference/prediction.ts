@@ -5,7 +5,7 @@
  */
 
 import { evaluationBatches } from "../data/batches.ts";
-import type { ImageSet } from "../data/dataset.ts";
+import type { ImageSource } from "../data/dataset.ts";
 import type { Normalisation } from "../data/normalisation.ts";
 import { ModelAverage } from "../evaluation/model_average.ts";
 import type { Gpu } from "../gpu/device.ts";
@@ -74,7 +74,7 @@ export class PredictionSession {
   }
 
   /** Logits of every example, [n, classes], in the set's order. Waits for the device once. */
-  async logits(set: ImageSet): Promise<Float32Array> {
+  async logits(set: ImageSource): Promise<Float32Array> {
     const { numClasses, height, width } = this.#model.config;
     if (set.height !== height || set.width !== width) {
       throw new TypeError(
@@ -85,7 +85,7 @@ export class PredictionSession {
     const results = this.#gpu.createBuffer("logits of a set", set.labels.length * numClasses * 4);
     const { buffer, offset } = this.#program.rangeOf(this.#classifier.logits);
     try {
-      for (const batch of evaluationBatches(set, this.#classifier.batchSize)) {
+      for await (const batch of evaluationBatches(set, this.#classifier.batchSize)) {
         device.queue.writeBuffer(this.#externals.get(this.#classifier.images)!, 0, batch.images);
         device.queue.writeBuffer(this.#externals.get(this.#classifier.labels)!, 0, batch.labels);
         const encoder = device.createCommandEncoder({ label: "evaluation" });
@@ -105,14 +105,14 @@ export class PredictionSession {
    * Sets the model's running statistics to their mean over batches of `set`, for weights that never ran in training
    * (SWAG draws, averages). A last batch that is not full does not count, unless it is the only one.
    */
-  static async updateBatchNorm(model: DeviceModel, set: ImageSet, options: PredictionOptions): Promise<void> {
+  static async updateBatchNorm(model: DeviceModel, set: ImageSource, options: PredictionOptions): Promise<void> {
     const batchSize = Math.min(options.batchSize, set.labels.length);
     const session = await PredictionSession.#compile(model, { ...options, batchSize }, true);
     try {
       const { state } = model.vectors;
       const sum = new Float64Array(state.layout.count);
       let batches = 0;
-      for (const batch of evaluationBatches(set, batchSize)) {
+      for await (const batch of evaluationBatches(set, batchSize)) {
         if (batch.valid < batchSize) continue;
         model.gpu.device.queue.writeBuffer(session.#externals.get(session.#classifier.images)!, 0, batch.images);
         submitLaunches(model.gpu, "statistics", session.#program.launches);
@@ -141,7 +141,7 @@ export async function averagePredictions(
   gpu: Gpu,
   config: ClassifierConfig,
   samples: Iterable<Weights> | AsyncIterable<Weights>,
-  set: ImageSet,
+  set: ImageSource,
   options: PredictionOptions,
 ): Promise<ModelAverage> {
   const model = new DeviceModel(gpu, config);

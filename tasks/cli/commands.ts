@@ -26,6 +26,7 @@ const COMMANDS: Readonly<Record<string, Load>> = {
   prior: loader(() => import("../commands/prior.ts")),
   infer: loader(() => import("../commands/infer.ts")),
   evaluate: loader(() => import("../commands/evaluate.ts")),
+  data: loader(() => import("../commands/data.ts")),
   convert: loader(() => import("../commands/convert.ts")),
   inspect: loader(() => import("../commands/inspect.ts")),
   doctor: loader(() => import("../commands/doctor.ts")),

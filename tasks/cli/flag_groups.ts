@@ -49,13 +49,15 @@ export const DATA_FLAGS = {
     default: "cifar10",
     value: "NAME",
     group: "Data",
-    help: "training set: cifar10, cifar100, imagefolder, procedural-source, procedural-downstream",
+    help: "training set: cifar10, cifar100, stl10, imagenet, imagenet100, oxford102flowers, oxfordpets, custom, " +
+      "imagefolder, flowers17, procedural-source, procedural-downstream",
   },
   valDataset: {
     type: "string",
     value: "NAME",
     group: "Data",
-    help: "set that metrics are computed on; the training set's name unless given",
+    help: "set that metrics are computed on; the training set's name unless given. Besides those: cifar10.1 (or -v4, " +
+      "-v6), cifar10-c",
   },
   dataDir: { type: "string", value: "DIR", group: "Data", help: "folder of the data; procedural sets need none" },
   trainDir: { type: "string", value: "DIR", group: "Data", help: "training images' folder inside --data-dir" },
@@ -84,23 +86,56 @@ export const DATA_FLAGS = {
     type: "integer",
     min: 8,
     group: "Data",
-    help: "side of the images in pixels; the data set's own, --onnx's or 224",
+    help: "side of the images in pixels; --onnx's, that of --transforms, the data set's own or 224",
+  },
+  corruption: {
+    type: "string",
+    value: "NAME",
+    group: "Data",
+    help: "cifar10-c: its corruption, as gaussian_noise, fog, jpeg_compression",
+  },
+  severity: { type: "integer", min: 1, max: 5, group: "Data", help: "cifar10-c: strength of the corruption" },
+  classList: {
+    type: "string",
+    value: "FILE",
+    group: "Data",
+    help: "imagenet100, imagenet: the classes to use, one WordNet number a line; all folders unless given",
+  },
+  transforms: {
+    type: "choice",
+    choices: ["auto", "original", "plain"],
+    default: "auto",
+    group: "Data",
+    help: "original: size, augmentation and normalisation that the original system has for the data set; plain: the " +
+      "images' own size, crop, imagenet. auto: plain for CIFAR ResNets and --small-stem, else original",
   },
   augmentation: {
     type: "choice",
-    choices: ["none", "flip", "crop", "resized-crop"],
-    default: "crop",
+    choices: ["auto", "none", "flip", "crop", "resized-crop"],
+    default: "auto",
     group: "Data",
-    help: "random changes of the training images: crop is the CIFAR one, resized-crop that of ImageNet",
+    help:
+      "random changes of the training images: crop is the CIFAR one, resized-crop that of ImageNet; auto: that of " +
+      "--transforms",
   },
   normalisation: {
     type: "string",
-    default: "imagenet",
+    default: "auto",
     value: "NAME",
     group: "Data",
-    help: "imagenet, cifar10, cifar100 or six numbers mean,mean,mean,std,std,std: those of the pre-trained weights",
+    help: "imagenet, cifar10, cifar100 or six numbers mean,mean,mean,std,std,std: those of the pre-trained weights; " +
+      "auto: those of --transforms",
   },
   batchSize: { type: "integer", default: 64, min: 1, group: "Data", help: "images of a step" },
+} as const satisfies FlagTable;
+
+/** The original system's mistakes with images, for commands without a prior. */
+export const COMPAT_FLAG = {
+  compat: {
+    type: "boolean",
+    group: "Data",
+    help: "the original system's mistyped normalisation of imagenet, imagenet100, custom and oxfordpets",
+  },
 } as const satisfies FlagTable;
 
 /** How the weights move. */

@@ -142,7 +142,7 @@ async function convertFile(flags: Flags, path: string, extension: string): Promi
   if (contents.metadata.format === PRIOR_FORMAT) return await convertPrior(flags, path, extension);
   requireWritable(flags, extension);
   const facts = { format: contents.format, tensors: contents.tensors.size, ...countParameters(contents) };
-  const source = { source_sha256: await sha256(bytes) };
+  const source = { "source_sha256": await sha256(bytes) };
   if (extension !== ONNX) {
     return { files: new Map([[flags.out, ENCODERS[extension](contents, { format: "pt", ...source })]]), facts };
   }

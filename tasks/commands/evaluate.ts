@@ -10,13 +10,14 @@ import { softmax } from "../../lib/evaluation/softmax.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
 import { PredictionSession } from "../../lib/inference/prediction.ts";
 import { DeviceModel } from "../../lib/models/device_model.ts";
-import { DATA_FLAGS, DEVICE_FLAGS, MODEL_FLAGS, REPORT_FLAGS } from "../cli/flag_groups.ts";
+import { COMPAT_FLAG, DATA_FLAGS, DEVICE_FLAGS, MODEL_FLAGS, REPORT_FLAGS } from "../cli/flag_groups.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
-import { kernelScheduleOf, loadSplit, normalisationOf } from "./inputs.ts";
+import { kernelScheduleOf, loadSplit } from "./inputs.ts";
 import { averageRun } from "./model_average.ts";
-import { classifierOf, importedNetwork, loadWeights, recordedClassifier, remarks, statedSize } from "./network.ts";
+import { classifierOf, importedNetwork, loadWeights, recordedClassifier, remarks, statedTreatment } from "./network.ts";
 import { RunFolder } from "./run_writer.ts";
+import { type DataFlags, normalisationOf } from "./treatment.ts";
 
 /** Flags of `evaluate`. */
 export const command = defineCommand({
@@ -39,7 +40,12 @@ export const command = defineCommand({
     valDir: DATA_FLAGS.valDir,
     imageSize: DATA_FLAGS.imageSize,
     numOfLabels: DATA_FLAGS.numOfLabels,
+    corruption: DATA_FLAGS.corruption,
+    severity: DATA_FLAGS.severity,
+    classList: DATA_FLAGS.classList,
+    transforms: DATA_FLAGS.transforms,
     normalisation: DATA_FLAGS.normalisation,
+    ...COMPAT_FLAG,
     batchSize: { ...DATA_FLAGS.batchSize, default: 100 },
     precision: {
       type: "choice",
@@ -84,7 +90,7 @@ export async function run(flags: Flags, io: Io): Promise<number> {
 async function evaluateRun(flags: Flags, path: string, io: Io): Promise<number> {
   const folder = await RunFolder.open(path);
   const classifier = await recordedClassifier(folder, flags.onnx);
-  const data = { ...DEFAULT_DATA, ...flags, networkSize: classifier.height };
+  const data = { ...DEFAULT_DATA, ...flags, trainDataset: flags.valDataset, ...recordedTreatment(flags, folder) };
   const set = await loadSplit(data, flags.valDataset, "val");
   using gpu = await openGpu({
     schedule: kernelScheduleOf(flags) ?? folder.config.flags.kernelSchedule,
@@ -97,7 +103,7 @@ async function evaluateRun(flags: Flags, path: string, io: Io): Promise<number> 
 
 async function evaluateWeights(flags: Flags, io: Io): Promise<number> {
   const onnx = await importedNetwork(flags);
-  const data = { ...DEFAULT_DATA, ...flags, networkSize: statedSize(onnx) };
+  const data = { ...DEFAULT_DATA, ...flags, trainDataset: flags.valDataset, ...statedTreatment(onnx) };
   const set = await loadSplit(data, flags.valDataset, "val");
   const config = classifierOf(flags, set, onnx);
   const stated = onnx?.network.head.numClasses ?? config.numClasses;
@@ -113,7 +119,7 @@ async function evaluateWeights(flags: Flags, io: Io): Promise<number> {
   model.write(await loadWeights(flags, config, "require"));
   const options = {
     batchSize: Math.min(flags.batchSize, set.labels.length),
-    normalisation: normalisationOf(data),
+    normalisation: normalisationOf(data, "val"),
     precision: flags.precision,
   };
   const session = await PredictionSession.create(model, options);
@@ -122,9 +128,20 @@ async function evaluateWeights(flags: Flags, io: Io): Promise<number> {
   return 0;
 }
 
+/** A run's images are treated as it was trained. */
+function recordedTreatment(flags: Flags, folder: RunFolder): Partial<DataFlags> {
+  const { flags: { encoder, smallStem, transforms }, classifier } = folder.config;
+  return {
+    encoder: classifier.onnx === undefined ? encoder : undefined,
+    networkSize: classifier.onnx === undefined ? undefined : classifier.height,
+    smallStem,
+    transforms: flags.transforms === "auto" ? transforms : flags.transforms,
+    imageSize: flags.imageSize ?? classifier.height,
+  };
+}
+
 /** Data flags that evaluation does not take. */
 const DEFAULT_DATA = {
-  trainDataset: "",
   trainDir: undefined,
   numOfTrainExamples: undefined,
   valSplit: 0,

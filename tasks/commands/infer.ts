@@ -108,6 +108,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
     tuning: gpu.tuning,
     classifier: recordOf(plan.classifier, plan.onnx),
     normalisation: plan.chain.normalisation,
+    valNormalisation: plan.valNormalisation,
     batchSize: plan.chain.batchSize,
     classNames: plan.train.classNames,
     data: { ...inputsOf(plan), numTrain: plan.train.labels.length },

@@ -4,12 +4,13 @@
  * @module
  */
 
-import { BatchSequence } from "../../lib/data/batches.ts";
-import type { ImageSet } from "../../lib/data/dataset.ts";
+import { epochOf } from "../../lib/data/batches.ts";
+import type { ImageSource } from "../../lib/data/dataset.ts";
 import { UsageError } from "../../lib/errors.ts";
 import type { ChainOptions } from "../../lib/inference/chain.ts";
 import type { SamplerSettings } from "../../lib/inference/samplers.ts";
 import { constant, cosine, cyclical, type Schedule } from "../../lib/inference/schedules.ts";
+import type { Normalisation } from "../../lib/data/normalisation.ts";
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { type Weights, weightsFromStateDict } from "../../lib/models/weights.ts";
@@ -17,10 +18,11 @@ import type { PriorFile } from "../../lib/priors/files.ts";
 import { type Gaussian, isotropic, shiftedGaussian } from "../../lib/priors/gaussian.ts";
 import { requireSameParameters } from "../../lib/priors/parameter_order.ts";
 import type { Flags } from "./infer.ts";
-import { augmentationOf, loadPrior, loadTask, normalisationOf } from "./inputs.ts";
-import { classifierOf, importedNetwork, loadWeights, recordedNetwork, statedSize } from "./network.ts";
+import { loadPrior, loadTask } from "./inputs.ts";
+import { classifierOf, importedNetwork, loadWeights, recordedNetwork, statedTreatment } from "./network.ts";
 import type { OnnxFile } from "./onnx_file.ts";
 import type { RunFolder } from "./run_writer.ts";
+import { augmentationOf, normalisationOf } from "./treatment.ts";
 
 /** Everything a run is made of. */
 export interface Plan {
@@ -28,8 +30,10 @@ export interface Plan {
   readonly classifier: ClassifierConfig;
   /** The file of an imported network. */
   readonly onnx: OnnxFile | undefined;
-  readonly train: ImageSet;
-  readonly val: ImageSet;
+  readonly train: ImageSource;
+  readonly val: ImageSource;
+  /** From bytes to inputs where the run is evaluated. */
+  readonly valNormalisation: Normalisation;
   readonly chain: ChainOptions;
 }
 
@@ -91,11 +95,12 @@ async function learnedPrior(flags: Flags, classifier: ClassifierConfig): Promise
  */
 export async function planRun(flags: Flags, resumed: RunFolder | undefined): Promise<Plan> {
   const onnx = resumed === undefined ? await importedNetwork(flags) : await recordedNetwork(resumed, flags.onnx);
-  const { train, val } = await loadTask({ ...flags, networkSize: statedSize(onnx) }, flags.seed);
+  const data = { ...flags, ...statedTreatment(onnx) };
+  const { train, val } = await loadTask(data, flags.seed);
   const classifier = classifierOf(flags, train, onnx);
   const prior = await learnedPrior(flags, classifier);
   const weights = await startOf(flags, classifier, prior);
-  const { stepsPerEpoch } = new BatchSequence(train, { batchSize: flags.batchSize, seed: flags.seed });
+  const { batchSize, stepsPerEpoch } = epochOf(train, flags.batchSize);
   const settings: SamplerSettings = {
     sampler: flags.sampler,
     momentum: flags.momentum,
@@ -110,9 +115,9 @@ export async function planRun(flags: Flags, resumed: RunFolder | undefined): Pro
     model: classifier,
     weights,
     train,
-    batchSize: Math.min(flags.batchSize, train.labels.length),
-    normalisation: normalisationOf(flags),
-    augmentation: augmentationOf(flags.augmentation),
+    batchSize,
+    normalisation: normalisationOf(data),
+    augmentation: augmentationOf(data),
     labelSmoothing: flags.labelSmoothing,
     recompute: flags.recompute,
     precision: flags.precision,
@@ -124,5 +129,5 @@ export async function planRun(flags: Flags, resumed: RunFolder | undefined): Pro
     headVariance: flags.headVariance > 0 ? flags.headVariance : undefined,
     schedule: scheduleOf(flags, stepsPerEpoch),
   };
-  return { flags, classifier, onnx, train, val, chain };
+  return { flags, classifier, onnx, train, val, valNormalisation: normalisationOf(data, "val"), chain };
 }

@@ -4,23 +4,18 @@
  * @module
  */
 
-import { type Augmentation, type AugmentationName, AUGMENTATIONS } from "../../lib/data/augment.ts";
-import type { ImageSet } from "../../lib/data/dataset.ts";
-import { loadDataset } from "../../lib/data/load.ts";
-import { resolveNormalisation } from "../../lib/data/normalisation.ts";
+import { DEFAULT_MEMORY_LIMIT, imageBytes, type ImageSource, isStream } from "../../lib/data/dataset.ts";
+import { parseClassList } from "../../lib/data/imagenet.ts";
+import { openDataset } from "../../lib/data/load.ts";
+import { holdStream } from "../../lib/data/render.ts";
 import { balancedSubset, splitTrainVal, takeExamples } from "../../lib/data/subset.ts";
 import { UsageError } from "../../lib/errors.ts";
 import type { KernelSchedule } from "../../lib/gpu/device.ts";
 import { type PriorFile, readPrior, readPriorParts } from "../../lib/priors/files.ts";
-import type { DATA_FLAGS, DEVICE_FLAGS } from "../cli/flag_groups.ts";
+import type { DEVICE_FLAGS } from "../cli/flag_groups.ts";
 import { readInput } from "../cli/files.ts";
 import type { FlagValues } from "../cli/flags.ts";
-
-/** Values of the data flags. */
-export interface DataFlags extends Omit<FlagValues<typeof DATA_FLAGS>, "operands"> {
-  /** Side of the images that an imported network states: that of an image folder unless `--image-size` is given. */
-  readonly networkSize?: number;
-}
+import { type DataFlags, transformsOf } from "./treatment.ts";
 
 /** Values of the device flags. */
 export type DeviceFlags = Omit<FlagValues<typeof DEVICE_FLAGS>, "operands">;
@@ -32,26 +27,49 @@ export function kernelScheduleOf({ kernelSchedule }: DeviceFlags): KernelSchedul
 
 /** Training and evaluation images. */
 export interface TaskData {
-  readonly train: ImageSet;
+  readonly train: ImageSource;
   /** `--val-split` of the training set where given, otherwise the validation set. */
-  readonly val: ImageSet;
+  readonly val: ImageSource;
 }
 
-/** One split of a data set. */
+/** One split of a data set for evaluation: in memory where it fits. */
 export async function loadSplit(
   flags: DataFlags,
   name: string,
   split: "train" | "val",
   classNames?: readonly string[],
-): Promise<ImageSet> {
-  const set = await loadDataset({
+): Promise<ImageSource> {
+  return await held(await openSplit(flags, name, split, classNames));
+}
+
+/** A source's fitted images in memory, or the source itself where they are too many. */
+async function held(source: ImageSource): Promise<ImageSource> {
+  const bytes = imageBytes(source.labels.length, source.height, source.width);
+  return isStream(source) && bytes <= DEFAULT_MEMORY_LIMIT ? await holdStream(source) : source;
+}
+
+/** One split of a data set, no more in memory than need be. */
+async function openSplit(
+  flags: DataFlags,
+  name: string,
+  split: "train" | "val",
+  classNames?: readonly string[],
+): Promise<ImageSource> {
+  const { classList } = flags;
+  const set = await openDataset({
     name,
     split,
     dir: flags.dataDir,
     subfolder: split === "train" ? flags.trainDir : flags.valDir,
+    transforms: transformsOf(flags),
     size: flags.imageSize,
     defaultSize: flags.networkSize,
     classNames,
+    only: classList === undefined
+      ? undefined
+      : parseClassList(new TextDecoder().decode(await readInput(classList, "a list of classes")), classList),
+    corruption: flags.corruption,
+    severity: flags.severity,
   });
   if (flags.numOfLabels !== undefined && flags.numOfLabels !== set.classNames.length) {
     throw new UsageError(
@@ -65,17 +83,22 @@ export async function loadSplit(
 async function loadTrain(
   flags: DataFlags,
   seed: number,
-): Promise<{ train: ImageSet; held: ImageSet | undefined; classNames: readonly string[] }> {
-  const all = await loadSplit(flags, flags.trainDataset, "train");
+): Promise<{ train: ImageSource; val: ImageSource | undefined; classNames: readonly string[] }> {
+  const all = await openSplit(flags, flags.trainDataset, "train");
   const parts = flags.valSplit > 0 ? splitTrainVal(all, flags.valSplit, seed) : undefined;
   const pool = parts ? takeExamples(all, parts.train) : all;
   const count = flags.numOfTrainExamples;
   const train = count === undefined ? pool : takeExamples(pool, balancedSubset(pool, count, seed));
-  return { train, held: parts && takeExamples(all, parts.val), classNames: all.classNames };
+  return {
+    // What the original cuts out of whole images cannot be had of fitted ones.
+    train: transformsOf(flags) === "plain" ? await held(train) : train,
+    val: parts && await held(takeExamples(all, parts.val)),
+    classNames: all.classNames,
+  };
 }
 
 /** The training images alone: learning a prior evaluates nothing. */
-export async function loadSource(flags: DataFlags, seed: number): Promise<ImageSet> {
+export async function loadSource(flags: DataFlags, seed: number): Promise<ImageSource> {
   return (await loadTrain(flags, seed)).train;
 }
 
@@ -83,8 +106,11 @@ export async function loadSource(flags: DataFlags, seed: number): Promise<ImageS
  * Loads the training and validation images. A test set never chooses anything: with `--val-split` it is not even read.
  */
 export async function loadTask(flags: DataFlags, seed: number): Promise<TaskData> {
-  const { train, held, classNames } = await loadTrain(flags, seed);
-  return { train, val: held ?? await loadSplit(flags, flags.valDataset ?? flags.trainDataset, "val", classNames) };
+  const { train, val, classNames } = await loadTrain(flags, seed);
+  if (val !== undefined) return { train, val };
+  // A second data set gets the size of the first.
+  const sized = { ...flags, imageSize: train.height };
+  return { train, val: await loadSplit(sized, flags.valDataset ?? flags.trainDataset, "val", classNames) };
 }
 
 /**
@@ -103,14 +129,4 @@ export async function loadPrior(path: string, normalisation: string, keepPrefixe
   };
   const normalised = normalisation === "auto" ? undefined : normalisation === "normalised";
   return readPriorParts(parts, { normalised, consume: true, keepPrefixes });
-}
-
-/** The augmentation of `--augmentation`. */
-export function augmentationOf(name: AugmentationName): Augmentation {
-  return AUGMENTATIONS[name];
-}
-
-/** Batch statistics of `--normalisation`. */
-export function normalisationOf(flags: DataFlags): ReturnType<typeof resolveNormalisation> {
-  return resolveNormalisation(flags.normalisation);
 }

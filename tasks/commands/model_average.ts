@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ImageSet } from "../../lib/data/dataset.ts";
+import type { ImageSource } from "../../lib/data/dataset.ts";
 import { computeMetrics, type Metrics } from "../../lib/evaluation/metrics.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import type { Precision } from "../../lib/inference/training.ts";
@@ -36,13 +36,14 @@ export async function averageRun(
   gpu: Gpu,
   folder: RunFolder,
   classifier: ClassifierConfig,
-  set: ImageSet,
+  set: ImageSource,
   precision: Precision = folder.config.flags.precision ?? "f32",
 ): Promise<RunAverage> {
   if (folder.samples.length === 0) {
     throw new Error(`Cannot average ${folder.path}: it holds no samples; finish the run with infer --resume`);
   }
-  const { normalisation, batchSize } = folder.config;
+  const { batchSize } = folder.config;
+  const normalisation = folder.config.valNormalisation ?? folder.config.normalisation;
   if (set.classNames.length !== classifier.numClasses) {
     throw new TypeError(
       `Cannot average ${folder.path} on ${set.name}: it has ${set.classNames.length} classes, but the run ` +

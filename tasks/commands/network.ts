@@ -5,7 +5,7 @@
  */
 
 import { readCheckpoint, stripPrefixes } from "../../lib/checkpoint/state_dict.ts";
-import type { ImageSet } from "../../lib/data/dataset.ts";
+import type { ImageSource } from "../../lib/data/dataset.ts";
 import { UsageError } from "../../lib/errors.ts";
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel, type ModelLayouts } from "../../lib/models/device_model.ts";
@@ -18,6 +18,7 @@ import type { MODEL_FLAGS } from "../cli/flag_groups.ts";
 import { readInput } from "../cli/files.ts";
 import type { FlagValues } from "../cli/flags.ts";
 import type { RunFolder } from "./run_writer.ts";
+import type { DataFlags } from "./treatment.ts";
 import { baseName, type OnnxFile, type OnnxRecord, openOnnx, reopenOnnx } from "./onnx_file.ts";
 
 /** Values of the model flags. */
@@ -39,8 +40,13 @@ export function statedSize(onnx: OnnxFile | undefined): number | undefined {
   return height === width ? height : undefined;
 }
 
+/** What an imported network says about the treatment of its images, instead of `--encoder`. */
+export function statedTreatment(onnx: OnnxFile | undefined): Pick<DataFlags, "encoder" | "networkSize"> {
+  return onnx === undefined ? {} : { encoder: undefined, networkSize: statedSize(onnx) };
+}
+
 /** The classifier of a network and a data set. */
-export function classifierOf(flags: ModelFlags, set: ImageSet, onnx: OnnxFile | undefined): ClassifierConfig {
+export function classifierOf(flags: ModelFlags, set: ImageSource, onnx: OnnxFile | undefined): ClassifierConfig {
   const shape = { numClasses: set.classNames.length, height: set.height, width: set.width };
   if (onnx === undefined) return { encoder: flags.encoder, ...shape, smallStem: flags.smallStem };
   return { encoder: baseName(onnx.record.path), network: onnx.network, ...shape };

@@ -14,7 +14,7 @@ import { weightsFromStateDict } from "../../lib/models/weights.ts";
 import type { PriorFile } from "../../lib/priors/files.ts";
 import { requireSameParameters } from "../../lib/priors/parameter_order.ts";
 import type { StateDict } from "../../lib/tensor.ts";
-import { DATA_FLAGS, MODEL_FLAGS } from "../cli/flag_groups.ts";
+import { MODEL_FLAGS } from "../cli/flag_groups.ts";
 import { flagName, type FlagTable, type FlagValues } from "../cli/flags.ts";
 
 /** Flags of the file that is written. */
@@ -147,6 +147,6 @@ export function meanNetwork(prior: PriorFile, flags: OnnxFlags): ExportedNetwork
   requireSameParameters(prior.parameters, layouts.backbone.entries);
   const { state } = weightsFromStateDict(layouts, prior.model, { head: "fresh", seed: 0 });
   const { source, sourceSha256 } = prior.metadata;
-  const facts = { weights: "mean of a learned prior", source, source_sha256: sourceSha256 };
+  const facts = { weights: "mean of a learned prior", source, "source_sha256": sourceSha256 };
   return { config, weights: { backbone: prior.swag.mean, state }, facts };
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { BatchSequence } from "../../lib/data/batches.ts";
+import { epochOf } from "../../lib/data/batches.ts";
 import { UsageError } from "../../lib/errors.ts";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
 import { learnPrior } from "../../lib/inference/learn_prior.ts";
@@ -13,6 +13,7 @@ import { estimateMemory, type StepMetrics } from "../../lib/inference/training.t
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import {
+  COMPAT_FLAG,
   DATA_FLAGS,
   DEVICE_FLAGS,
   MODEL_FLAGS,
@@ -23,14 +24,15 @@ import {
 } from "../cli/flag_groups.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
-import { augmentationOf, kernelScheduleOf, loadSource, normalisationOf } from "./inputs.ts";
+import { kernelScheduleOf, loadSource } from "./inputs.ts";
 import { memoryLines } from "./memory.ts";
-import { classifierOf, importedNetwork, loadWeights, remarks, statedSize } from "./network.ts";
+import { classifierOf, importedNetwork, loadWeights, remarks, statedTreatment } from "./network.ts";
 import { openUnfinishedPrior, priorCheckpointOf, removeCheckpoint, writePriorCheckpoint } from "./prior_checkpoint.ts";
 import { priorFileOf, requireWritable, targets, writePriorFiles } from "./prior_output.ts";
 import { inputsOf, networkOf, requireSameInputs, resumedFlags, settingsOf } from "./prior_resume.ts";
 import { makeProfileFolder, PROFILE_FLAGS, profilerFor, writeProfile } from "./profile.ts";
 import { Throughput } from "./throughput.ts";
+import { augmentationOf, normalisationOf } from "./treatment.ts";
 import { tune } from "./tuning.ts";
 
 /** Flags of `prior`. */
@@ -41,6 +43,7 @@ export const command = defineCommand({
   flags: {
     ...MODEL_FLAGS,
     ...DATA_FLAGS,
+    ...COMPAT_FLAG,
     epochs: { ...TRAINING_FLAGS.epochs, default: 5 },
     maxSteps: TRAINING_FLAGS.maxSteps,
     momentum: TRAINING_FLAGS.momentum,
@@ -120,12 +123,13 @@ export async function run(given: Flags, io: Io): Promise<number> {
   }
   if (!flags.dryRun) await requireWritable(flags, targets(flags));
   const onnx = unfinished ? await networkOf(unfinished, flags.onnx) : await importedNetwork(flags);
-  const train = await loadSource({ ...flags, networkSize: statedSize(onnx) }, flags.seed);
+  const data = { ...flags, ...statedTreatment(onnx) };
+  const train = await loadSource(data, flags.seed);
   const classifier = classifierOf(flags, train, onnx);
   remarks(classifier).forEach(io.note);
   const weights = await loadWeights(flags, classifier, "fresh");
   using gpu = await openGpu({ schedule: kernelScheduleOf(flags), tuning: unfinished?.tuning });
-  const { batchSize, stepsPerEpoch } = new BatchSequence(train, { batchSize: flags.batchSize, seed: flags.seed });
+  const { batchSize, stepsPerEpoch } = epochOf(train, flags.batchSize);
   // What goes on computes as it began, whatever was found since.
   if (!unfinished) await tune(gpu, flags, classifier, batchSize, io, !flags.dryRun);
   if (flags.dryRun) {
@@ -157,8 +161,8 @@ export async function run(given: Flags, io: Io): Promise<number> {
     weights,
     train,
     batchSize,
-    normalisation: normalisationOf(flags),
-    augmentation: augmentationOf(flags.augmentation),
+    normalisation: normalisationOf(data),
+    augmentation: augmentationOf(data),
     schedule,
     varianceClamp: flags.varClamp,
     hooks: {

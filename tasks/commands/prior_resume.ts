@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ImageSet } from "../../lib/data/dataset.ts";
+import type { ImageSource } from "../../lib/data/dataset.ts";
 import type { Weights } from "../../lib/models/weights.ts";
 import { sha256OfArrays } from "./hashes.ts";
 import { type OnnxFile, reopenOnnx } from "./onnx_file.ts";
@@ -41,7 +41,7 @@ export function resumedFlags(given: Flags, { flags }: UnfinishedPrior): Flags {
 }
 
 /** What the prior depends on besides the flags, as SHA-256. */
-export function inputsOf(train: ImageSet, { backbone, head, state }: Weights): Record<string, string> {
+export function inputsOf(train: ImageSource, { backbone, head, state }: Weights): Record<string, string> {
   return { train: train.hash, weights: sha256OfArrays([backbone, head, state]) };
 }
 

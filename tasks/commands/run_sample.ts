@@ -43,10 +43,10 @@ export async function readRunSample(path: string, number: number | undefined): P
   const facts = {
     weights: "sample of a posterior",
     source: entry.file,
-    source_sha256: entry.sha256,
+    "source_sha256": entry.sha256,
     chain: String(entry.chain),
     step: String(entry.step),
-    log_prior: String(entry.logPrior),
+    "log_prior": String(entry.logPrior),
     sampler: flags.sampler,
   };
   return { config, weights, layouts, options: { normalisation, classNames }, facts };

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { crc32 } from "node:zlib";
 import { decodeImage } from "../../lib/data/decode.ts";
-import { fitImage } from "../../lib/data/image_folder.ts";
+import { fitImage } from "../../lib/data/fit.ts";
 import type { RgbImage } from "../../lib/data/resize.ts";
 import { FormatError } from "../../lib/errors.ts";
 import { readFixture } from "./helpers.ts";
@@ -43,9 +43,9 @@ for (const name of [...JPEGS, ...PNGS]) {
   Deno.test(`fitImage() resizes ${name} as torchvision does`, async () => {
     const image = await decodeImage(readFixture(name), name);
     const [, squashed, cropped, enlarged] = expected(name);
-    assertEquals(largestDifference(fitImage(image, 12, "squash"), squashed), 0);
-    assertEquals(largestDifference(fitImage(image, 12, "crop", 16), cropped), 0);
-    assertEquals(largestDifference(fitImage(image, 40, "squash"), enlarged), 0);
+    assertEquals(largestDifference(fitImage(image, { size: 12, resize: "squash" }), squashed), 0);
+    assertEquals(largestDifference(fitImage(image, { size: 12, resize: "crop", shortSide: 16 }), cropped), 0);
+    assertEquals(largestDifference(fitImage(image, { size: 40, resize: "squash" }), enlarged), 0);
   });
 }
 

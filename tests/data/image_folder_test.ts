@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { classCounts } from "../../lib/data/dataset.ts";
-import { fitImage, readImageFolder } from "../../lib/data/image_folder.ts";
+import { fitImage } from "../../lib/data/fit.ts";
+import { readImageFolder } from "../../lib/data/image_folder.ts";
 import { FormatError } from "../../lib/errors.ts";
 import { inTemporaryFolder, readFixture, sharedData } from "./helpers.ts";
 
@@ -83,17 +84,17 @@ Deno.test("fitImage() places the crop by Python's rounding", () => {
   // A 1 x n ramp whose crop of 1 pixel shows where it was taken: (n - 1) / 2 rounded half to even.
   const taken = [2, 4, 6, 8].map((width) => {
     const rgb = Uint8Array.from({ length: width * 3 }, (_, index) => Math.floor(index / 3));
-    return fitImage({ width, height: 1, rgb }, 1, "crop")[0];
+    return fitImage({ width, height: 1, rgb }, { size: 1, resize: "crop" })[0];
   });
   assertEquals(taken, [0, 2, 2, 4]);
 });
 
 Deno.test("fitImage() refuses a short side below the size and a strip that would explode", () => {
   const strip = { width: 50_000, height: 1, rgb: new Uint8Array(150_000) };
-  assertThrows(() => fitImage(strip, 224, "crop"), RangeError, "11200000 x 224 pixels would follow");
-  assertEquals(fitImage(strip, 4, "squash").length, 48);
-  assertThrows(() => fitImage(strip, 8, "crop", 7), RangeError, "short side");
-  assertThrows(() => fitImage(strip, 0, "squash"), RangeError, "positive whole size");
+  assertThrows(() => fitImage(strip, { size: 224, resize: "crop" }), RangeError, "11200000 x 224 pixels would follow");
+  assertEquals(fitImage(strip, { size: 4, resize: "squash" }).length, 48);
+  assertThrows(() => fitImage(strip, { size: 8, resize: "crop", shortSide: 7 }), RangeError, "short side");
+  assertThrows(() => fitImage(strip, { size: 0, resize: "squash" }), RangeError, "positive whole size");
 });
 
 Deno.test({

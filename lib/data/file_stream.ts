@@ -1,0 +1,50 @@
+/**
+ * Image files that are decoded when they are asked for.
+ *
+ * @module
+ */
+
+import { createImageStream, type ImageStream } from "./dataset.ts";
+import type { Fit } from "./fit.ts";
+import { type FolderOptions, type LabelledFiles, listImageFolder } from "./image_folder.ts";
+
+/** How a stream of files is called and what size its images get. */
+export interface FileStreamOptions {
+  /** What the set is called. */
+  readonly name: string;
+  /** How an image gets its size. */
+  readonly fit: Fit;
+}
+
+/**
+ * A stream of labelled files. Its hash is made of their paths below `root`, their sizes and their labels: to hash the
+ * contents of ImageNet would take an hour.
+ *
+ * @throws {Error} naming the first file that is missing
+ */
+export function openFiles(root: string, files: LabelledFiles, { name, fit }: FileStreamOptions): ImageStream {
+  const { classNames, paths, labels } = files;
+  const identity = paths.map((path) => `${path.slice(root.length)} ${sizeOf(path, name)}`).join("\n");
+  return createImageStream({
+    name,
+    classNames,
+    labels,
+    fit,
+    identity,
+    locate: (i) => ({ kind: "file", path: paths[i] }),
+  });
+}
+
+/** A stream of `<root>/<class>/**`; order and errors are those of {@linkcode listImageFolder}. */
+export async function openImageFolder(root: string, options: FileStreamOptions & FolderOptions): Promise<ImageStream> {
+  return openFiles(root, await listImageFolder(root, options), options);
+}
+
+function sizeOf(path: string, name: string): number {
+  try {
+    return Deno.statSync(path).size;
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+    throw new Error(`Cannot open ${name}: its image ${path} is missing; unpack the data set again`, { cause });
+  }
+}

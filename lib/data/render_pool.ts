@@ -1,0 +1,125 @@
+/**
+ * Threads that decode images while the device computes.
+ *
+ * @module
+ */
+
+import { FormatError } from "../errors.ts";
+import type { RenderJob } from "./render_job.ts";
+
+/** Jobs for a thread. */
+export interface RenderRequest {
+  /** Stands in the reply. */
+  readonly id: number;
+  readonly jobs: readonly RenderJob[];
+  /** Bytes of one result. */
+  readonly size: number;
+}
+
+/** The results, one after the other, or what went wrong. */
+export type RenderReply =
+  | { readonly id: number; readonly pixels: Uint8Array<ArrayBuffer> }
+  | { readonly id: number; readonly error: { readonly name: string; readonly message: string } };
+
+/** Jobs handed to a thread at once: enough to hide the messages, few enough to spread a batch. */
+const CHUNK = 4;
+/** One decoder keeps up with a good part of a device; more threads than this serve nobody. */
+const MOST_THREADS = 16;
+
+/** The threads could not be started. */
+export class PoolUnavailable extends Error {}
+
+const SCRIPT = new URL("./render_worker.ts", import.meta.url);
+
+/** Whether threads can be started: where the program lies on this machine, it must be permitted to read itself. */
+export function canStartThreads(): boolean {
+  return SCRIPT.protocol !== "file:" || Deno.permissions.querySync({ name: "read", path: SCRIPT }).state === "granted";
+}
+
+interface Task {
+  readonly request: RenderRequest;
+  readonly resolve: (pixels: Uint8Array) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A few threads and the chunks that wait for one. */
+export class RenderPool implements Disposable {
+  readonly #workers: Worker[];
+  readonly #idle: Worker[];
+  readonly #running = new Map<Worker, Task>();
+  #waiting: Task[] = [];
+  #nextId = 0;
+  #closed: Error | undefined;
+
+  /** Starts the threads: one fewer than the processor has, since the main thread has work too. */
+  constructor(threads: number = Math.min(MOST_THREADS, Math.max(1, navigator.hardwareConcurrency - 1))) {
+    this.#workers = Array.from({ length: threads }, () => this.#start());
+    this.#idle = [...this.#workers];
+  }
+
+  /**
+   * Carries out jobs, each result of `size` bytes, into `out` in order.
+   *
+   * @throws {FormatError} if an image cannot be decoded
+   * @throws {PoolUnavailable} if the threads cannot be started
+   */
+  async run(jobs: readonly RenderJob[], size: number, out: Uint8Array): Promise<void> {
+    const chunks: Promise<void>[] = [];
+    for (let first = 0; first < jobs.length; first += CHUNK) {
+      const pixels = this.#submit(jobs.slice(first, first + CHUNK), size);
+      chunks.push(pixels.then((bytes) => out.set(bytes, first * size)));
+    }
+    // All are waited for, so that none writes into `out` after an error.
+    const failed = (await Promise.allSettled(chunks)).find((result) => result.status === "rejected");
+    if (failed) throw failed.reason;
+  }
+
+  /** Ends the threads; what they were at is given up. */
+  [Symbol.dispose](): void {
+    this.#close(new Error("Cannot render: the pool is closed"));
+  }
+
+  #submit(jobs: readonly RenderJob[], size: number): Promise<Uint8Array> {
+    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+    if (this.#closed) reject(this.#closed);
+    else {
+      this.#waiting.push({ request: { id: this.#nextId++, jobs, size }, resolve, reject });
+      this.#dispatch();
+    }
+    return promise;
+  }
+
+  #dispatch(): void {
+    while (this.#idle.length > 0 && this.#waiting.length > 0) {
+      const worker = this.#idle.pop()!, task = this.#waiting.shift()!;
+      this.#running.set(worker, task);
+      worker.postMessage(task.request);
+    }
+  }
+
+  #start(): Worker {
+    const worker = new Worker(SCRIPT, { type: "module" });
+    worker.onmessage = ({ data }: MessageEvent<RenderReply>) => {
+      const task = this.#running.get(worker)!;
+      this.#running.delete(worker);
+      this.#idle.push(worker);
+      if ("pixels" in data) task.resolve(data.pixels);
+      else task.reject(new (data.error.name === "FormatError" ? FormatError : Error)(data.error.message));
+      this.#dispatch();
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.#close(new PoolUnavailable(event.message));
+    };
+    return worker;
+  }
+
+  #close(reason: Error): void {
+    this.#closed ??= reason;
+    for (const worker of this.#workers) worker.terminate();
+    for (const { reject } of [...this.#running.values(), ...this.#waiting]) reject(this.#closed);
+    this.#running.clear();
+    this.#waiting = [];
+    this.#idle.length = 0;
+  }
+}

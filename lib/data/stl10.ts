@@ -1,0 +1,92 @@
+/**
+ * STL-10 in its binary version (Coates, Lee, Ng, "An analysis of single-layer networks in unsupervised feature
+ * learning", 2011): 96 x 96 images in planes that run column by column, labels from 1 on in files of their own.
+ *
+ * @module
+ */
+
+import { FormatError } from "../errors.ts";
+import { createImageStream, type ImageStream } from "./dataset.ts";
+import { isFile, isFolder } from "./files.ts";
+import type { Fit } from "./fit.ts";
+
+/** STL-10's 10 classes by label, from label 1 on, as `class_names.txt` lists them. */
+export const STL10_NAMES: readonly string[] = [
+  "airplane",
+  "bird",
+  "car",
+  "cat",
+  "deer",
+  "dog",
+  "horse",
+  "monkey",
+  "ship",
+  "truck",
+];
+
+/** Rows and columns of every image. */
+export const STL10_SIZE = 96;
+
+const IMAGE_BYTES = 3 * STL10_SIZE * STL10_SIZE;
+const FILES = { train: "train", test: "test", unlabelled: "unlabeled" } as const;
+
+/** Which of STL-10's three parts. */
+export type Stl10Split = keyof typeof FILES;
+
+/**
+ * Opens STL-10; images are read when they are asked for. The unlabelled images have the one class "unlabelled".
+ *
+ * @param folder holds `train_X.bin` and the others, itself or in `stl10_binary/`
+ * @throws {FormatError} if a file does not hold whole images, or labels are missing, too many or out of range
+ */
+export async function openStl10(folder: string, split: Stl10Split, fit: Fit): Promise<ImageStream> {
+  const inner = `${folder}/stl10_binary`;
+  const root = await isFolder(inner) ? inner : folder;
+  const path = `${root}/${FILES[split]}_X.bin`;
+  if (!await isFile(path)) {
+    throw new Error(
+      `Cannot read STL-10 (${split}) from ${folder}: there is no ${path}; required are train_X.bin, train_y.bin, ` +
+        "test_X.bin, test_y.bin and unlabeled_X.bin of the binary version (data prepare stl10)",
+    );
+  }
+  const { size } = await Deno.stat(path);
+  const count = size / IMAGE_BYTES;
+  if (!Number.isInteger(count) || count === 0) {
+    throw new FormatError(
+      `Cannot read ${path}: its ${size} bytes are ${count.toFixed(2)} images of ${IMAGE_BYTES} bytes (96 x 96 RGB); ` +
+        "download it again",
+    );
+  }
+  const labelled = split !== "unlabelled";
+  return createImageStream({
+    name: `stl10 (${split})`,
+    classNames: labelled ? STL10_NAMES : ["unlabelled"],
+    labels: labelled ? await readLabels(`${root}/${split}_y.bin`, count) : new Uint32Array(count),
+    fit,
+    identity: `stl10 ${split} ${size}`,
+    locate: (example) => ({
+      kind: "columns",
+      path,
+      offset: example * IMAGE_BYTES,
+      height: STL10_SIZE,
+      width: STL10_SIZE,
+    }),
+  });
+}
+
+async function readLabels(path: string, count: number): Promise<Uint32Array> {
+  if (!await isFile(path)) throw new Error(`Cannot read the labels ${path}: there is no such file; download it too`);
+  const bytes = await Deno.readFile(path);
+  if (bytes.length !== count) {
+    throw new FormatError(
+      `Cannot read ${path}: it holds ${bytes.length} labels for ${count} images; download it again`,
+    );
+  }
+  const wrong = bytes.findIndex((label) => label < 1 || label > STL10_NAMES.length);
+  if (wrong >= 0) {
+    throw new FormatError(
+      `Cannot read ${path}: label ${wrong} is ${bytes[wrong]}; 1 to ${STL10_NAMES.length} is required`,
+    );
+  }
+  return Uint32Array.from(bytes, (label) => label - 1);
+}

@@ -1,0 +1,155 @@
+/**
+ * Where each file of a data set's archives goes: the layouts that `lib/data` reads, which are those of the original
+ * system's own scripts.
+ *
+ * @module
+ */
+
+import { CORRUPTIONS } from "../../lib/data/cifar_variants.ts";
+import { flowerFile, flowerFolder, readFlowerLabels } from "../../lib/data/oxford_flowers.ts";
+import { petFolder, readPetList } from "../../lib/data/oxford_pets.ts";
+import { FormatError, UsageError } from "../../lib/errors.ts";
+import { arrangeImageNet } from "./imagenet.ts";
+import { type Allowance, archiveFiles, writeEntry } from "./unpack.ts";
+
+/** What an arrangement is made from and where it goes. */
+export interface Arrangement {
+  /** Paths of the downloaded files by name. */
+  readonly files: ReadonlyMap<string, string>;
+  /** A folder of our own; what is in it afterwards is the data set. */
+  readonly staging: string;
+  readonly allowance: Allowance;
+  /** ImageNet: the classes to take; default all. */
+  readonly classes?: readonly string[];
+  /** Tells how many files have been written. */
+  onFile?(): void;
+}
+
+/** Arranges a data set; resolves to remarks on what was left out. */
+type Arrange = (arrangement: Arrangement) => Promise<string[]>;
+
+/** Unpacks into one folder of the archive, which must then hold some files. */
+function unpackFolder(folder: string, required: readonly string[]): Arrange {
+  return async (arrangement) => {
+    await unpack(
+      arrangement,
+      [...arrangement.files.keys()][0],
+      (path) => path.startsWith(`${folder}/`) ? path : undefined,
+    );
+    await requireFiles(arrangement, required.map((name) => `${folder}/${name}`));
+    return [];
+  };
+}
+
+/** Copies the files as they are: resumes like an archive, for the downloads stay until all is in place. */
+const copyFiles: Arrange = async ({ files, staging, onFile }) => {
+  for (const [name, path] of files) {
+    await Deno.copyFile(path, `${staging}/${name}`);
+    onFile?.();
+  }
+  return [];
+};
+
+/** `train/ val/ test/` x `000` .. `101`, by `setid.mat`. */
+const arrangeFlowers: Arrange = async (arrangement) => {
+  const { files } = arrangement;
+  const { splits, labels } = await readFlowerLabels(files.get("imagelabels.mat")!, files.get("setid.mat")!);
+  const targets = new Map<string, string>();
+  for (const [split, ids] of Object.entries(splits)) {
+    for (const id of ids) {
+      const name = flowerFile(id);
+      targets.set(`jpg/${name}`, `${split}/${flowerFolder(labels[id - 1])}/${name}`);
+    }
+  }
+  await unpack(arrangement, "102flowers.tgz", (path) => targets.get(path));
+  await requireFiles(arrangement, targets.values());
+  return [];
+};
+
+/** `train/` (trainval.txt), `val/` (test.txt) x `00` .. `36`, and the annotations with their trimaps. */
+const arrangePets: Arrange = async (arrangement) => {
+  const { staging } = arrangement;
+  // Mac OS left files of its own ("._name") in Oxford's archive.
+  const annotation = (path: string) => path.startsWith("annotations/") && !/(^|\/)\._/.test(path) ? path : undefined;
+  await unpack(arrangement, "annotations.tar.gz", annotation);
+  await requireFiles(arrangement, ["annotations/trainval.txt", "annotations/test.txt"]);
+  const targets = new Map<string, string>();
+  for (const [split, list] of [["train", "trainval"], ["val", "test"]]) {
+    for (const { image, label } of await readPetList(`${staging}/annotations/${list}.txt`)) {
+      targets.set(`images/${image}.jpg`, `${split}/${petFolder(label)}/${image}.jpg`);
+    }
+  }
+  await unpack(arrangement, "images.tar.gz", (path) => targets.get(path));
+  await requireFiles(arrangement, targets.values());
+  return [];
+};
+
+/** `train/`, `val/` and `test/` at the archive's top or in its one folder. */
+const arrangeCustom: Arrange = async (arrangement) => {
+  await unpack(arrangement, [...arrangement.files.keys()][0], (path) => {
+    const parts = path.split("/");
+    const at = parts.findIndex((part) => part === "train" || part === "val" || part === "test");
+    return at === 0 || at === 1 ? parts.slice(at).join("/") : undefined;
+  });
+  if (!await Deno.stat(`${arrangement.staging}/train`).catch(() => undefined)) {
+    throw new FormatError(
+      "Cannot arrange custom: the archive has no folder train/; train/<class>/<image>.jpg is required",
+    );
+  }
+  return [];
+};
+
+const ARRANGEMENTS: Readonly<Record<string, Arrange>> = {
+  "cifar10": unpackFolder("cifar-10-batches-bin", [
+    ...[1, 2, 3, 4, 5].map((number) => `data_batch_${number}.bin`),
+    "test_batch.bin",
+  ]),
+  "cifar100": unpackFolder("cifar-100-binary", ["train.bin", "test.bin"]),
+  "cifar10.1": copyFiles,
+  "cifar10-c": unpackFolder("CIFAR-10-C", ["labels.npy", ...CORRUPTIONS.map((name) => `${name}.npy`)]),
+  "stl10": unpackFolder("stl10_binary", [
+    "train_X.bin",
+    "train_y.bin",
+    "test_X.bin",
+    "test_y.bin",
+    "unlabeled_X.bin",
+  ]),
+  "oxford102flowers": arrangeFlowers,
+  "oxfordpets": arrangePets,
+  "imagenet": arrangeImageNet,
+  "imagenet100": arrangeImageNet,
+  "custom": arrangeCustom,
+};
+
+/**
+ * Arranges a data set in its staging folder. A run that was interrupted is continued: files that are there are not
+ * written again.
+ *
+ * @returns remarks on what was left out
+ * @throws {FormatError} if an archive is damaged, hostile or not of that data set
+ */
+export async function arrange(name: string, arrangement: Arrangement): Promise<string[]> {
+  const found = ARRANGEMENTS[name];
+  if (found === undefined) throw new UsageError(`Cannot prepare ${name}: only ${Object.keys(ARRANGEMENTS).join(", ")}`);
+  return await found(arrangement);
+}
+
+async function unpack(
+  { files, staging, allowance, onFile }: Arrangement,
+  archive: string,
+  target: (path: string) => string | undefined,
+): Promise<void> {
+  for await (const file of archiveFiles(files.get(archive)!, allowance)) {
+    const to = target(file.path);
+    if (to === undefined) continue;
+    await writeEntry(`${staging}/${to}`, file);
+    onFile?.();
+  }
+}
+
+async function requireFiles({ staging, files }: Arrangement, paths: Iterable<string>): Promise<void> {
+  for (const path of paths) {
+    if ((await Deno.stat(`${staging}/${path}`).catch(() => undefined))?.isFile) continue;
+    throw new FormatError(`Cannot arrange ${[...files.keys()].join(", ")}: ${path} is not in the archive`);
+  }
+}

@@ -1,0 +1,180 @@
+/**
+ * A data set from its official address to the layout that is read: downloaded, checked, unpacked, arranged.
+ *
+ * Everything happens in `<folder>/.prepare`; the data set's own folders appear whole, each in one step, at the end. So
+ * nothing is ever half-arranged, and what was interrupted goes on where it stopped.
+ *
+ * @module
+ */
+
+import { listFolder } from "../../lib/data/files.ts";
+import { UsageError } from "../../lib/errors.ts";
+import { writeWhole } from "../cli/files.ts";
+import { arrange } from "./arrange.ts";
+import { download, type DownloadOptions, verify } from "./download.ts";
+import { addressOf, type Source, type SourceFile } from "./sources.ts";
+
+/** What to prepare, and where. */
+export interface PrepareOptions extends Pick<DownloadOptions, "attempts" | "wait" | "stall"> {
+  readonly name: string;
+  readonly source: Source;
+  /** The data set's folder; made if it is missing. */
+  readonly folder: string;
+  /** Address below which the files lie, instead of the official one. */
+  readonly url?: string;
+  /** Do not compare with the published digests. */
+  readonly unverified?: boolean;
+  /** Leave the archives in the folder. */
+  readonly keepArchives?: boolean;
+  /** ImageNet: the classes to take. */
+  readonly classes?: readonly string[];
+  /** Says what begins. */
+  onStage?(text: string): void;
+  /** Bytes of a download, of all where known. */
+  onProgress?(bytes: number, total: number | undefined): void;
+}
+
+/** What was prepared; written to `swagpu-data.json` as well. */
+export interface Prepared {
+  readonly name: string;
+  readonly files: readonly {
+    readonly name: string;
+    /** Address; none for a file that lay there. */
+    readonly url?: string;
+    readonly bytes: number;
+    readonly sha256: string;
+    /** The published digest that it was compared with. */
+    readonly verified?: string;
+  }[];
+  /** What was left out. */
+  readonly remarks: readonly string[];
+}
+
+const RECORD = "swagpu-data.json";
+const WORK = ".prepare";
+
+/**
+ * Prepares a data set; where it is prepared already, only says so.
+ *
+ * @returns what was prepared, and whether it had been before
+ * @throws Error with one line if a download fails, a digest is wrong, an archive is damaged or hostile, or a folder of
+ *   the data set's names is there that this did not make
+ */
+export async function prepare(options: PrepareOptions): Promise<Prepared & { readonly already: boolean }> {
+  const { name, folder } = options;
+  await Deno.mkdir(`${folder}/${WORK}`, { recursive: true });
+  let already = true;
+  {
+    // Held until the file is closed or the process ends: a second command waits, and finds all done.
+    using lock = await Deno.open(`${folder}/${WORK}/lock`, { create: true, write: true });
+    await lock.lock(true);
+    const found = await readRecord(folder);
+    if (found !== undefined && found.name !== name) {
+      throw new UsageError(`Cannot prepare ${name} in ${folder}: it holds ${found.name}; another folder is required`);
+    }
+    if (found === undefined) {
+      await carryOut(options);
+      already = false;
+    }
+  }
+  await Deno.remove(`${folder}/${WORK}`, { recursive: true }).catch(ignoreAbsence);
+  return { ...(await readRecord(folder))!, already };
+}
+
+/** Another command that waited may have removed it. */
+function ignoreAbsence(error: unknown): void {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+}
+
+async function carryOut(options: PrepareOptions): Promise<void> {
+  const { name, folder, source, classes, onStage } = options;
+  const work = `${folder}/${WORK}`, staging = `${work}/arranged`, plan = `${work}/plan.json`;
+  if (!await exists(plan)) {
+    const paths = new Map<string, string>(), files: Prepared["files"][number][] = [];
+    for (const file of source.files) {
+      const { path, record } = await obtain(file, options);
+      paths.set(file.name, path);
+      files.push(record);
+    }
+    await forgetOther(work, staging, JSON.stringify([files.map(({ sha256 }) => sha256), classes]));
+    onStage?.(`unpacking ${name}`);
+    await Deno.mkdir(staging, { recursive: true });
+    const allowance = { bytes: source.maxUnpackedBytes, entries: source.maxEntries };
+    const remarks = await arrange(name, { files: paths, staging, allowance, classes });
+    const { folders, files: loose } = await listFolder(staging);
+    const targets = [...folders, ...loose];
+    for (const target of targets) {
+      if (!await exists(`${folder}/${target}`)) continue;
+      throw new Error(`Cannot prepare ${name} in ${folder}: ${folder}/${target} exists; another folder is required`);
+    }
+    const record: Prepared = { name, files, remarks };
+    await writeWhole(plan, encode({ record, targets }), true);
+  }
+  const { record, targets } = JSON.parse(await Deno.readTextFile(plan)) as { record: Prepared; targets: string[] };
+  for (const target of targets) {
+    if (await exists(`${staging}/${target}`)) await Deno.rename(`${staging}/${target}`, `${folder}/${target}`);
+  }
+  if (options.keepArchives) {
+    for (const { name } of source.files) {
+      if (await exists(`${work}/${name}`)) await Deno.rename(`${work}/${name}`, `${folder}/${name}`);
+    }
+  }
+  await writeWhole(`${folder}/${RECORD}`, encode(record), true);
+}
+
+/** A file that lies in the folder, was downloaded before, or is downloaded now; checked in any case. */
+async function obtain(
+  file: SourceFile,
+  options: PrepareOptions,
+): Promise<{ path: string; record: Prepared["files"][number] }> {
+  const { folder, unverified, source, name, onStage, onProgress } = options;
+  const digest = unverified ? undefined : file.digest;
+  const verified = digest && `${digest.algorithm}:${digest.hex}`;
+  const recordOf = async (path: string, sha256: string, url?: string) => ({
+    path,
+    record: { name: file.name, url, bytes: (await Deno.stat(path)).size, sha256, verified },
+  });
+  const own = `${folder}/${file.name}`;
+  if (await exists(own)) {
+    onStage?.(`checking ${own}`);
+    return await recordOf(own, await verify(own, { url: own, digest }));
+  }
+  const url = addressOf(file, options.url), path = `${folder}/${WORK}/${file.name}`;
+  if (url === undefined) {
+    throw new UsageError(`Cannot prepare ${name}: ${file.name} has no public address. ${source.manual}`);
+  }
+  if (await exists(path)) {
+    onStage?.(`checking ${file.name}`);
+    return await recordOf(path, await verify(path, { url, digest }), url);
+  }
+  onStage?.(`downloading ${url}`);
+  const { attempts, wait, stall } = options;
+  const sha256 = await download({ url, path, digest, maxBytes: file.maxBytes }, { attempts, wait, stall, onProgress });
+  return await recordOf(path, sha256, url);
+}
+
+/** Empties the staging folder where it was filled from other files. */
+async function forgetOther(work: string, staging: string, identity: string): Promise<void> {
+  const path = `${work}/identity.json`;
+  const before = await Deno.readTextFile(path).catch(() => undefined);
+  if (before !== identity) await Deno.remove(staging, { recursive: true }).catch(() => {});
+  await Deno.writeTextFile(path, identity);
+}
+
+async function readRecord(folder: string): Promise<Prepared | undefined> {
+  const text = await Deno.readTextFile(`${folder}/${RECORD}`).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
+  return text === undefined ? undefined : JSON.parse(text) as Prepared;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.lstat(path).then(() => true, (error) => {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  });
+}
+
+function encode(value: unknown): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(value, null, 2) + "\n");
+}

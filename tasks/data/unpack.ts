@@ -1,0 +1,194 @@
+/**
+ * Archives to files: tar, tar.gz and zip, streamed, bounded, and never outside the folder that they are unpacked to.
+ *
+ * @module
+ */
+
+import { readEntry, readZip } from "../../lib/checkpoint/zip.ts";
+import { FormatError } from "../../lib/errors.ts";
+import { tar } from "./deps.ts";
+
+/** A file in an archive. */
+export interface ArchiveFile {
+  /** Path inside the archive, checked by {@linkcode safePath}. */
+  readonly path: string;
+  readonly size: number;
+  /** Its contents; to be read before the next file is asked for, or not at all. */
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+/** What unpacking may still produce. */
+export interface Allowance {
+  bytes: number;
+  entries: number;
+}
+
+/** What tar-stream says of an entry. */
+interface TarHeader {
+  readonly name: string;
+  readonly size: number;
+  readonly type: string;
+}
+
+interface TarEntry extends AsyncIterable<Uint8Array> {
+  readonly header: TarHeader;
+  resume(): void;
+}
+
+interface TarExtract extends AsyncIterable<TarEntry> {
+  write(chunk: Uint8Array): boolean;
+  end(): void;
+  destroy(error?: Error): void;
+  once(event: "drain" | "close", listener: () => void): void;
+}
+
+/** The most bytes of a zip archive, which is read whole. */
+const MAX_ZIP_BYTES = 2 ** 31;
+
+/**
+ * The files of an archive, by its ending: `.tar`, `.tar.gz`, `.tgz` or `.zip`.
+ *
+ * @throws {FormatError} if it is damaged, holds a link, a device or a path outside, or more than is allowed
+ */
+export function archiveFiles(path: string, allowance: Allowance): AsyncGenerator<ArchiveFile> {
+  return explained(path, /\.zip$/i.test(path) ? zipFiles(path, allowance) : packedTarFiles(path, allowance));
+}
+
+/** The files of a tar archive inside another one; throws as {@linkcode archiveFiles}. */
+export function innerFiles({ path, body }: ArchiveFile, allowance: Allowance): AsyncGenerator<ArchiveFile> {
+  return explained(path, tarFiles(body, allowance));
+}
+
+/** What goes wrong on the way, in one line with the archive's name. */
+async function* explained<T extends ArchiveFile | Uint8Array>(
+  name: string,
+  items: AsyncIterable<T>,
+): AsyncGenerator<T> {
+  try {
+    for await (const item of items) {
+      yield item instanceof Uint8Array ? item : { ...item, body: explained(name, (item as ArchiveFile).body) };
+    }
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotCapable || cause instanceof UnpackError) throw cause;
+    throw new UnpackError(`Cannot unpack ${name}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+class UnpackError extends FormatError {}
+
+async function* packedTarFiles(path: string, allowance: Allowance): AsyncGenerator<ArchiveFile> {
+  const { readable } = await Deno.open(path);
+  const packed = /\.(tar\.gz|tgz)$/i.test(path);
+  yield* tarFiles(packed ? readable.pipeThrough(new DecompressionStream("gzip")) : readable, allowance);
+}
+
+async function* tarFiles(bytes: AsyncIterable<Uint8Array>, allowance: Allowance): AsyncGenerator<ArchiveFile> {
+  const extract = tar.extract() as unknown as TarExtract;
+  const feeding = feed(extract, bytes);
+  try {
+    for await (const entry of extract) {
+      const { name, size, type } = entry.header;
+      const path = safePath(name);
+      allow(allowance, path, size);
+      if (type === "directory") {
+        entry.resume();
+        continue;
+      }
+      if (type !== "file" && type !== "contiguous-file") {
+        throw new FormatError(`its entry ${path} is a ${type}; files and folders only are unpacked`);
+      }
+      yield { path, size, body: entry };
+      entry.resume();
+    }
+  } finally {
+    extract.destroy();
+    await feeding;
+  }
+}
+
+/** Writes a stream into the extractor, at the pace at which files are taken out. */
+async function feed(extract: TarExtract, bytes: AsyncIterable<Uint8Array>): Promise<void> {
+  let open = true;
+  extract.once("close", () => open = false);
+  try {
+    for await (const chunk of bytes) {
+      if (!open) return;
+      if (!extract.write(chunk)) {
+        await new Promise<void>((resolve) => {
+          extract.once("drain", resolve);
+          extract.once("close", resolve);
+        });
+      }
+    }
+    extract.end();
+  } catch (error) {
+    extract.destroy(error as Error);
+  }
+}
+
+async function* zipFiles(path: string, allowance: Allowance): AsyncGenerator<ArchiveFile> {
+  const { size } = await Deno.stat(path);
+  if (size > MAX_ZIP_BYTES) {
+    throw new FormatError(`it has ${size} bytes; a zip archive of at most ${MAX_ZIP_BYTES} is required: use tar`);
+  }
+  const archive = readZip(await Deno.readFile(path));
+  for (const entry of archive.entries.values()) {
+    const name = safePath(entry.name);
+    allow(allowance, name, entry.size);
+    if (entry.name.endsWith("/")) continue;
+    const body = async function* () {
+      yield await readEntry(archive, entry);
+    };
+    yield { path: name, size: entry.size, body: body() };
+  }
+}
+
+/**
+ * A path inside an archive, without `.` and empty parts.
+ *
+ * @throws {FormatError} if it would lead outside: absolute, with `..`, a drive or a backslash
+ */
+export function safePath(name: string): string {
+  const parts = name.split("/").filter((part) => part !== "" && part !== ".");
+  // deno-lint-ignore no-control-regex -- a control character has no place in a file's name
+  if (name.startsWith("/") || parts.includes("..") || /[\\:\x00-\x1f]/.test(name)) {
+    throw new FormatError(`its entry ${JSON.stringify(name)} leads outside; relative paths only are unpacked`);
+  }
+  return parts.join("/");
+}
+
+function allow(allowance: Allowance, path: string, size: number): void {
+  allowance.bytes -= size;
+  allowance.entries -= 1;
+  if (allowance.bytes >= 0 && allowance.entries >= 0) return;
+  throw new FormatError(`with its entry ${path} it unpacks to more bytes or files than such a data set has`);
+}
+
+/**
+ * Writes a file of an archive, whole or not at all. One that is there with the right size was written whole before.
+ *
+ * @throws {FormatError} if the contents are not as long as stated
+ */
+export async function writeEntry(target: string, { path, size, body }: ArchiveFile): Promise<void> {
+  const found = await Deno.stat(target).catch(() => undefined);
+  if (found?.isFile && found.size === size) return;
+  await Deno.mkdir(target.replace(/\/[^/]*$/, ""), { recursive: true });
+  let written = 0;
+  {
+    using file = await Deno.open(`${target}.partial`, { write: true, create: true, truncate: true });
+    for await (const chunk of body) {
+      for (let rest = chunk; rest.length > 0;) rest = rest.subarray(await file.write(rest));
+      written += chunk.length;
+    }
+  }
+  if (written !== size) throw new FormatError(`Cannot unpack ${path}: it holds ${written} bytes, but states ${size}`);
+  await Deno.rename(`${target}.partial`, target);
+}
+
+/** The contents of a file of an archive. */
+export async function readBody({ size, body }: ArchiveFile): Promise<Uint8Array<ArrayBuffer>> {
+  const whole = new Uint8Array(size);
+  let at = 0;
+  for await (const chunk of body) whole.set(chunk, at), at += chunk.length;
+  return whole;
+}
