@@ -8,6 +8,8 @@
  * @module
  */
 
+import { type ResampleWeights, resampleWeights, WEIGHT_BITS } from "./resample_weights.ts";
+
 /** A rectangle of pixels. */
 export interface Box {
   /** Column of its first pixel. */
@@ -30,17 +32,7 @@ export interface RgbImage {
   readonly rgb: Uint8Array;
 }
 
-const PRECISION = 22;
-const HALF = 1 << (PRECISION - 1);
-
-/** For each output position: the first input position and its weights. */
-interface Weights {
-  readonly taps: number;
-  readonly first: Int32Array;
-  readonly count: Int32Array;
-  /** `[output, taps]`, fixed-point */
-  readonly values: Int32Array;
-}
+const HALF = 1 << (WEIGHT_BITS - 1);
 
 /**
  * Resizes the part of an image inside `box` (default all of it) to `width` x `height`.
@@ -55,39 +47,17 @@ export function resizeBilinear(
 ): Uint8Array {
   const { left, top, width: fromWidth, height: fromHeight } = box ?? { left: 0, top: 0, ...image };
   const columns = new Uint8Array(fromHeight * width * 3);
-  resizeRows(image, { left, top, width: fromWidth, height: fromHeight }, triangleWeights(fromWidth, width), columns);
-  resizeColumns(columns, width * 3, triangleWeights(fromHeight, height), out, offset);
+  resizeRows(
+    image,
+    { left, top, width: fromWidth, height: fromHeight },
+    resampleWeights(fromWidth, width, "bilinear"),
+    columns,
+  );
+  resizeColumns(columns, width * 3, resampleWeights(fromHeight, height, "bilinear"), out, offset);
   return out;
 }
 
-function triangleWeights(from: number, to: number): Weights {
-  const scale = from / to;
-  const support = Math.max(scale, 1);
-  const taps = Math.ceil(support) * 2 + 1;
-  const first = new Int32Array(to), count = new Int32Array(to), values = new Int32Array(to * taps);
-  const triangle = new Float64Array(taps);
-  for (let index = 0; index < to; index++) {
-    const centre = (index + 0.5) * scale;
-    const start = Math.max(0, Math.trunc(centre - support + 0.5));
-    const end = Math.min(from, Math.trunc(centre + support + 0.5));
-    let sum = 0;
-    for (let tap = 0; tap < end - start; tap++) {
-      triangle[tap] = Math.max(0, 1 - Math.abs((start + tap - centre + 0.5) / support));
-      sum += triangle[tap];
-    }
-    let skipped = 0, last = end - start;
-    while (triangle[skipped] === 0) skipped++;
-    while (triangle[last - 1] === 0) last--;
-    first[index] = start + skipped;
-    count[index] = last - skipped;
-    for (let tap = skipped; tap < last; tap++) {
-      values[index * taps + tap - skipped] = Math.floor(triangle[tap] / sum * (1 << PRECISION) + 0.5);
-    }
-  }
-  return { taps, first, count, values };
-}
-
-function resizeRows({ width, rgb }: RgbImage, box: Box, weights: Weights, out: Uint8Array): void {
+function resizeRows({ width, rgb }: RgbImage, box: Box, weights: ResampleWeights, out: Uint8Array): void {
   const { taps, first, count, values } = weights;
   let target = 0;
   for (let row = 0; row < box.height; row++) {
@@ -108,7 +78,13 @@ function resizeRows({ width, rgb }: RgbImage, box: Box, weights: Weights, out: U
 }
 
 /** Sums whole rows tap by tap: memory is read in order, and most rows have but two taps when an image grows. */
-function resizeColumns(columns: Uint8Array, stride: number, weights: Weights, out: Uint8Array, offset: number): void {
+function resizeColumns(
+  columns: Uint8Array,
+  stride: number,
+  weights: ResampleWeights,
+  out: Uint8Array,
+  offset: number,
+): void {
   const { taps, first, count, values } = weights;
   const sums = new Int32Array(stride);
   for (let index = 0, target = offset; index < first.length; index++, target += stride) {
@@ -123,6 +99,6 @@ function resizeColumns(columns: Uint8Array, stride: number, weights: Weights, ou
 
 /** Fixed point to a byte. Rounded weights may sum to slightly more than one, hence the upper bound. */
 function clip(value: number): number {
-  const byte = value >> PRECISION;
+  const byte = value >> WEIGHT_BITS;
   return byte > 255 ? 255 : byte;
 }
