@@ -5,6 +5,8 @@
  */
 
 import { arithmetic } from "./arithmetic.ts";
+import { crossEntropyRows } from "./cross_entropy_rows.ts";
+import { l2Normalise } from "./l2_normalise.ts";
 import { layerNorm } from "./layer_norm.ts";
 import { concat, expand, pad, slice, transpose } from "./movement.ts";
 import { reduce } from "./reduce.ts";
@@ -16,7 +18,9 @@ import { unary } from "./unary.ts";
 export const TENSOR_TWINS: Readonly<Record<string, Twin>> = {
   arithmetic,
   concat,
+  crossEntropyRows,
   expand,
+  l2Normalise,
   layerNorm,
   pad,
   reduce,
