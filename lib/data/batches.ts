@@ -17,6 +17,8 @@ export interface TrainingBatch {
   readonly images: Uint8Array<ArrayBuffer>;
   /** `[batchSize]` classes */
   readonly labels: Uint32Array<ArrayBuffer>;
+  /** `[batchSize]` indices of the examples in the set */
+  readonly examples: Uint32Array<ArrayBuffer>;
   /** Pass over the set that the batch belongs to, from 0. */
   readonly epoch: number;
 }
@@ -56,7 +58,7 @@ export class BatchSequence {
   readonly #set: ImageSet;
   readonly #seed: number;
   readonly #augmentation: Augmentation;
-  readonly #order: Uint32Array;
+  readonly #order: Uint32Array<ArrayBuffer>;
   readonly #buffers: BufferPair;
   #orderEpoch = -1;
 
@@ -97,7 +99,7 @@ export class BatchSequence {
       augmentImage(image, this.#set, this.#augmentation, key, images, row * size);
       labels[row] = this.#set.labels[example];
     }
-    return { images, labels, epoch };
+    return { images, labels, examples: this.#order.slice(first, first + this.batchSize), epoch };
   }
 
   /** Puts the examples in the order of an epoch. */
