@@ -5,13 +5,13 @@
  */
 
 import config from "../../deno.json" with { type: "json" };
-import { BatchSequence } from "../../lib/data/batches.ts";
 import type { ImageSet } from "../../lib/data/dataset.ts";
 import { UsageError } from "../../lib/errors.ts";
-import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
-import { type LearnedPrior, learnPrior } from "../../lib/inference/learn_prior.ts";
+import { openGpu } from "../../lib/gpu/device.ts";
+import type { FeatureEvaluation } from "../../lib/inference/features.ts";
+import type { LearnedPrior } from "../../lib/inference/learn_prior.ts";
 import { constantSwag, cyclicalSwag, type Schedule } from "../../lib/inference/schedules.ts";
-import { estimateMemory, type StepMetrics } from "../../lib/inference/training.ts";
+import type { MemoryEstimate } from "../../lib/inference/training.ts";
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { stateDictFromWeights, type Weights } from "../../lib/models/weights.ts";
@@ -19,17 +19,9 @@ import { type PriorFile, writePrior, writePriorParts } from "../../lib/priors/fi
 import { DATA_FLAGS, DEVICE_FLAGS, MODEL_FLAGS, OUTPUT_FLAGS, SWAG_FLAGS, TRAINING_FLAGS } from "../cli/flag_groups.ts";
 import { readInput, requireAbsent, writeAllWhole, writeWhole } from "../cli/files.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
+import { OBJECTIVE_FLAG, OBJECTIVE_FLAGS } from "../cli/objective_flags.ts";
 import type { Io } from "../cli/output.ts";
-import {
-  augmentationOf,
-  classifierOf,
-  kernelScheduleOf,
-  loadSource,
-  loadWeights,
-  normalisationOf,
-  sha256,
-  sha256OfArrays,
-} from "./inputs.ts";
+import { classifierOf, kernelScheduleOf, loadSource, loadTask, loadWeights, sha256, sha256OfArrays } from "./inputs.ts";
 import { memoryLines } from "./memory.ts";
 import {
   openUnfinishedPrior,
@@ -39,6 +31,7 @@ import {
   type UnfinishedPrior,
   writePriorCheckpoint,
 } from "./prior_checkpoint.ts";
+import { preparePrior, type PriorMetrics, type PriorTask, requireObjectiveFlags } from "./prior_learning.ts";
 import { makeProfileFolder, PROFILE_FLAGS, profilerFor, writeProfile } from "./profile.ts";
 import { Throughput } from "./throughput.ts";
 
@@ -50,6 +43,8 @@ export const command = defineCommand({
   flags: {
     ...MODEL_FLAGS,
     ...DATA_FLAGS,
+    ...OBJECTIVE_FLAG,
+    ...OBJECTIVE_FLAGS,
     epochs: { ...TRAINING_FLAGS.epochs, default: 5 },
     maxSteps: TRAINING_FLAGS.maxSteps,
     momentum: TRAINING_FLAGS.momentum,
@@ -84,11 +79,14 @@ export const command = defineCommand({
   examples: [
     "prior --encoder resnet20 --weights-path resnet20.th --train-dataset cifar10 --data-dir cifar10 " +
     "--out prior.safetensors",
+    "prior --objective simclr --encoder resnet20 --train-dataset cifar10 --data-dir cifar10 --pretrain-epochs 100 " +
+    "--optimizer lars --lr 0.4 --knn-every 10 --out prior.safetensors",
     "prior --resume --out prior.safetensors",
   ],
 });
 
-type Flags = FlagsOf<typeof command>;
+/** Values of the flags. */
+export type Flags = FlagsOf<typeof command>;
 
 /** Flags that do not change the prior; a resumed one takes them from the command line. */
 const FREE_FLAGS = ["out", "json", "quiet", "resume", "force", "dryRun", "checkpointSteps", "profile"] as const;
@@ -130,17 +128,7 @@ async function requireWritable({ out, force, resume }: Flags, paths: readonly st
 }
 
 /** Prints what a run would allocate. */
-function reportMemory(gpu: Gpu, flags: Flags, classifier: ClassifierConfig, batchSize: number, io: Io): void {
-  const settings = {
-    sampler: "sgd",
-    momentum: flags.momentum,
-    temperature: 0,
-    numData: 1,
-    priorStep: "explicit",
-  } as const;
-  const normalisation = normalisationOf(flags);
-  const options = { batchSize, normalisation, settings, seed: flags.seed, recompute: flags.recompute };
-  const memory = estimateMemory(gpu, classifier, options);
+function reportMemory(flags: Flags, classifier: ClassifierConfig, memory: MemoryEstimate, io: Io): void {
   const swag = 4 * layoutModel(classifier).backbone.paddedCount * (2 + flags.maxRank);
   io.result({ out: null, ...memory, swag }, [
     ...memoryLines(memory),
@@ -163,15 +151,17 @@ async function priorFileOf(
   { swag, weights }: LearnedPrior,
 ): Promise<PriorFile> {
   const layouts = layoutModel(classifier);
-  const source = flags.weightsPath ?? flags.onnx!;
+  const source = flags.weightsPath ?? flags.onnx;
   return {
     swag,
     parameters: layouts.backbone.entries.map(({ name, torchShape }) => ({ name, shape: torchShape })),
     model: stateDictFromWeights(layouts, weights, ["backbone", "state"]),
     metadata: {
       architecture: flags.encoder,
-      source: source.split("/").at(-1)!,
-      sourceSha256: await sha256(await readInput(source, "a checkpoint")),
+      ...source === undefined ? { source: `${flags.objective}, seed ${flags.seed}`, sourceSha256: "" } : {
+        source: source.split("/").at(-1)!,
+        sourceSha256: await sha256(await readInput(source, "a checkpoint")),
+      },
       software: `swagpu ${config.version}`,
     },
   };
@@ -190,21 +180,30 @@ function requireSameInputs({ path, inputs }: UnfinishedPrior, found: Readonly<Re
   }
 }
 
+/** Images, network and first weights. */
+async function loadPriorTask(flags: Flags): Promise<PriorTask> {
+  const { train, val } = flags.knnEvery
+    ? await loadTask(flags, flags.seed)
+    : { train: await loadSource(flags, flags.seed), val: undefined };
+  const classifier = classifierOf(flags, train);
+  return { train, val, classifier, weights: await loadWeights(flags, classifier, "fresh") };
+}
+
 /** Runs `prior`. */
 export async function run(given: Flags, io: Io): Promise<number> {
   const unfinished = given.resume ? await openUnfinishedPrior(given.out) : undefined;
   const flags = unfinished ? resumedFlags(given, unfinished) : given;
-  if (flags.weightsPath === undefined && flags.onnx === undefined) {
+  requireObjectiveFlags(flags);
+  if (flags.objective === "supervised" && flags.weightsPath === undefined && flags.onnx === undefined) {
     throw new UsageError("Cannot learn a prior: a pre-trained network is required; give --weights-path or --onnx");
   }
   if (!flags.dryRun) await requireWritable(flags, targets(flags));
-  const train = await loadSource(flags, flags.seed);
-  const classifier = classifierOf(flags, train);
-  const weights = await loadWeights(flags, classifier, "fresh");
+  const task = await loadPriorTask(flags);
+  const { train, classifier, weights } = task;
   using gpu = await openGpu({ schedule: kernelScheduleOf(flags) });
-  const { batchSize, stepsPerEpoch } = new BatchSequence(train, { batchSize: flags.batchSize, seed: flags.seed });
+  const learning = preparePrior(gpu, flags, task, (stepsPerEpoch) => scheduleOf(flags, stepsPerEpoch));
   if (flags.dryRun) {
-    reportMemory(gpu, flags, classifier, batchSize, io);
+    reportMemory(flags, classifier, learning.estimate(), io);
     return 0;
   }
   const settings = {
@@ -213,36 +212,26 @@ export async function run(given: Flags, io: Io): Promise<number> {
   };
   if (unfinished) requireSameInputs(unfinished, settings.inputs);
   else await removeCheckpoint(flags.out);
-  const layouts = layoutModel(classifier);
+  const { layouts, schedule } = learning;
   const from = unfinished && priorCheckpointOf(unfinished, layouts);
-  const schedule = scheduleOf(flags, stepsPerEpoch);
   if (flags.profile !== undefined) await makeProfileFolder(flags.profile);
   const profiler = flags.profile === undefined ? undefined : profilerFor(gpu, schedule.steps - (from?.step ?? 0));
   const progress = io.progress("prior", schedule.steps);
-  const throughput = new Throughput(batchSize);
+  const throughput = new Throughput(learning.batchSize);
   const start = performance.now();
-  let last: StepMetrics | undefined;
-  const learned = await learnPrior(gpu, {
-    ...flags,
-    model: classifier,
-    weights,
-    train,
-    batchSize,
-    normalisation: normalisationOf(flags),
-    augmentation: augmentationOf(flags.augmentation),
-    schedule,
-    varianceClamp: flags.varClamp,
-    hooks: {
-      profiler,
-      checkpointSteps: flags.checkpointSteps,
-      onCheckpoint: (checkpoint) => writePriorCheckpoint(flags.out, layouts, settings, checkpoint),
-      onMetrics(metrics) {
-        last = metrics.at(-1) ?? last;
-        throughput.add(metrics.length);
-        if (last) {
-          progress.update({ step: last.step + 1, loss: last.loss, imagesPerSecond: throughput.imagesPerSecond });
-        }
-      },
+  let last: PriorMetrics | undefined;
+  const evaluations: (FeatureEvaluation & { readonly steps: number })[] = [];
+  const learned = await learning.learn({
+    profiler,
+    checkpointSteps: flags.checkpointSteps,
+    onCheckpoint: (checkpoint) => writePriorCheckpoint(flags.out, layouts, settings, checkpoint),
+    onEvaluation: (evaluation) => void evaluations.push(evaluation),
+    onMetrics(metrics) {
+      last = metrics.at(-1) ?? last;
+      throughput.add(metrics.length);
+      if (last) {
+        progress.update({ step: last.step + 1, loss: last.loss, imagesPerSecond: throughput.imagesPerSecond });
+      }
     },
   }, from);
   progress.finish();
@@ -257,6 +246,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
     imagesPerSecond: throughput.imagesPerSecond,
     loss: last?.loss,
     accuracy: last?.accuracy,
+    ...evaluations.length > 0 && { evaluations },
     snapshots,
     rank: swag.covFactor.length,
     parameters: swag.mean.length,
@@ -265,6 +255,9 @@ export async function run(given: Flags, io: Io): Promise<number> {
     `prior over ${result.parameters} parameters, rank ${result.rank}, from ${snapshots} snapshots: ${
       targets(flags).join(" ")
     }`,
+    ...evaluations.map(({ steps, knn, linear }) =>
+      `after ${steps} steps: ${(100 * knn).toFixed(1)} % by nearest neighbours, ${(100 * linear).toFixed(1)} % linear`
+    ),
     `last loss ${last?.loss.toFixed(4)}, ${result.steps} steps in ${result.seconds.toFixed(1)} s`,
   ]);
   return 0;

@@ -16,7 +16,7 @@ import { foldGroups, GRID_X } from "../../ops/elementwise.ts";
 import type { TrainedVector } from "./optimiser.ts";
 
 /** Vectors of four that a workgroup takes. */
-const CHUNK = 1024;
+const CHUNK = 256;
 
 /** Constants of LARS. */
 export interface LarsOptions {
