@@ -101,7 +101,8 @@ export {
 } from "./lib/data/procedural.ts";
 export { type Recipe, RECIPES } from "./lib/data/recipes.ts";
 export { holdStream } from "./lib/data/render.ts";
-export { type Box, type ResizeFilter, type RgbImage } from "./lib/data/resize.ts";
+export { type Filter } from "./lib/data/resample_weights.ts";
+export { type Box, type RgbImage } from "./lib/data/resize.ts";
 export { balancedSubset, type Split, splitTrainVal, takeExamples } from "./lib/data/subset.ts";
 
 export { type Gaussian, isotropic, logDensity, type PriorScaling, shiftedGaussian } from "./lib/priors/gaussian.ts";

@@ -180,8 +180,8 @@ function copyWindow(image: Uint8Array, { left, top, width, height }: Box, out: U
   }
 }
 
-/** The window of a random resized crop. */
-function drawBox(
+/** The window of a random resized crop, as torchvision's `RandomResizedCrop` draws it. */
+export function drawBox(
   { height, width }: ImageSize,
   scale: readonly [number, number],
   ratio: readonly [number, number],

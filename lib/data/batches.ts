@@ -18,6 +18,8 @@ export interface TrainingBatch {
   readonly images: Uint8Array<ArrayBuffer>;
   /** `[batchSize]` classes */
   readonly labels: Uint32Array<ArrayBuffer>;
+  /** `[batchSize]` indices of the examples in the set */
+  readonly examples: Uint32Array<ArrayBuffer>;
   /** Pass over the set that the batch belongs to, from 0. */
   readonly epoch: number;
 }
@@ -69,7 +71,7 @@ export function epochOf(set: ImageFacts, batchSize: number): Epoch {
  */
 class TrainingOrder {
   readonly epoch: Epoch;
-  readonly #order: Uint32Array;
+  readonly #order: Uint32Array<ArrayBuffer>;
   #orderEpoch = -1;
 
   constructor(set: ImageFacts, { batchSize }: BatchOptions, readonly seed: number) {
@@ -78,7 +80,7 @@ class TrainingOrder {
   }
 
   /** Examples of a global step, valid until the next call, and their epoch. */
-  at(step: number): { readonly examples: Uint32Array; readonly epoch: number } {
+  at(step: number): { readonly examples: Uint32Array<ArrayBuffer>; readonly epoch: number } {
     if (!Number.isSafeInteger(step) || step < 0) {
       throw new RangeError(`Cannot make the batch of step ${step}: a whole number from 0 on is required`);
     }
@@ -152,7 +154,7 @@ export class BatchSequence implements TrainingBatches {
       );
       labels[row] = this.#set.labels[example];
     });
-    return { images, labels, epoch };
+    return { images, labels, examples: examples.slice(), epoch };
   }
 
   /** Nothing is held. */
@@ -196,7 +198,7 @@ class StreamedBatchSequence implements TrainingBatches {
     labels.set(examples.map((example) => this.#stream.labels[example]));
     const keys = Array.from(examples, (example) => ({ seed: this.#order.seed, epoch, example }));
     await this.#renderer.render(keys, this.#augmentation, images);
-    return { images, labels, epoch };
+    return { images, labels, examples: examples.slice(), epoch };
   }
 
   [Symbol.dispose](): void {

@@ -5,7 +5,8 @@
  */
 
 import { MAX_PIXELS } from "./decode.ts";
-import { type Box, type ResizeFilter, resizeImage, type RgbImage } from "./resize.ts";
+import type { Filter } from "./resample_weights.ts";
+import { type Box, resizeImage, type RgbImage } from "./resize.ts";
 
 /**
  * How an image becomes square: `"squash"` is torchvision's `Resize((s, s))`; `"crop"` is `Resize(shortSide)`, which
@@ -22,7 +23,7 @@ export interface Fit {
   /** For `"crop"`: length of the short side before cropping, at least `size`; default `size`. */
   readonly shortSide?: number;
   /** Default `"bilinear"`. */
-  readonly filter?: ResizeFilter;
+  readonly filter?: Filter;
 }
 
 /**

@@ -7,6 +7,7 @@
 import { DivergedError } from "../errors.ts";
 import type { DeviceModel } from "../models/device_model.ts";
 import type { Weights } from "../models/weights.ts";
+import type { Swag, SwagCollector } from "../priors/swag.ts";
 
 /**
  * Weights after a step; a step's loss is that before its update, so these may be the first that are not finite.
@@ -24,4 +25,20 @@ export async function readFinite(model: DeviceModel, step: number): Promise<Weig
     );
   }
   return weights;
+}
+
+/**
+ * What was collected, which is to become a prior.
+ *
+ * @throws DivergedError where a mean or a variance is not finite
+ */
+export async function readFiniteSwag(collector: SwagCollector): Promise<Swag> {
+  const swag = await collector.read();
+  const bad = swag.mean.findIndex((value, i) => !Number.isFinite(value + swag.variance[i]));
+  if (bad < 0) return swag;
+  throw new DivergedError(
+    `Cannot learn a prior: the mean of weight ${bad} is ${swag.mean[bad]} and its variance ${
+      swag.variance[bad]
+    }, but finite ones are required; use a smaller learning rate`,
+  );
 }

@@ -8,7 +8,6 @@ import type { Augmentation } from "../data/augment.ts";
 import { trainingBatches } from "../data/batches.ts";
 import type { ImageSource } from "../data/dataset.ts";
 import type { Normalisation } from "../data/normalisation.ts";
-import { DivergedError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Precision } from "../graph/precision.ts";
 import type { ClassifierConfig } from "../models/classifier.ts";
@@ -17,7 +16,7 @@ import type { Weights } from "../models/weights.ts";
 import { type Swag, SwagCollector, type SwagOptions, type SwagState } from "../priors/swag.ts";
 import type { AutotuneOptions } from "../tuning/autotune.ts";
 import { autotuneClassifier } from "./autotune.ts";
-import { readFinite } from "./finite.ts";
+import { readFinite, readFiniteSwag } from "./finite.ts";
 import { type LoopHooks, trainSteps } from "./loop.ts";
 import { PredictionSession } from "./prediction.ts";
 import type { Schedule } from "./schedules.ts";
@@ -75,6 +74,8 @@ export interface PriorCheckpoint {
   readonly state: SamplerState;
   /** Snapshots so far. */
   readonly swag: SwagState;
+  /** What a self-supervised objective remembers, by name. */
+  readonly memories?: Readonly<Record<string, Float32Array>>;
 }
 
 /** A learned prior over the backbone. */
@@ -140,15 +141,7 @@ export async function learnPrior(
         await hooks.onCheckpoint({ step: step + 1, weights, state, swag: await collector.readState() });
       },
     }, { from: from?.step });
-    const swag = await collector.read();
-    const bad = swag.mean.findIndex((value, i) => !Number.isFinite(value + swag.variance[i]));
-    if (bad >= 0) {
-      throw new DivergedError(
-        `Cannot learn a prior: the mean of weight ${bad} is ${swag.mean[bad]} and its variance ${
-          swag.variance[bad]
-        }, but finite ones are required; use a smaller learning rate`,
-      );
-    }
+    const swag = await readFiniteSwag(collector);
     const { head, state } = await model.read();
     model.write({ backbone: swag.mean, head, state });
     await PredictionSession.updateBatchNorm(model, train, {

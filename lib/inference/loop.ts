@@ -6,20 +6,30 @@
 
 import type { Profiler } from "../gpu/profiler.ts";
 import type { Schedule } from "./schedules.ts";
-import type { Batch, StepMetrics, TrainingSession } from "./training.ts";
+import type { Batch, StepMetrics } from "./training.ts";
 
 /** Waiting for the device costs about 11 ms in Deno: metrics are read this often at most. */
 const READ_INTERVAL_MS = 500;
 
 /** Where batches come from: a pure function of the step, so that a run can resume. */
-export interface BatchSource {
-  batchAt(step: number): Batch | Promise<Batch>;
+export interface BatchSource<B = Batch> {
+  batchAt(step: number): B | Promise<B>;
+}
+
+/** What takes steps. */
+export interface Steppable<B = Batch, M = StepMetrics> {
+  /** Steps whose metrics wait to be read; at 64 they must be. */
+  readonly pending: number;
+  /** Submits one step and returns at once. */
+  submit(step: number, batch: B, learningRate: number, noisy: boolean, profiler?: Profiler): void;
+  /** Reads the metrics of the steps since the last call. */
+  metrics(): Promise<M[]>;
 }
 
 /** What the caller does along the way. */
-export interface LoopHooks {
+export interface LoopHooks<M = StepMetrics> {
   /** Metrics of the steps since the last call; at least one. */
-  onMetrics?(metrics: readonly StepMetrics[]): void | Promise<void>;
+  onMetrics?(metrics: readonly M[]): void | Promise<void>;
   /** After a step that the schedule collects. */
   onCollect?(step: number): void | Promise<void>;
   /** After every step; for checkpoints. */
@@ -29,11 +39,11 @@ export interface LoopHooks {
 }
 
 /** Runs the steps `from`..`schedule.steps` - 1 (or up to `until`). */
-export async function trainSteps(
-  session: TrainingSession,
-  batches: BatchSource,
+export async function trainSteps<B, M>(
+  session: Steppable<B, M>,
+  batches: BatchSource<B>,
   schedule: Schedule,
-  hooks: LoopHooks = {},
+  hooks: LoopHooks<M> = {},
   range: { readonly from?: number; readonly until?: number } = {},
 ): Promise<void> {
   const report = async () => {

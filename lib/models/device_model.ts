@@ -5,6 +5,7 @@
  */
 
 import type { Gpu } from "../gpu/device.ts";
+import type { Graph } from "../graph/graph.ts";
 import type { ModelVectors } from "../graph/program.ts";
 import { FlatVector, layoutVector, type VectorLayout } from "../graph/vector.ts";
 import type { Parameter } from "../ops/operation.ts";
@@ -29,7 +30,11 @@ export interface ModelLayouts {
 
 /** Lays a classifier's vectors out; allocates nothing. */
 export function layoutModel(config: ClassifierConfig, maxBindingBytes = 2 ** 27): ModelLayouts {
-  const { graph } = buildClassifier(config, 1);
+  return layoutGraph(buildClassifier(config, 1).graph, maxBindingBytes);
+}
+
+/** Lays the vectors of any graph out; allocates nothing. */
+export function layoutGraph(graph: Graph, maxBindingBytes = 2 ** 27): ModelLayouts {
   const layout = (vector: Parameter["vector"]) => layoutVector(vector, graph.parametersOf(vector), maxBindingBytes);
   return { backbone: layout("backbone"), head: layout("head"), state: layout("state"), parameters: graph.parameters };
 }
@@ -45,11 +50,11 @@ export class DeviceModel {
   /** Weights and running statistics; kernels bind these. */
   readonly vectors: ModelVectors;
 
-  /** Zero weights. */
-  constructor(gpu: Gpu, config: ClassifierConfig) {
+  /** Zero weights. `layouts` are those of another graph over the same backbone, where it has more than a classifier. */
+  constructor(gpu: Gpu, config: ClassifierConfig, layouts: ModelLayouts = layoutModel(config, gpu.maxBindingBytes)) {
     this.gpu = gpu;
     this.config = config;
-    this.layouts = layoutModel(config, gpu.maxBindingBytes);
+    this.layouts = layouts;
     const vector = (name: keyof ModelVectors) => new FlatVector(gpu, "weights", this.layouts[name]);
     this.vectors = { backbone: vector("backbone"), head: vector("head"), state: vector("state") };
   }

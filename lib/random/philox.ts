@@ -41,6 +41,8 @@ export const Stream = {
   headAnchorWeights: 12,
   /** Initial velocities of the head. */
   headVelocity: 13,
+  /** Views of a training example in self-supervised learning. */
+  view: 14,
 } as const;
 
 /** High 32 bits of the product of two unsigned 32-bit integers. */

@@ -4,12 +4,12 @@
  * @module
  */
 
-import { epochOf } from "../../lib/data/batches.ts";
+import type { ImageSource } from "../../lib/data/dataset.ts";
 import { UsageError } from "../../lib/errors.ts";
-import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
-import { learnPrior } from "../../lib/inference/learn_prior.ts";
+import { openGpu } from "../../lib/gpu/device.ts";
+import type { FeatureEvaluation } from "../../lib/inference/features.ts";
 import { constantSwag, cyclicalSwag, type Schedule } from "../../lib/inference/schedules.ts";
-import { estimateMemory, type StepMetrics } from "../../lib/inference/training.ts";
+import type { MemoryEstimate } from "../../lib/inference/training.ts";
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import {
@@ -23,16 +23,18 @@ import {
   TUNING_FLAGS,
 } from "../cli/flag_groups.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
+import { OBJECTIVE_FLAG, OBJECTIVE_FLAGS } from "../cli/objective_flags.ts";
 import type { Io } from "../cli/output.ts";
-import { kernelScheduleOf, loadSource } from "./inputs.ts";
+import { kernelScheduleOf, loadSource, loadTask } from "./inputs.ts";
 import { memoryLines } from "./memory.ts";
 import { classifierOf, importedNetwork, loadWeights, remarks, statedTreatment } from "./network.ts";
+import type { OnnxFile } from "./onnx_file.ts";
 import { openUnfinishedPrior, priorCheckpointOf, removeCheckpoint, writePriorCheckpoint } from "./prior_checkpoint.ts";
+import { preparePrior, type PriorMetrics, type PriorTask, requireObjectiveFlags } from "./prior_learning.ts";
 import { priorFileOf, requireWritable, targets, writePriorFiles } from "./prior_output.ts";
 import { inputsOf, networkOf, requireSameInputs, resumedFlags, settingsOf } from "./prior_resume.ts";
 import { makeProfileFolder, PROFILE_FLAGS, profilerFor, writeProfile } from "./profile.ts";
 import { Throughput } from "./throughput.ts";
-import { augmentationOf, normalisationOf } from "./treatment.ts";
 import { tune } from "./tuning.ts";
 
 /** Flags of `prior`. */
@@ -44,6 +46,8 @@ export const command = defineCommand({
     ...MODEL_FLAGS,
     ...DATA_FLAGS,
     ...COMPAT_FLAG,
+    ...OBJECTIVE_FLAG,
+    ...OBJECTIVE_FLAGS,
     epochs: { ...TRAINING_FLAGS.epochs, default: 5 },
     maxSteps: TRAINING_FLAGS.maxSteps,
     momentum: TRAINING_FLAGS.momentum,
@@ -79,6 +83,8 @@ export const command = defineCommand({
   examples: [
     "prior --encoder resnet20 --weights-path resnet20.th --train-dataset cifar10 --data-dir cifar10 " +
     "--out prior.safetensors",
+    "prior --objective simclr --encoder resnet20 --train-dataset cifar10 --data-dir cifar10 --pretrain-epochs 100 " +
+    "--optimizer lars --lr 0.4 --knn-every 10 --out prior.safetensors",
     "prior --resume --out prior.safetensors",
   ],
 });
@@ -87,18 +93,7 @@ export const command = defineCommand({
 export type Flags = FlagsOf<typeof command>;
 
 /** Prints what a run would allocate. */
-function reportMemory(gpu: Gpu, flags: Flags, classifier: ClassifierConfig, batchSize: number, io: Io): void {
-  const settings = {
-    sampler: "sgd",
-    momentum: flags.momentum,
-    temperature: 0,
-    numData: 1,
-    priorStep: "explicit",
-  } as const;
-  const normalisation = normalisationOf(flags);
-  const { seed, recompute, precision } = flags;
-  const options = { batchSize, normalisation, settings, seed, recompute, precision };
-  const memory = estimateMemory(gpu, classifier, options);
+function reportMemory(flags: Flags, classifier: ClassifierConfig, memory: MemoryEstimate, io: Io): void {
   const swag = 4 * layoutModel(classifier).backbone.paddedCount * (2 + flags.maxRank);
   io.result({ out: null, ...memory, swag }, [
     ...memoryLines(memory),
@@ -114,26 +109,39 @@ function scheduleOf(flags: Flags, stepsPerEpoch: number): Schedule {
     : cyclicalSwag({ learningRate, steps, cycles: Math.min(flags.nSamples, steps) });
 }
 
+/** Images, network and first weights. */
+async function loadPriorTask(flags: Flags, onnx: OnnxFile | undefined): Promise<PriorTask> {
+  const data = { ...flags, ...statedTreatment(onnx) };
+  // Views are cut on the device, out of images in memory.
+  const read = flags.objective === "supervised" ? data : { ...data, transforms: "plain" as const };
+  const { train, val }: { train: ImageSource; val?: ImageSource } = flags.knnEvery
+    ? await loadTask(read, flags.seed)
+    : { train: await loadSource(read, flags.seed) };
+  const classifier = classifierOf(flags, train, onnx);
+  return { train, val, data, classifier, weights: await loadWeights(flags, classifier, "fresh") };
+}
+
 /** Runs `prior`. */
 export async function run(given: Flags, io: Io): Promise<number> {
   const unfinished = given.resume ? await openUnfinishedPrior(given.out) : undefined;
   const flags = unfinished ? resumedFlags(given, unfinished) : given;
-  if (flags.weightsPath === undefined && flags.onnx === undefined) {
+  requireObjectiveFlags(flags);
+  if (flags.objective === "supervised" && flags.weightsPath === undefined && flags.onnx === undefined) {
     throw new UsageError("Cannot learn a prior: a pre-trained network is required; give --weights-path or --onnx");
   }
   if (!flags.dryRun) await requireWritable(flags, targets(flags));
   const onnx = unfinished ? await networkOf(unfinished, flags.onnx) : await importedNetwork(flags);
-  const data = { ...flags, ...statedTreatment(onnx) };
-  const train = await loadSource(data, flags.seed);
-  const classifier = classifierOf(flags, train, onnx);
+  const task = await loadPriorTask(flags, onnx);
+  const { train, classifier, weights } = task;
   remarks(classifier).forEach(io.note);
-  const weights = await loadWeights(flags, classifier, "fresh");
   using gpu = await openGpu({ schedule: kernelScheduleOf(flags), tuning: unfinished?.tuning });
-  const { batchSize, stepsPerEpoch } = epochOf(train, flags.batchSize);
+  const learning = preparePrior(gpu, flags, task, (stepsPerEpoch) => scheduleOf(flags, stepsPerEpoch));
   // What goes on computes as it began, whatever was found since.
-  if (!unfinished) await tune(gpu, flags, classifier, batchSize, io, !flags.dryRun);
+  if (!unfinished && flags.objective === "supervised") {
+    await tune(gpu, flags, classifier, learning.batchSize, io, !flags.dryRun);
+  }
   if (flags.dryRun) {
-    reportMemory(gpu, flags, classifier, batchSize, io);
+    reportMemory(flags, classifier, learning.estimate(), io);
     return 0;
   }
   const settings = {
@@ -144,38 +152,26 @@ export async function run(given: Flags, io: Io): Promise<number> {
   };
   if (unfinished) requireSameInputs(unfinished, settings.inputs);
   else await removeCheckpoint(flags.out);
-  const layouts = layoutModel(classifier);
+  const { layouts, schedule } = learning;
   const from = unfinished && priorCheckpointOf(unfinished, layouts);
-  const schedule = scheduleOf(flags, stepsPerEpoch);
   if (flags.profile !== undefined) await makeProfileFolder(flags.profile);
   const profiler = flags.profile === undefined ? undefined : profilerFor(gpu, schedule.steps - (from?.step ?? 0));
   const progress = io.progress("prior", schedule.steps);
-  const throughput = new Throughput(batchSize);
+  const throughput = new Throughput(learning.batchSize);
   const start = performance.now();
-  let last: StepMetrics | undefined;
-  const learned = await learnPrior(gpu, {
-    ...flags,
-    // The device is tuned already, as far as it shall be.
-    autotune: undefined,
-    model: classifier,
-    weights,
-    train,
-    batchSize,
-    normalisation: normalisationOf(data),
-    augmentation: augmentationOf(data),
-    schedule,
-    varianceClamp: flags.varClamp,
-    hooks: {
-      profiler,
-      checkpointSteps: flags.checkpointSteps,
-      onCheckpoint: (checkpoint) => writePriorCheckpoint(flags.out, layouts, settings, checkpoint),
-      onMetrics(metrics) {
-        last = metrics.at(-1) ?? last;
-        throughput.add(metrics.length);
-        if (last) {
-          progress.update({ step: last.step + 1, loss: last.loss, imagesPerSecond: throughput.imagesPerSecond });
-        }
-      },
+  let last: PriorMetrics | undefined;
+  const evaluations: (FeatureEvaluation & { readonly steps: number })[] = [];
+  const learned = await learning.learn({
+    profiler,
+    checkpointSteps: flags.checkpointSteps,
+    onCheckpoint: (checkpoint) => writePriorCheckpoint(flags.out, layouts, settings, checkpoint),
+    onEvaluation: (evaluation) => void evaluations.push(evaluation),
+    onMetrics(metrics) {
+      last = metrics.at(-1) ?? last;
+      throughput.add(metrics.length);
+      if (last) {
+        progress.update({ step: last.step + 1, loss: last.loss, imagesPerSecond: throughput.imagesPerSecond });
+      }
     },
   }, from);
   progress.finish();
@@ -190,6 +186,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
     imagesPerSecond: throughput.imagesPerSecond,
     loss: last?.loss,
     accuracy: last?.accuracy,
+    ...evaluations.length > 0 && { evaluations },
     snapshots,
     rank: swag.covFactor.length,
     parameters: swag.mean.length,
@@ -198,6 +195,9 @@ export async function run(given: Flags, io: Io): Promise<number> {
     `prior over ${result.parameters} parameters, rank ${result.rank}, from ${snapshots} snapshots: ${
       targets(flags).join(" ")
     }`,
+    ...evaluations.map(({ steps, knn, linear }) =>
+      `after ${steps} steps: ${(100 * knn).toFixed(1)} % by nearest neighbours, ${(100 * linear).toFixed(1)} % linear`
+    ),
     `last loss ${last?.loss.toFixed(4)}, ${result.steps} steps in ${result.seconds.toFixed(1)} s`,
   ]);
   return 0;

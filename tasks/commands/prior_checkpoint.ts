@@ -20,6 +20,9 @@ import {
   writeStateFile,
 } from "./state_file.ts";
 
+/** Before the names of what an objective remembers. */
+const MEMORY_PREFIX = "memory.";
+
 /** The flags that a prior is learned with, and what it depends on besides. */
 export interface PriorSettings {
   readonly flags: Readonly<Record<string, unknown>>;
@@ -56,7 +59,7 @@ export async function writePriorCheckpoint(
   out: string,
   layouts: ModelLayouts,
   { flags, inputs, onnx, tuning }: PriorSettings,
-  { step, weights, state, swag }: PriorCheckpoint,
+  { step, weights, state, swag, memories = {} }: PriorCheckpoint,
 ): Promise<void> {
   const tensors: StateDict = new Map(stateDictFromWeights(layouts, weights));
   putSamplerState(tensors, state);
@@ -65,6 +68,7 @@ export async function writePriorCheckpoint(
   put("swag.mean", mean);
   put("swag.squares", squares);
   rows.forEach((row, index) => put(`swag.row.${index}`, row));
+  for (const [name, values] of Object.entries(memories)) put(MEMORY_PREFIX + name, values);
   const facts = {
     step: String(step),
     snapshots: String(count),
@@ -110,9 +114,13 @@ export function priorCheckpointOf({ file }: UnfinishedPrior, layouts: ModelLayou
   for (let row = takeVector(tensors, "swag.row.0"); row; row = takeVector(tensors, `swag.row.${rows.length}`)) {
     rows.push(row);
   }
+  const memories = Object.fromEntries(
+    [...tensors.keys()].filter((name) => name.startsWith(MEMORY_PREFIX))
+      .map((name) => [name.slice(MEMORY_PREFIX.length), takeVector(tensors, name)!]),
+  );
   const weights = weightsFromStateDict(layouts, tensors, { head: "require", seed: 0 });
   const count = Number(file.facts.snapshots);
-  return { step: Number(file.facts.step), weights, state, swag: { count, mean, squares, rows } };
+  return { step: Number(file.facts.step), weights, state, memories, swag: { count, mean, squares, rows } };
 }
 
 /** Removes the checkpoint, if there is one: the prior is written. */

@@ -46,15 +46,17 @@ export async function priorFileOf(
   { swag, weights }: LearnedPrior,
 ): Promise<PriorFile> {
   const layouts = layoutModel(classifier);
-  const source = flags.weightsPath ?? flags.onnx!;
+  const source = flags.weightsPath ?? flags.onnx;
   return {
     swag,
     parameters: layouts.backbone.entries.map(({ name, torchShape }) => ({ name, shape: torchShape })),
     model: stateDictFromWeights(layouts, weights, ["backbone", "state"]),
     metadata: {
       architecture: classifier.encoder,
-      source: baseName(source),
-      sourceSha256: sha256(await readInput(source, "a checkpoint")),
+      ...source === undefined ? { source: `${flags.objective}, seed ${flags.seed}`, sourceSha256: "" } : {
+        source: baseName(source),
+        sourceSha256: sha256(await readInput(source, "a checkpoint")),
+      },
       software: `swagpu ${config.version}`,
     },
   };

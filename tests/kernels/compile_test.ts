@@ -56,6 +56,9 @@ const FLOATS = new Set([
   "ALPHA",
   "BETA",
   "LARGEST",
+  "BETA_1",
+  "BETA_2",
+  "TRUST",
 ]);
 /** Sizes where 1 would not be a kernel that anyone builds; all others are 1 but for the flags. */
 const SIZES: Record<string, number> = {

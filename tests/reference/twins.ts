@@ -6,6 +6,8 @@
 
 import { arithmetic } from "./arithmetic.ts";
 import { convTranspose2d } from "./conv_transpose2d.ts";
+import { crossEntropyRows } from "./cross_entropy_rows.ts";
+import { l2Normalise } from "./l2_normalise.ts";
 import { layerNorm } from "./layer_norm.ts";
 import { matmul } from "./matmul.ts";
 import { concat, expand, gather, pad, slice, transpose } from "./movement.ts";
@@ -21,8 +23,10 @@ export const TENSOR_TWINS: Readonly<Record<string, Twin>> = {
   arithmetic,
   concat,
   convTranspose2d,
+  crossEntropyRows,
   expand,
   gather,
+  l2Normalise,
   layerNorm,
   matmul,
   pad,

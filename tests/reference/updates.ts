@@ -105,3 +105,64 @@ export function psgldStep(
     }),
   };
 }
+
+/** Settings of {@linkcode adamwStep}. */
+export interface AdamWOptions {
+  /** Step, from 0. */
+  readonly step: number;
+  /** Learning rate. */
+  readonly rate: number;
+  readonly weightDecay: number;
+}
+
+/**
+ * One step of AdamW (Loshchilov & Hutter, arXiv 1711.05101, with β = 0.9, 0.999 and ε = 1e-8): θ loses η·wd·θ, then moves by
+ * η·m̂ / (√v̂ + ε). The state is m and v; none is zeros.
+ */
+export function adamwStep(
+  theta: Float64Array,
+  state: readonly Float64Array[],
+  gradient: Float64Array,
+  { step, rate, weightDecay }: AdamWOptions,
+): { theta: Float64Array; state: Float64Array[] } {
+  const [m, v] = state.length > 0 ? state : [theta.map(() => 0), theta.map(() => 0)];
+  const mean = gradient.map((g, i) => 0.9 * m[i] + 0.1 * g);
+  const square = gradient.map((g, i) => 0.999 * v[i] + 0.001 * g * g);
+  const next = theta.map((value, i) => {
+    const corrected = mean[i] / (1 - 0.9 ** (step + 1)), root = Math.sqrt(square[i] / (1 - 0.999 ** (step + 1)));
+    return value * (1 - rate * weightDecay) - rate * corrected / (root + 1e-8);
+  });
+  return { theta: next, state: [mean, square] };
+}
+
+/** Settings of {@linkcode larsGradient}. */
+export interface LarsOptions {
+  /** PyTorch's shapes of the tensors, one behind the other. */
+  readonly shapes: readonly (readonly number[])[];
+  readonly rate: number;
+  readonly weightDecay: number;
+  readonly trust: number;
+  readonly clip: boolean;
+  readonly excludeVectors: boolean;
+}
+
+/** The gradient as LARS scales it (You et al., arXiv 1708.03888), tensor by tensor; with `clip` at most the rate itself. */
+export function larsGradient(
+  theta: Float64Array,
+  gradient: Float64Array,
+  { shapes, rate, weightDecay, trust, clip, excludeVectors }: LarsOptions,
+): Float64Array {
+  const scaled = gradient.slice();
+  let end = 0;
+  for (const shape of shapes) {
+    const start = end;
+    end += shape.reduce((a, b) => a * b, 1);
+    const weight = Math.hypot(...theta.subarray(start, end)), slope = Math.hypot(...gradient.subarray(start, end));
+    if (weight === 0 || slope === 0 || (excludeVectors && shape.length === 1)) continue;
+    const ratio = trust * weight / (slope + weightDecay * weight + 1e-8);
+    for (let i = start; i < end; i++) {
+      scaled[i] = (clip ? Math.min(1, ratio / rate) : ratio) * (gradient[i] + weightDecay * theta[i]);
+    }
+  }
+  return scaled;
+}

@@ -1,0 +1,110 @@
+/**
+ * Features of a backbone for whole sets, and how well classes can be read off them.
+ *
+ * @module
+ */
+
+import { evaluationBatches } from "../data/batches.ts";
+import type { ImageSet } from "../data/dataset.ts";
+import { probeAccuracy } from "../evaluation/linear_probe.ts";
+import { neighbourAccuracy } from "../evaluation/nearest_neighbours.ts";
+import { submitLaunches } from "../gpu/launch.ts";
+import { fuse } from "../graph/fuse.ts";
+import { Graph, lowerForward } from "../graph/graph.ts";
+import { compile, type Program } from "../graph/program.ts";
+import { colourTable } from "../models/classifier.ts";
+import type { DeviceModel } from "../models/device_model.ts";
+import { encoder } from "../models/encoder.ts";
+import { normaliseImages } from "../ops/images.ts";
+import { targetOf, type Tensor } from "../ops/operation.ts";
+import { sizeOf } from "../tensor.ts";
+import type { PredictionOptions } from "./prediction.ts";
+
+/** A backbone in evaluation mode, over the weights of a model that may be in training. */
+export class FeatureSession {
+  readonly #model: DeviceModel;
+  readonly #program: Program;
+  readonly #images: GPUBuffer;
+  readonly #colours: GPUBuffer;
+  readonly #features: Tensor;
+
+  private constructor(
+    model: DeviceModel,
+    program: Program,
+    parts: { images: GPUBuffer; colours: GPUBuffer; features: Tensor },
+  ) {
+    this.#model = model;
+    this.#program = program;
+    this.#images = parts.images;
+    this.#colours = parts.colours;
+    this.#features = parts.features;
+  }
+
+  /** Compiles the forward pass of the backbone. */
+  static async create(
+    model: DeviceModel,
+    { batchSize, normalisation }: PredictionOptions,
+  ): Promise<FeatureSession> {
+    const { gpu, config } = model;
+    const graph = new Graph();
+    const images = graph.external("images", [batchSize, config.height, config.width, 3]);
+    const colours = graph.external("colours", [6]);
+    const features = encoder(graph, config, graph.apply(normaliseImages("input", images, colours)));
+    const buffers = {
+      images: gpu.createBuffer("feature images", sizeOf(images.shape)),
+      colours: gpu.createBuffer("feature colours", 24),
+    };
+    gpu.device.queue.writeBuffer(buffers.colours, 0, colourTable(normalisation));
+    const program = await compile(gpu, lowerForward(fuse(graph, [features]), targetOf(gpu, { training: false })), {
+      label: "features",
+      vectors: model.vectors,
+      externals: new Map([[images, buffers.images], [colours, buffers.colours]]),
+      keep: [features],
+    });
+    return new FeatureSession(model, program, { ...buffers, features });
+  }
+
+  /** Features of every example, [n, F], in the set's order. Waits for the device. */
+  async features(set: ImageSet): Promise<Float32Array> {
+    const { gpu } = this.#model;
+    const [batchSize, width] = this.#features.shape;
+    const { buffer, offset } = this.#program.rangeOf(this.#features);
+    const found = new Float32Array(set.labels.length * width);
+    for (const { images, start, valid } of evaluationBatches(set, batchSize)) {
+      gpu.device.queue.writeBuffer(this.#images, 0, images);
+      submitLaunches(gpu, "features", this.#program.launches);
+      found.set(new Float32Array(await gpu.read(buffer, offset, valid * width * 4)), start * width);
+    }
+    return found;
+  }
+
+  /** Frees all that the session made; the model stays. */
+  destroy(): void {
+    this.#program.destroy();
+    this.#model.gpu.destroyBuffer(this.#images);
+    this.#model.gpu.destroyBuffer(this.#colours);
+  }
+}
+
+/** How well classes can be read off a backbone's features. */
+export interface FeatureEvaluation {
+  /** Accuracy of 20 nearest neighbours, 0 to 1. */
+  readonly knn: number;
+  /** Accuracy of a linear classifier, 0 to 1. */
+  readonly linear: number;
+}
+
+/** Measures a backbone: labels of `train` are known, those of `val` are asked for. */
+export async function evaluateFeatures(
+  session: FeatureSession,
+  train: ImageSet,
+  val: ImageSet,
+): Promise<FeatureEvaluation> {
+  const bank = { features: await session.features(train), labels: train.labels };
+  const queries = { features: await session.features(val), labels: val.labels };
+  const numClasses = Math.max(train.classNames.length, val.classNames.length);
+  return {
+    knn: neighbourAccuracy(bank, queries, { numClasses }),
+    linear: probeAccuracy(bank, queries, { numClasses }),
+  };
+}

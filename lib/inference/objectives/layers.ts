@@ -1,0 +1,67 @@
+/**
+ * Layers above a backbone, with the names that `torch.nn.Sequential` gives them.
+ *
+ * @module
+ */
+
+import type { Graph } from "../../graph/graph.ts";
+import { batchNorm } from "../../ops/batch_norm.ts";
+import { linear } from "../../ops/linear.ts";
+import { type Tensor, view } from "../../ops/operation.ts";
+import { relu } from "../../ops/relu.ts";
+import { unary } from "../../ops/unary.ts";
+import { slice } from "../../ops/movement.ts";
+
+/** What a layer does: Linear, then in this order what is asked for. */
+export interface Layer {
+  /** Outputs. */
+  readonly width: number;
+  /** Default true. */
+  readonly bias?: boolean;
+  readonly norm?: boolean;
+  readonly activation?: "relu" | "gelu";
+}
+
+/** A parameter of the layers above the backbone. */
+function parameter(graph: Graph, name: string, layout: "vector" | "linear", shape: readonly number[]): Tensor {
+  return graph.parameter("head", name, layout, shape);
+}
+
+/** BatchNorm1d of [N, 1, 1, C]. */
+export function norm1d(graph: Graph, name: string, input: Tensor): Tensor {
+  const shape = input.shape.slice(-1);
+  const statistic = (key: string) => graph.parameter("state", `${name}.${key}`, "vector", shape);
+  const tensors = {
+    weight: parameter(graph, `${name}.weight`, "vector", shape),
+    bias: parameter(graph, `${name}.bias`, "vector", shape),
+    runningMean: statistic("running_mean"),
+    runningVariance: statistic("running_var"),
+  };
+  return graph.apply(batchNorm(name, input, tensors));
+}
+
+/**
+ * Linear layers, each with what follows it.
+ *
+ * @param input [N, C]
+ * @returns [N, width of the last layer]
+ */
+export function mlp(graph: Graph, name: string, input: Tensor, layers: readonly Layer[]): Tensor {
+  // As images of one pixel, so that normalisation and rectifier can be joined.
+  let x = view(input, [input.shape[0], 1, 1, input.shape[1]]), index = 0;
+  const next = () => `${name}.${index++}`;
+  for (const { width, bias = true, norm = false, activation } of layers) {
+    const layer = next();
+    const weight = parameter(graph, `${layer}.weight`, "linear", [width, x.shape[3]]);
+    x = graph.apply(linear(layer, x, weight, bias ? parameter(graph, `${layer}.bias`, "vector", [width]) : undefined));
+    if (norm) x = norm1d(graph, next(), x);
+    if (activation === "relu") x = graph.apply(relu(next(), x));
+    if (activation === "gelu") x = graph.apply(unary(next(), x, { kind: "gelu" }));
+  }
+  return view(x, [x.shape[0], x.shape[3]]);
+}
+
+/** Rows `start` to `end` - 1 of a matrix. */
+export function rows(graph: Graph, name: string, input: Tensor, start: number, end: number): Tensor {
+  return graph.apply(slice(name, input, [{ axis: 0, start, end }]));
+}

@@ -1,0 +1,169 @@
+/**
+ * Learning a prior without labels: self-supervised training, then SWAG snapshots of the backbone.
+ *
+ * @module
+ */
+
+import { type ViewGroup, ViewSequence } from "../../data/augmentation/views.ts";
+import type { ImageSet } from "../../data/dataset.ts";
+import type { Normalisation } from "../../data/normalisation.ts";
+import type { Gpu } from "../../gpu/device.ts";
+import type { ClassifierConfig } from "../../models/classifier.ts";
+import { DeviceModel, layoutModel } from "../../models/device_model.ts";
+import { initialHead } from "../../models/initial_head.ts";
+import { initialWeights, type Weights } from "../../models/weights.ts";
+import { SwagCollector, type SwagOptions } from "../../priors/swag.ts";
+import { evaluateFeatures, type FeatureEvaluation, FeatureSession } from "../features.ts";
+import { readFinite, readFiniteSwag } from "../finite.ts";
+import type { LearnedPrior, PriorCheckpoint } from "../learn_prior.ts";
+import { type LoopHooks, trainSteps } from "../loop.ts";
+import type { OptimiserSettings } from "../optimisers/optimiser.ts";
+import { PredictionSession } from "../prediction.ts";
+import type { Schedule } from "../schedules.ts";
+import type { NetworkOptions } from "./network.ts";
+import type { Objective, ObjectiveSettings } from "./objective.ts";
+import { layoutObjective, type LossMetrics, SelfSupervisedSession } from "./session.ts";
+
+/** What to learn a prior from, and how. */
+export interface LearnSelfSupervisedOptions extends SwagOptions {
+  /** Network whose backbone learns. */
+  readonly model: ClassifierConfig;
+  /** Where the backbone starts; its running statistics as well. */
+  readonly weights: Weights;
+  /** Images; their labels are used by evaluation only. */
+  readonly train: ImageSet;
+  readonly objective: Objective;
+  readonly settings: ObjectiveSettings;
+  /** Large views first; views of one size together. */
+  readonly views: readonly ViewGroup[];
+  /** Examples a step; a smaller set trains whole. */
+  readonly batchSize: number;
+  /** From bytes to inputs. */
+  readonly normalisation: Normalisation;
+  /** Learning rates, and after which steps to take snapshots. */
+  readonly schedule: Schedule;
+  readonly optimiser: OptimiserSettings;
+  /** Compute activations again in the backward pass instead of keeping them. */
+  readonly recompute?: boolean;
+  /** Seed of the examples' order, of the views and of the layers above the backbone. */
+  readonly seed: number;
+  /** Measures the backbone every `every` steps, and before the first. */
+  readonly evaluation?: { readonly val: ImageSet; readonly every: number };
+  /** What the caller does along the way. */
+  readonly hooks?: SelfSupervisedHooks;
+}
+
+/** What the caller does along the way. */
+export interface SelfSupervisedHooks extends Pick<LoopHooks<LossMetrics>, "onMetrics" | "profiler"> {
+  /** Receives how good the features are after `steps` steps. */
+  onEvaluation?(evaluation: FeatureEvaluation & { readonly steps: number }): void | Promise<void>;
+  /** Every `checkpointSteps` steps; the training waits for it. */
+  onCheckpoint?(checkpoint: PriorCheckpoint): void | Promise<void>;
+  /** Steps between checkpoints; default 500. */
+  readonly checkpointSteps?: number;
+}
+
+/** The first running statistics of a network that has more of them than its backbone: the others begin at identity. */
+function initialState(layout: DeviceModel["layouts"]["state"], backbone: Float32Array): Float32Array {
+  const values = new Float32Array(layout.count);
+  for (const { name, torchOffset, size } of layout.entries) {
+    if (name.endsWith("running_var")) values.fill(1, torchOffset, torchOffset + size);
+  }
+  values.set(backbone);
+  return values;
+}
+
+/** Network options of a run, whose batches hold `batchSize` examples. */
+export function networkOptionsOf(
+  { model, objective, settings, views, normalisation }: LearnSelfSupervisedOptions,
+  batchSize: number,
+): NetworkOptions {
+  return { model, objective, settings, views, batchSize, normalisation };
+}
+
+/**
+ * Learns a prior over a backbone's weights from unlabelled images, from the start or from a checkpoint; the prior does
+ * not depend on where it stopped.
+ *
+ * @throws DivergedError where the loss, or a mean or variance of the weights, is not finite
+ */
+export async function learnSelfSupervised(
+  gpu: Gpu,
+  options: LearnSelfSupervisedOptions,
+  from?: PriorCheckpoint,
+): Promise<LearnedPrior> {
+  const { train, schedule, normalisation, seed, evaluation, hooks = {} } = options;
+  const batches = new ViewSequence(train, options.views, options);
+  const network = networkOptionsOf(options, batches.batchSize);
+  const layouts = layoutObjective(network, gpu.maxBindingBytes);
+  const model = new DeviceModel(gpu, options.model, layouts);
+  model.write(
+    from?.weights ?? {
+      backbone: options.weights.backbone,
+      head: initialHead(layouts.head, seed),
+      state: initialState(layouts.state, options.weights.state),
+    },
+  );
+  const session = await SelfSupervisedSession.create(model, {
+    ...network,
+    optimiser: options.optimiser,
+    steps: schedule.steps,
+    seed,
+    recompute: options.recompute,
+  });
+  const collector = await SwagCollector.create(gpu, model.vectors.backbone, options);
+  const features = evaluation && await FeatureSession.create(model, { batchSize: batches.batchSize, normalisation });
+  const evaluate = async (steps: number) => {
+    if (features === undefined || steps % evaluation!.every !== 0) return;
+    await hooks.onEvaluation?.({ steps, ...await evaluateFeatures(features, train, evaluation!.val) });
+  };
+  try {
+    if (from) {
+      session.writeState({ optimiser: from.state, memories: from.memories ?? {} });
+      collector.writeState(from.swag);
+    } else await evaluate(0);
+    await trainSteps(session, batches, schedule, {
+      onMetrics: hooks.onMetrics,
+      profiler: hooks.profiler,
+      onCollect: () => collector.collect(),
+      async afterStep(step) {
+        await evaluate(step + 1);
+        if (hooks.onCheckpoint === undefined || (step + 1) % (hooks.checkpointSteps ?? 500) !== 0) return;
+        // Metrics first: a run that resumes here does not take the steps before again.
+        await hooks.onMetrics?.(await session.metrics());
+        const weights = await readFinite(model, step);
+        const { optimiser, memories } = await session.readState();
+        const swag = await collector.readState();
+        await hooks.onCheckpoint({ step: step + 1, weights, state: optimiser, memories, swag });
+      },
+    }, { from: from?.step });
+    const swag = await readFiniteSwag(collector);
+    const { state } = await model.read();
+    const weights = await refreshed(gpu, options, { backbone: swag.mean, state }, batches.batchSize);
+    return { swag, weights, snapshots: collector.count };
+  } finally {
+    features?.destroy();
+    collector.destroy();
+    session.destroy();
+    model.destroy();
+  }
+}
+
+/** A classifier of these weights, with the running statistics that belong to them and a fresh head. */
+async function refreshed(
+  gpu: Gpu,
+  { model: config, train, normalisation, seed }: LearnSelfSupervisedOptions,
+  { backbone, state }: Pick<Weights, "backbone" | "state">,
+  batchSize: number,
+): Promise<Weights> {
+  const classifier = new DeviceModel(gpu, config);
+  try {
+    const { head } = initialWeights(layoutModel(config), seed);
+    // The backbone's statistics come first: it was built first.
+    classifier.write({ backbone, head, state: state.subarray(0, classifier.layouts.state.count) });
+    await PredictionSession.updateBatchNorm(classifier, train, { batchSize, normalisation });
+    return await classifier.read();
+  } finally {
+    classifier.destroy();
+  }
+}

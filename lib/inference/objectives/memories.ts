@@ -1,0 +1,124 @@
+/**
+ * What an objective remembers between steps, on the device.
+ *
+ * @module
+ */
+
+import type { Gpu } from "../../gpu/device.ts";
+import type { Launch } from "../../gpu/launch.ts";
+import type { Program } from "../../graph/program.ts";
+import type { Tensor } from "../../ops/operation.ts";
+import { PhiloxSequence, Stream } from "../../random/philox.ts";
+import { sizeOf } from "../../tensor.ts";
+import { ExponentialAverage } from "../optimisers/exponential_average.ts";
+import type { ObjectiveNetwork } from "./network.ts";
+import type { MemoryUpdate } from "./objective.ts";
+
+/** Part of the initial weights, behind those of backbone, head and statistics. */
+const MEMORY = 3;
+
+/** Normal numbers whose rows have unit length. */
+function unitRows(shape: readonly number[], seed: number, index: number): Float32Array<ArrayBuffer> {
+  const random = new PhiloxSequence(seed, Stream.init, MEMORY, index);
+  const values = new Float32Array(sizeOf(shape)), length = shape[shape.length - 1];
+  for (let start = 0; start < values.length; start += length) {
+    const row = Float64Array.from({ length }, () => random.normal()), norm = Math.hypot(...row);
+    row.forEach((value, i) => values[start + i] = value / norm);
+  }
+  return values;
+}
+
+/** A memory that follows a tensor, and the share of it that stays. */
+interface KeptAverage {
+  readonly average: ExponentialAverage;
+  readonly keep: number;
+}
+
+type Ring = Extract<MemoryUpdate, { kind: "ring" }>;
+
+/** The memories of one network and their updates. */
+export class Memories {
+  /** Launches behind those of a step. */
+  readonly launches: readonly Launch[];
+  readonly #gpu: Gpu;
+  readonly #buffers: ReadonlyMap<Tensor, GPUBuffer>;
+  readonly #averages: readonly KeptAverage[];
+  readonly #rings: readonly Ring[];
+  readonly #program: Program;
+
+  private constructor(
+    gpu: Gpu,
+    buffers: ReadonlyMap<Tensor, GPUBuffer>,
+    program: Program,
+    averages: readonly KeptAverage[],
+    rings: readonly Ring[],
+  ) {
+    this.#gpu = gpu;
+    this.#buffers = buffers;
+    this.#program = program;
+    this.#averages = averages;
+    this.#rings = rings;
+    this.launches = averages.flatMap(({ average }) => average.launches);
+    for (const { average, keep } of averages) average.prepare(keep);
+  }
+
+  /** Makes and fills the buffers of a network's memories, which its program binds. The caller frees them. */
+  static createBuffers(gpu: Gpu, { memories }: ObjectiveNetwork, seed: number): Map<Tensor, GPUBuffer> {
+    return new Map([...memories].map(([tensor, initial], index) => {
+      const buffer = gpu.createBuffer(tensor.name, sizeOf(tensor.shape) * 4);
+      if (initial === "unit rows") gpu.device.queue.writeBuffer(buffer, 0, unitRows(tensor.shape, seed, index));
+      return [tensor, buffer];
+    }));
+  }
+
+  /** Builds the updates; `program` is the network's, which keeps what they read. */
+  static async create(
+    gpu: Gpu,
+    { memories, updates }: ObjectiveNetwork,
+    program: Program,
+    externals: ReadonlyMap<Tensor, GPUBuffer>,
+  ): Promise<Memories> {
+    const buffers = new Map([...memories.keys()].map((tensor) => [tensor, externals.get(tensor)!]));
+    const kindOf = <K extends MemoryUpdate["kind"]>(kind: K) =>
+      updates.filter((update): update is Extract<MemoryUpdate, { kind: K }> => update.kind === kind);
+    const averages = await Promise.all(
+      kindOf("average").map(async ({ memory, from, keep }) => {
+        const buffer = buffers.get(memory)!;
+        const range = { average: { buffer, offset: 0, size: buffer.size }, value: program.rangeOf(from) };
+        return { average: await ExponentialAverage.create(gpu, `average of ${memory.name}`, [range]), keep };
+      }),
+    );
+    return new Memories(gpu, buffers, program, averages, kindOf("ring"));
+  }
+
+  /** Puts the step's rows into the rings, over the oldest; behind everything that reads them. */
+  encodeRings(encoder: GPUCommandEncoder, step: number): void {
+    for (const { memory, from } of this.#rings) {
+      const [size, width] = memory.shape, count = from.shape[0], row = width * 4;
+      const { buffer, offset } = this.#program.rangeOf(from);
+      const first = (step * count) % size, before = Math.min(count, size - first);
+      const target = this.#buffers.get(memory)!;
+      encoder.copyBufferToBuffer(buffer, offset, target, first * row, before * row);
+      if (before < count) encoder.copyBufferToBuffer(buffer, offset + before * row, target, 0, (count - before) * row);
+    }
+  }
+
+  /** Reads all memories by name. Waits for the device. */
+  async read(): Promise<Record<string, Float32Array>> {
+    const found: Record<string, Float32Array> = {};
+    for (const [{ name }, buffer] of this.#buffers) found[name] = new Float32Array(await this.#gpu.read(buffer));
+    return found;
+  }
+
+  /** Writes what {@linkcode read} gave. */
+  write(values: Readonly<Record<string, Float32Array>>): void {
+    for (const [{ name }, buffer] of this.#buffers) {
+      this.#gpu.device.queue.writeBuffer(buffer, 0, Float32Array.from(values[name]));
+    }
+  }
+
+  /** Frees what the updates need; the buffers stay. */
+  destroy(): void {
+    this.#averages.forEach(({ average }) => average.destroy());
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * The graphs of self-supervised learning: uint8 images, views, backbone, and what an objective puts above it.
+ *
+ * @module
+ */
+
+import { VIEW_PARAMETERS, viewWeights } from "../../data/augmentation/table.ts";
+import type { ViewGroup } from "../../data/augmentation/views.ts";
+import type { Normalisation } from "../../data/normalisation.ts";
+import { fuse } from "../../graph/fuse.ts";
+import type { Graph } from "../../graph/graph.ts";
+import { type ClassifierConfig, colourTable } from "../../models/classifier.ts";
+import { encoder, SharedGraph } from "../../models/encoder.ts";
+import { augmentImages } from "../../ops/augment_images.ts";
+import { objective as endOf } from "../../ops/flow.ts";
+import { concat } from "../../ops/movement.ts";
+import type { Tensor } from "../../ops/operation.ts";
+import type { MemoryUpdate, Objective, ObjectiveContext, ObjectiveSettings, StepValue } from "./objective.ts";
+
+/** What is learned, from which views. */
+export interface NetworkOptions {
+  /** Network whose backbone learns. */
+  readonly model: ClassifierConfig;
+  readonly objective: Objective;
+  readonly settings: ObjectiveSettings;
+  /** Large views first; views of one size together. */
+  readonly views: readonly ViewGroup[];
+  /** Examples a step. */
+  readonly batchSize: number;
+  readonly normalisation: Normalisation;
+}
+
+/** A graph and the tensors that the host meets. Those of one name are one buffer in both networks. */
+export interface ObjectiveNetwork {
+  readonly graph: Graph;
+  /** uint8 [B, H, W, 3], packed. */
+  readonly images: Tensor;
+  /** For each group of views [views * B, numbers of a draw]. */
+  readonly parameters: readonly Tensor[];
+  /** What is written once. */
+  readonly constants: ReadonlyMap<Tensor, Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>>;
+  /** What is written before each step. */
+  readonly scalars: ReadonlyMap<Tensor, StepValue>;
+  /** What outlives a step. */
+  readonly memories: ReadonlyMap<Tensor, "zeros" | "unit rows">;
+  readonly updates: readonly MemoryUpdate[];
+  /** The loss [1], or what the momentum network gives to it. */
+  readonly output: Tensor;
+  /** What the momentum network gives, as the loss sees it. */
+  readonly targets?: Tensor;
+}
+
+/** The momentum network, whose output the loss gets; `undefined` where the objective has none. */
+export function buildTargetNetwork(options: NetworkOptions): ObjectiveNetwork | undefined {
+  const { momentum } = options.objective;
+  if (momentum === undefined) return undefined;
+  return build(options, (context, features) => ({ output: momentum.build(context, features), updates: [] }));
+}
+
+/** The network that is trained: it ends with the loss. */
+export function buildTrainedNetwork(options: NetworkOptions): ObjectiveNetwork {
+  const shape = buildTargetNetwork(options)?.output.shape;
+  return build(options, (context, features) => {
+    const targets = shape && context.graph.external("targets", shape);
+    const { loss, updates = [] } = options.objective.build(context, features, targets);
+    return { output: context.graph.apply(endOf("loss", loss)), updates, targets };
+  });
+}
+
+function build(
+  { model, settings, views, batchSize, normalisation }: NetworkOptions,
+  end: (
+    context: ObjectiveContext,
+    features: Tensor,
+  ) => Pick<ObjectiveNetwork, "output" | "updates" | "targets">,
+): ObjectiveNetwork {
+  const graph = new SharedGraph();
+  const constants = new Map<Tensor, Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>>();
+  const scalars = new Map<Tensor, StepValue>(), memories = new Map<Tensor, "zeros" | "unit rows">();
+  const constant = (
+    name: string,
+    shape: readonly number[],
+    values: Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>,
+  ) => {
+    const tensor = graph.external(name, shape);
+    constants.set(tensor, values);
+    return tensor;
+  };
+  const images = graph.external("images", [batchSize, model.height, model.width, 3]);
+  const colours = constant("colours", [6], colourTable(normalisation));
+  const parameters = views.map((group, index) =>
+    graph.external(`parameters ${index}`, [group.length * batchSize, VIEW_PARAMETERS])
+  );
+  const features = views.map((group, index) => {
+    const input = graph.apply(augmentImages(`views ${index}`, images, parameters[index], colours, {
+      ...augmentOptions(group),
+      resize: resizeTensors(group, model, (name, shape, values) => constant(`${name} ${index}`, shape, values)),
+    }));
+    return encoder(graph, model, input);
+  });
+  const all = features.length === 1 ? features[0] : graph.apply(concat("features", features, 0));
+  const context: ObjectiveContext = {
+    graph,
+    batchSize,
+    views: views.flat().length,
+    largeViews: views[0].length,
+    settings,
+    constant,
+    scalar(name, at) {
+      const tensor = graph.external(name, [1]);
+      scalars.set(tensor, at);
+      return tensor;
+    },
+    memory(name, shape, initial) {
+      const tensor = graph.external(name, shape);
+      memories.set(tensor, initial);
+      return tensor;
+    },
+  };
+  const ended = end(context, all);
+  const kept = [ended.output, ...ended.updates.map(({ from }) => from)];
+  return { ...ended, graph: fuse(graph, kept), images, parameters, constants, scalars, memories };
+}
+
+/** What the views of a group go through, where any of them does. */
+function augmentOptions(group: ViewGroup) {
+  const [{ height, width, rotation }] = group;
+  return {
+    height,
+    width,
+    rotation: rotation?.interpolation,
+    jitter: group.some(({ jitter }) => jitter !== undefined && jitter.probability > 0),
+    grey: group.some(({ grey = 0 }) => grey > 0),
+    blurKernel: group.find(({ blur }) => blur !== undefined && blur.probability > 0)?.blur?.kernel,
+  };
+}
+
+function resizeTensors(
+  [view]: ViewGroup,
+  size: ClassifierConfig,
+  constant: (name: string, shape: readonly number[], values: Int32Array<ArrayBuffer>) => Tensor,
+) {
+  const tables = viewWeights(view, size);
+  if (tables === undefined) return undefined;
+  const axis = (name: "horizontal" | "vertical") => ({
+    weights: constant(`${name} weights`, tables[name].shape, tables[name].values),
+    firstFrom: tables[name].firstFrom,
+  });
+  return { horizontal: axis("horizontal"), vertical: axis("vertical") };
+}

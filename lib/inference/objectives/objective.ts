@@ -1,0 +1,74 @@
+/**
+ * What a self-supervised objective is: layers above the backbone, a loss, and what it remembers between steps.
+ *
+ * @module
+ */
+
+import type { Graph } from "../../graph/graph.ts";
+import type { Tensor } from "../../ops/operation.ts";
+
+/** Sizes and constants of an objective, by name. */
+export type ObjectiveSettings = Readonly<Record<string, number>>;
+
+/** A number that changes from step to step, of a run of `steps`. */
+export type StepValue = (step: number, steps: number) => number;
+
+/** Where an objective is built. */
+export interface ObjectiveContext<S extends ObjectiveSettings = ObjectiveSettings> {
+  readonly graph: Graph;
+  /** Examples of a step. Rows are ordered view by view: view v of example i is row v * batchSize + i. */
+  readonly batchSize: number;
+  /** Views of an example; the first {@linkcode largeViews} are large. */
+  readonly views: number;
+  readonly largeViews: number;
+  readonly settings: S;
+  /** A number [1] that the host writes before each step. */
+  scalar(name: string, at: StepValue): Tensor;
+  /** Numbers that never change. */
+  constant(name: string, shape: readonly number[], values: Float32Array<ArrayBuffer>): Tensor;
+  /** Numbers that outlive a step, normal ones of unit rows or zeros at first; part of a checkpoint. */
+  memory(name: string, shape: readonly number[], initial: "zeros" | "unit rows"): Tensor;
+}
+
+/** What becomes of a memory after the step. */
+export type MemoryUpdate =
+  /** Rows of `from` replace the oldest rows. */
+  | { readonly kind: "ring"; readonly memory: Tensor; readonly from: Tensor }
+  /** memory = keep * memory + (1 - keep) * from. */
+  | { readonly kind: "average"; readonly memory: Tensor; readonly from: Tensor; readonly keep: number };
+
+/** What an objective adds to a graph. */
+export interface ObjectiveGraph {
+  /** [1]. */
+  readonly loss: Tensor;
+  readonly updates?: readonly MemoryUpdate[];
+}
+
+/** An objective of self-supervised learning. */
+export interface Objective<S extends ObjectiveSettings = ObjectiveSettings> {
+  /** As the original system names it. */
+  readonly name: string;
+  /** Sizes and constants, which a caller may override. */
+  readonly defaults: S;
+  /** Small views are welcome beside the two large ones. */
+  readonly multiCrop?: boolean;
+  /**
+   * Appends projector and loss.
+   *
+   * @param features [views * batchSize, F]
+   * @param targets what the momentum network made of the same views, where there is one
+   */
+  build(context: ObjectiveContext<S>, features: Tensor, targets?: Tensor): ObjectiveGraph;
+  /** The momentum network: its weights follow the trained ones. */
+  readonly momentum?: {
+    /** Share of its weights that stays. */
+    readonly keep: (settings: S) => StepValue;
+    /** Appends its layers, named and shaped as those that are trained. The result is what `build` gets. */
+    build(context: ObjectiveContext<S>, features: Tensor): Tensor;
+  };
+}
+
+/** tau of the original: from `base` to `final` by half a cosine. */
+export function cosineTo(base: number, final: number): StepValue {
+  return (step, steps) => final - (final - base) * (Math.cos(Math.PI * step / steps) + 1) / 2;
+}

@@ -1,0 +1,42 @@
+/**
+ * The objectives of self-supervised learning by name.
+ *
+ * @module
+ */
+
+import { UsageError } from "../../errors.ts";
+import type { Objective, ObjectiveSettings } from "./objective.ts";
+import { simclr } from "./simclr.ts";
+
+const ALL = [simclr] as unknown as readonly Objective[];
+
+/** Names of the objectives. */
+export const OBJECTIVE_NAMES: readonly string[] = ALL.map(({ name }) => name);
+
+/**
+ * The objective of a name.
+ *
+ * @throws UsageError where there is none; its message lists those that there are
+ */
+export function objectiveOf(name: string): Objective {
+  const found = ALL.find((objective) => objective.name === name);
+  if (found === undefined) {
+    throw new UsageError(`Cannot learn by the objective ${name}: there are ${OBJECTIVE_NAMES.join(", ")}`);
+  }
+  return found;
+}
+
+/**
+ * An objective's settings: its defaults, and what is given of them.
+ *
+ * @throws UsageError where a setting is given that the objective has not
+ */
+export function settingsOf({ name, defaults }: Objective, given: ObjectiveSettings): ObjectiveSettings {
+  const unknown = Object.keys(given).find((key) => !Object.hasOwn(defaults, key));
+  if (unknown !== undefined) {
+    throw new UsageError(
+      `Cannot set ${unknown} of the objective ${name}: it has ${Object.keys(defaults).join(", ")}`,
+    );
+  }
+  return { ...defaults, ...given };
+}

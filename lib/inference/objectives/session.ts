@@ -1,0 +1,284 @@
+/**
+ * Self-supervised training on the device: views, forward, backward and update of one step are one submission.
+ *
+ * @module
+ */
+
+import type { ViewBatch } from "../../data/augmentation/views.ts";
+import { DivergedError } from "../../errors.ts";
+import type { Gpu } from "../../gpu/device.ts";
+import type { Profiler } from "../../gpu/profiler.ts";
+import { type Graph, lowerBackward, lowerForward } from "../../graph/graph.ts";
+import { compile, planProgram, type Program } from "../../graph/program.ts";
+import { lowerRecomputing } from "../../graph/recompute.ts";
+import { FlatVector } from "../../graph/vector.ts";
+import { type DeviceModel, layoutGraph, type ModelLayouts } from "../../models/device_model.ts";
+import { type Dispatch, targetOf, type Tensor } from "../../ops/operation.ts";
+import { sizeOf } from "../../tensor.ts";
+import type { Steppable } from "../loop.ts";
+import { createOptimiser, type OptimiserSettings, type VectorOptimiser } from "../optimisers/optimiser.ts";
+import type { MemoryEstimate, SamplerState } from "../training.ts";
+import { Memories } from "./memories.ts";
+import { buildTargetNetwork, buildTrainedNetwork, type NetworkOptions, type ObjectiveNetwork } from "./network.ts";
+import { encodeAll, TargetNetwork } from "./target_network.ts";
+
+/** Steps whose losses wait on the device at most. */
+const RING_SLOTS = 64;
+
+/** What is trained, and how. */
+export interface SelfSupervisedOptions extends NetworkOptions {
+  readonly optimiser: OptimiserSettings;
+  /** Steps of the whole run, on which schedules of the objective depend. */
+  readonly steps: number;
+  /** Seed of what the objective remembers at first. */
+  readonly seed: number;
+  /** Compute activations again in the backward pass instead of keeping them: same bits, less memory, more time. */
+  readonly recompute?: boolean;
+}
+
+/** What a step reported. */
+export interface LossMetrics {
+  /** Step, from 0. */
+  readonly step: number;
+  /** Loss of the objective, before the step's update. */
+  readonly loss: number;
+}
+
+/** What a session keeps between steps besides the weights. */
+export interface SelfSupervisedState {
+  /** Of the optimiser. */
+  readonly optimiser: SamplerState;
+  /** Of objective and momentum network, by name. */
+  readonly memories: Readonly<Record<string, Float32Array>>;
+}
+
+/** Layouts of the backbone and of what the objective puts above it. */
+export function layoutObjective(options: NetworkOptions, maxBindingBytes?: number): ModelLayouts {
+  return layoutGraph(buildTrainedNetwork({ ...options, batchSize: 2 }).graph, maxBindingBytes);
+}
+
+function lowerStep(gpu: Gpu, graph: Graph, recompute = false): Dispatch[] {
+  const target = targetOf(gpu, { training: true });
+  return recompute
+    ? lowerRecomputing(graph, target)
+    : [...lowerForward(graph, target), ...lowerBackward(graph, target)];
+}
+
+/** What a run would allocate; allocates nothing. */
+export function estimateSelfSupervised(gpu: Gpu, options: SelfSupervisedOptions): MemoryEstimate {
+  const layouts = layoutObjective(options, gpu.maxBindingBytes);
+  const trained = buildTrainedNetwork(options), target = buildTargetNetwork(options);
+  const plan = planProgram(gpu, lowerStep(gpu, trained.graph, options.recompute), [trained.output]);
+  const targetPlan = target &&
+    planProgram(gpu, lowerForward(target.graph, targetOf(gpu, { training: true })), [target.output]);
+  const trainable = 4 * (layouts.backbone.paddedCount + layouts.head.paddedCount);
+  const bytes = (slabs: readonly number[]) => slabs.reduce((sum, size) => sum + size, 0);
+  const parts = {
+    parameters: (trainable + 4 * layouts.state.paddedCount) * (target ? 2 : 1),
+    gradients: trainable,
+    samplerState: trainable * (options.optimiser.optimiser === "adamw" ? 2 : 1),
+    prior: 0,
+    activations: bytes(plan.slabs) + bytes(targetPlan?.slabs ?? []) +
+      4 * [...trained.memories.keys()].reduce((sum, { shape }) => sum + sizeOf(shape), 0),
+  };
+  const total = Object.values(parts).reduce((sum, size) => sum + size, 0);
+  return { ...parts, activationsLowerBound: plan.lowerBound + (targetPlan?.lowerBound ?? 0), total };
+}
+
+/** The buffers of a network's externals; what another network has under the same name is shared. */
+function createExternals(
+  gpu: Gpu,
+  networks: readonly ObjectiveNetwork[],
+): { buffers: Map<string, GPUBuffer>; of(network: ObjectiveNetwork): Map<Tensor, GPUBuffer> } {
+  const buffers = new Map<string, GPUBuffer>();
+  const bytesOf = (network: ObjectiveNetwork, tensor: Tensor) =>
+    sizeOf(tensor.shape) * (tensor === network.images ? 1 : 4);
+  const tensorsOf = (network: ObjectiveNetwork) => [
+    network.images,
+    ...network.parameters,
+    ...network.constants.keys(),
+    ...network.scalars.keys(),
+    ...network.targets ? [network.targets] : [],
+  ];
+  for (const network of networks) {
+    for (const tensor of tensorsOf(network)) {
+      if (buffers.has(tensor.name)) continue;
+      const buffer = gpu.createBuffer(tensor.name, bytesOf(network, tensor));
+      buffers.set(tensor.name, buffer);
+      const values = network.constants.get(tensor);
+      if (values !== undefined) gpu.device.queue.writeBuffer(buffer, 0, values);
+    }
+  }
+  return {
+    buffers,
+    of: (network) => new Map(tensorsOf(network).map((tensor) => [tensor, buffers.get(tensor.name)!])),
+  };
+}
+
+/** What a session is made of. */
+interface Parts {
+  readonly network: ObjectiveNetwork;
+  readonly externals: ReadonlyMap<Tensor, GPUBuffer>;
+  readonly buffers: readonly GPUBuffer[];
+  readonly program: Program;
+  readonly gradients: readonly FlatVector[];
+  readonly optimisers: { readonly backbone: VectorOptimiser; readonly head: VectorOptimiser };
+  readonly memories: Memories;
+  readonly target: TargetNetwork | undefined;
+}
+
+/** A network that learns from views of unlabelled images. */
+export class SelfSupervisedSession implements Steppable<ViewBatch, LossMetrics> {
+  readonly model: DeviceModel;
+  readonly #gpu: Gpu;
+  readonly #options: SelfSupervisedOptions;
+  readonly #parts: Parts;
+  readonly #losses: GPUBuffer;
+  #pending: number[] = [];
+
+  private constructor(model: DeviceModel, options: SelfSupervisedOptions, parts: Parts) {
+    this.model = model;
+    this.#gpu = model.gpu;
+    this.#options = options;
+    this.#parts = parts;
+    this.#losses = model.gpu.createBuffer("losses", RING_SLOTS * 4);
+  }
+
+  /** Compiles the step of a model with the layouts of {@linkcode layoutObjective}. */
+  static async create(model: DeviceModel, options: SelfSupervisedOptions): Promise<SelfSupervisedSession> {
+    const { gpu } = model;
+    const network = buildTrainedNetwork(options), targetNetwork = buildTargetNetwork(options);
+    const shared = createExternals(gpu, targetNetwork ? [network, targetNetwork] : [network]);
+    const remembered = Memories.createBuffers(gpu, network, options.seed);
+    const externals = new Map([...shared.of(network), ...remembered]);
+    const gradient = (part: "backbone" | "head") => new FlatVector(gpu, "gradient", model.layouts[part]);
+    const gradients = { backbone: gradient("backbone"), head: gradient("head") };
+    const program = await compile(gpu, lowerStep(gpu, network.graph, options.recompute), {
+      label: "self-supervised training",
+      vectors: model.vectors,
+      gradients,
+      externals,
+      keep: [network.output, ...network.updates.map(({ from }) => from)],
+    });
+    const optimiser = (part: "backbone" | "head") =>
+      createOptimiser(
+        gpu,
+        { label: part, theta: model.vectors[part], gradient: gradients[part] },
+        options.optimiser,
+      );
+    return new SelfSupervisedSession(model, options, {
+      network,
+      externals,
+      buffers: [...shared.buffers.values(), ...remembered.values()],
+      program,
+      gradients: Object.values(gradients),
+      optimisers: { backbone: await optimiser("backbone"), head: await optimiser("head") },
+      memories: await Memories.create(gpu, network, program, externals),
+      target: targetNetwork && await TargetNetwork.create(
+        model,
+        targetNetwork,
+        shared.of(targetNetwork),
+        externals.get(network.targets!)!,
+      ),
+    });
+  }
+
+  /** Submits one step: gradient at the views, then the update. Returns at once. */
+  submit(step: number, batch: ViewBatch, learningRate: number, _noisy: boolean, profiler?: Profiler): void {
+    if (this.#pending.length === RING_SLOTS) {
+      throw new RangeError("Cannot submit a step: the losses of 64 steps wait to be read");
+    }
+    const { network, externals, program, optimisers, memories, target } = this.#parts;
+    const { objective, settings, steps } = this.#options;
+    const { queue } = this.#gpu.device;
+    profiler?.mark("upload");
+    queue.writeBuffer(externals.get(network.images)!, 0, batch.images);
+    network.parameters.forEach((tensor, index) =>
+      queue.writeBuffer(externals.get(tensor)!, 0, batch.parameters[index])
+    );
+    for (const [tensor, at] of network.scalars) {
+      queue.writeBuffer(externals.get(tensor)!, 0, new Float32Array([at(step, steps)]));
+    }
+    optimisers.backbone.prepare(step, learningRate);
+    optimisers.head.prepare(step, learningRate);
+    target?.prepare(objective.momentum!.keep(settings)(step, steps));
+    profiler?.mark("encode");
+    const encoder = this.#gpu.device.createCommandEncoder({ label: "self-supervised step" });
+    target?.encodeForward(encoder, profiler);
+    const launches = [
+      ...program.launches,
+      ...optimisers.backbone.launches,
+      ...optimisers.head.launches,
+      ...memories.launches,
+      ...target?.launches ?? [],
+    ];
+    encodeAll(encoder, "self-supervised step", launches, profiler);
+    memories.encodeRings(encoder, step);
+    const { buffer, offset } = program.rangeOf(network.output);
+    encoder.copyBufferToBuffer(buffer, offset, this.#losses, this.#pending.length * 4, 4);
+    const commands = encoder.finish();
+    profiler?.mark("submit");
+    queue.submit([commands]);
+    this.#pending.push(step);
+  }
+
+  /** Steps whose losses wait to be read; at 64 they must be. */
+  get pending(): number {
+    return this.#pending.length;
+  }
+
+  /**
+   * Reads the losses of the steps since the last call. Waits for the device.
+   *
+   * @throws DivergedError at the first loss that is not finite
+   */
+  async metrics(): Promise<LossMetrics[]> {
+    if (this.#pending.length === 0) return [];
+    const losses = new Float32Array(await this.#gpu.read(this.#losses, 0, this.#pending.length * 4));
+    const metrics = this.#pending.map((step, slot) => ({ step, loss: losses[slot] }));
+    this.#pending = [];
+    const diverged = metrics.find(({ loss }) => !Number.isFinite(loss));
+    if (diverged !== undefined) {
+      throw new DivergedError(
+        `Cannot go on training: the loss at step ${diverged.step} is ${diverged.loss}, but a finite one is ` +
+          "required; use a smaller learning rate",
+      );
+    }
+    return metrics;
+  }
+
+  /** Reads all that the session keeps besides the weights. Waits for the device. */
+  async readState(): Promise<SelfSupervisedState> {
+    const { optimisers, memories, target } = this.#parts;
+    const weights = await target?.read();
+    return {
+      optimiser: { backbone: await optimisers.backbone.readState(), head: await optimisers.head.readState() },
+      memories: {
+        ...await memories.read(),
+        ...weights &&
+          { targetBackbone: weights.backbone, targetHead: weights.head, targetState: weights.state },
+      },
+    };
+  }
+
+  /** Goes on from what {@linkcode readState} gave. */
+  writeState({ optimiser, memories }: SelfSupervisedState): void {
+    const { optimisers, target } = this.#parts;
+    optimisers.backbone.writeState(optimiser.backbone!);
+    optimisers.head.writeState(optimiser.head!);
+    this.#parts.memories.write(memories);
+    const { targetBackbone, targetHead, targetState } = memories;
+    target?.model.write({ backbone: targetBackbone, head: targetHead, state: targetState });
+  }
+
+  /** Frees all that the session made; the model stays. */
+  destroy(): void {
+    const { program, gradients, buffers, optimisers, memories, target } = this.#parts;
+    target?.destroy();
+    memories.destroy();
+    program.destroy();
+    gradients.forEach((gradient) => gradient.destroy());
+    Object.values(optimisers).forEach((optimiser) => optimiser.destroy());
+    [...buffers, this.#losses].forEach((buffer) => this.#gpu.destroyBuffer(buffer));
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * Random changes of images on the device, from uint8 to the first activation: what `torchvision.transforms` does, each
+ * image by parameters of its own.
+ *
+ * @module
+ */
+
+import augmentSource from "../../kernels/augment_images.wgsl" with { type: "text" };
+import colourSource from "../../kernels/colour_jitter.wgsl" with { type: "text" };
+import resampleSource from "../../kernels/resample_images.wgsl" with { type: "text" };
+import workgroupSumSource from "../../kernels/workgroup_sum.wgsl" with { type: "text" };
+import { sizeOf } from "../tensor.ts";
+import { foldGroups, GRID_X, loop } from "./elementwise.ts";
+import { type Dispatch, type Operation, scratch, shapeError, type Tensor } from "./operation.ts";
+
+/** Fewest numbers that say what becomes of one image; see `lib/data/augmentation/table.ts`. */
+const LEAST_PARAMETERS = 21;
+
+/** A resizing along one axis: its weights for each size that a box may have. */
+export interface AxisWeights {
+  /** int32 [sizes, to, 2 + taps]: first input pixel, number of weights, weights of 22 fractional bits. */
+  readonly weights: Tensor;
+  /** Size of the first entry; the others follow one by one. */
+  readonly firstFrom: number;
+}
+
+/** What the images go through; whatever differs from image to image is in the parameters. */
+export interface AugmentImagesOptions {
+  /** Size of the results. */
+  readonly height: number;
+  readonly width: number;
+  /** Resizing of each image's box; absent: the window is cut out of the whole image. */
+  readonly resize?: { readonly horizontal: AxisWeights; readonly vertical: AxisWeights };
+  /** Rotation about the centre of the (resized) image. */
+  readonly rotation?: "nearest" | "bilinear";
+  /** Brightness, contrast, saturation and hue. */
+  readonly jitter?: boolean;
+  readonly grey?: boolean;
+  /** Taps of the Gaussian blur, an odd number; absent: none. */
+  readonly blurKernel?: number;
+}
+
+/**
+ * Resizes a box of each image, rotates, cuts out a window, flips, changes colours, makes grey, blurs, solarises and
+ * normalises, in this order. The images of the result are rows of `parameters`; each names the image that it is made of.
+ *
+ * @param images uint8 [B, H, W, 3], packed four to a word
+ * @param parameters [N, numbers of an image]: see `lib/data/augmentation/table.ts`
+ * @param colours [6]: scale of red, green, blue bytes; shift of red, green, blue
+ * @returns the operation; its output is [N, height, width, 3] and has no gradient
+ * @throws TypeError where a shape does not fit
+ */
+export function augmentImages(
+  name: string,
+  images: Tensor,
+  parameters: Tensor,
+  colours: Tensor,
+  options: AugmentImagesOptions,
+): Operation {
+  requireShapes(images, parameters, options);
+  const [, h, w] = images.shape, n = parameters.shape[0];
+  const { resize, height, width, blurKernel } = options;
+  const output = scratch(name, [n, height, width, 3]);
+  const resized = resize && resampleBoth(name, images, parameters, resize);
+  const [sourceH, sourceW] = resized ? resized.output.shape.slice(1) : [h, w];
+  const blurred = blurKernel === undefined ? [] : [scratch(`${name} blurred rows`, output.shape)];
+  const forward = (): Dispatch[] => [
+    ...resized?.dispatches ?? [],
+    {
+      label: name,
+      source: workgroupSumSource + colourSource + augmentSource,
+      constants: {
+        IMAGES: n,
+        PARAMETERS: parameters.shape[1],
+        SOURCE_H: sourceH,
+        SOURCE_W: sourceW,
+        OUT_H: height,
+        OUT_W: width,
+        GRID_X,
+        RESIZED: resize ? 1 : 0,
+        ROTATE: options.rotation ? 1 : 0,
+        SMOOTH: options.rotation === "bilinear" ? 1 : 0,
+        JITTER: options.jitter ? 1 : 0,
+        GREY: options.grey ? 1 : 0,
+        BLUR: blurKernel === undefined ? 0 : 1,
+        KERNEL: blurKernel ?? 1,
+      },
+      bindings: [resized?.output ?? images, parameters, colours, output, ...blurred],
+      groups: foldGroups(n),
+    },
+  ];
+  const tables = resize ? [resize.horizontal.weights, resize.vertical.weights] : [];
+  return {
+    kind: "augmentImages",
+    inputs: [images, parameters, colours, ...tables],
+    output,
+    forward,
+    backward: () => [],
+  };
+}
+
+/** Both passes of the resizing: bytes to [N, newHeight, newWidth] words. */
+function resampleBoth(
+  name: string,
+  images: Tensor,
+  parameters: Tensor,
+  { horizontal, vertical }: NonNullable<AugmentImagesOptions["resize"]>,
+): { output: Tensor; dispatches: Dispatch[] } {
+  const [, h, w] = images.shape, n = parameters.shape[0];
+  const newWidth = horizontal.weights.shape[1], newHeight = vertical.weights.shape[1];
+  const rows = scratch(`${name} resized rows`, [n, h, newWidth]);
+  const output = scratch(`${name} resized`, [n, newHeight, newWidth]);
+  const pass = (label: string, axis: AxisWeights, from: Tensor, to: Tensor, constants: Record<string, number>) =>
+    loop({
+      label: `${name} ${label}`,
+      source: resampleSource,
+      count: sizeOf(to.shape),
+      items: 4,
+      constants: {
+        PARAMETERS: parameters.shape[1],
+        SOURCE_H: h,
+        FIRST_FROM: axis.firstFrom,
+        TO: axis.weights.shape[1],
+        TAPS: axis.weights.shape[2] - 2,
+        ...constants,
+      },
+      bindings: [from, parameters, axis.weights, to],
+    });
+  const dispatches = [
+    pass("resize rows", horizontal, images, rows, { VERTICAL: 0, SOURCE_W: w, ROW_LENGTH: newWidth }),
+    pass("resize columns", vertical, rows, output, { VERTICAL: 1, SOURCE_W: w, ROW_LENGTH: newWidth }),
+  ];
+  return { output, dispatches };
+}
+
+function requireShapes(images: Tensor, parameters: Tensor, { height, width, blurKernel }: AugmentImagesOptions): void {
+  if (images.shape.length !== 4 || images.shape[3] !== 3) {
+    throw shapeError("augmentImages", `images [${images.shape}]`, "[B, H, W, 3] is required");
+  }
+  if (parameters.shape.length !== 2 || parameters.shape[1] < LEAST_PARAMETERS) {
+    const required = `[N, at least ${LEAST_PARAMETERS}] is required`;
+    throw shapeError("augmentImages", `parameters [${parameters.shape}]`, required);
+  }
+  if (blurKernel === undefined) return;
+  if (blurKernel % 2 !== 1 || blurKernel < 1 || (blurKernel - 1) / 2 >= Math.min(height, width)) {
+    const required = "an odd number is required whose half is below the image's sides";
+    throw shapeError("augmentImages", `a blur of ${blurKernel} taps on ${height}x${width}`, required);
+  }
+}

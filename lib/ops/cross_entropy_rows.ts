@@ -1,0 +1,72 @@
+/**
+ * Cross-entropy row by row, for losses that compare a batch with itself or with a distribution.
+ *
+ * @module
+ */
+
+import source from "../../kernels/cross_entropy_rows.wgsl" with { type: "text" };
+import { type Operation, requireSize, scratch, shapeError, type Target, type Tensor } from "./operation.ts";
+import { overRows } from "./rows.ts";
+
+/** What the logits of a row should say. */
+export type RowTargets =
+  /** Weights [N, M], which need not sum to 1; they get no gradient. */
+  | { readonly kind: "soft"; readonly targets: Tensor }
+  /** Row i belongs to column (i + shift) mod M; with `withoutSelf` column i of row i does not exist. */
+  | { readonly kind: "shifted"; readonly shift: number; readonly withoutSelf?: boolean };
+
+/**
+ * The loss of each row: -sum over columns of t log softmax(logits).
+ *
+ * @param logits [N, M]
+ * @returns the operation; its output is [N], in nats
+ * @throws TypeError where a shape does not fit
+ * @throws RangeError where a row's column is itself and does not exist, or `shift` is no whole number from 0 on
+ */
+export function crossEntropyRows(name: string, logits: Tensor, targets: RowTargets): Operation {
+  const [rows, columns] = logits.shape;
+  if (logits.shape.length !== 2) {
+    throw shapeError("crossEntropyRows", `logits [${logits.shape}]`, "[N, M] is required");
+  }
+  if (targets.kind === "soft" && targets.targets.shape.join() !== logits.shape.join()) {
+    const found = `targets [${targets.targets.shape}] of logits [${logits.shape}]`;
+    throw shapeError("crossEntropyRows", found, "equal shapes are required");
+  }
+  const shifted = targets.kind === "shifted" ? targets : { shift: 0, withoutSelf: false };
+  requireSize("crossEntropyRows", "shift", shifted.shift, 0);
+  if (shifted.withoutSelf && (shifted.shift % columns === 0 || rows > columns)) {
+    throw new RangeError(
+      `Cannot build crossEntropyRows: rows without themselves belong to the column ${shifted.shift} further of ` +
+        `[${logits.shape}], but another column of a square matrix is required`,
+    );
+  }
+  const output = scratch(name, [rows]);
+  const operands = targets.kind === "soft" ? [logits, targets.targets] : [logits];
+  const launch = (target: Target, label: string, constants: Record<string, number>, bindings: Tensor[]) =>
+    overRows(target, {
+      label: `${name} ${label}`,
+      source,
+      rows,
+      length: columns,
+      constants: {
+        COLUMNS: columns,
+        SOFT: targets.kind === "soft" ? 1 : 0,
+        SHIFT: shifted.shift,
+        WITHOUT_SELF: shifted.withoutSelf ? 1 : 0,
+        ...constants,
+      },
+      bindings: [...operands, ...bindings],
+    });
+  return {
+    kind: "crossEntropyRows",
+    inputs: operands,
+    output,
+    forward: (target) => [launch(target, "forward", { BACKWARD: 0 }, [output])],
+    backward(target, dOutput, gradientOf) {
+      const slot = gradientOf(logits);
+      if (slot === undefined) return [];
+      const constants = { BACKWARD: 1, ACCUMULATE: slot.accumulate ? 1 : 0 };
+      return [launch(target, "gradient", constants, [dOutput, slot.tensor])];
+    },
+  };
+}

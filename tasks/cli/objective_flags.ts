@@ -1,0 +1,73 @@
+/**
+ * The flags of learning without labels. Names and defaults are the original system's where it has them. None has a default
+ * in the table, so that one that is given to no purpose can be refused.
+ *
+ * @module
+ */
+
+import { OBJECTIVE_NAMES } from "../../lib/inference/objectives/objectives.ts";
+import { OPTIMISERS } from "../../lib/inference/optimisers/optimiser.ts";
+import type { FlagTable } from "./flags.ts";
+
+/** What is minimised. */
+export const OBJECTIVE_FLAG = {
+  objective: {
+    type: "choice",
+    choices: ["supervised", ...OBJECTIVE_NAMES],
+    default: "supervised",
+    group: "Objective",
+    help: "what is minimised: the cross-entropy of labels, or a loss that compares views of unlabelled images",
+  },
+} as const satisfies FlagTable;
+
+const share = { type: "number", min: 0, max: 1, group: "Objective" } as const;
+const amount = { type: "number", min: 0, group: "Objective" } as const;
+const size = { type: "integer", min: 1, group: "Objective" } as const;
+
+/** How views are made, compared and learned from; nothing that labels need. */
+export const OBJECTIVE_FLAGS = {
+  pretrainEpochs: {
+    type: "integer",
+    min: 0,
+    group: "Objective",
+    help: "passes before those of --epochs, in which no snapshot is taken; 0",
+  },
+  warmupEpochs: {
+    type: "integer",
+    min: 0,
+    group: "Objective",
+    help: "of --pretrain-epochs, those in which the learning rate rises; a tenth",
+  },
+  lr: { ...amount, help: "highest learning rate of --pretrain-epochs; 0.1" },
+  optimizer: {
+    type: "choice",
+    choices: OPTIMISERS,
+    group: "Objective",
+    help: "sgd, lars (sgd with a rate for each layer) or adamw; sgd",
+  },
+  etaLars: { ...amount, help: "of lars: a layer's rate where its weights and their gradient are as long; 0.001" },
+  gradClipLars: { type: "boolean", group: "Objective", help: "of lars: no layer's rate above the learning rate" },
+  temperature: { ...amount, help: "temperature of the loss; the objective's own" },
+  projHiddenDim: { ...size, help: "width of the projector's hidden layers; the objective's own" },
+  projOutputDim: { ...size, help: "width of the projections; the objective's own" },
+  predHiddenDim: { ...size, help: "width of the predictor's hidden layer; the objective's own" },
+  queueSize: { ...size, help: "projections that are remembered; the objective's own" },
+  numPrototypes: { ...size, help: "prototypes that projections are assigned to; the objective's own" },
+  cropSize: { ...size, min: 8, help: "side of the views in pixels; the images' own" },
+  minScale: { ...share, help: "least share of an image that a view shows; 0.08" },
+  brightness: { ...amount, help: "largest change of a view's brightness; 0.8" },
+  contrast: { ...amount, help: "largest change of a view's contrast; 0.8" },
+  saturation: { ...amount, help: "largest change of a view's saturation; 0.8" },
+  hue: { ...share, max: 0.5, help: "largest change of a view's hue, in turns; 0.2" },
+  colorJitterProb: { ...share, help: "share of the views whose colours change; 0.8" },
+  grayScaleProb: { ...share, help: "share of the views that lose their colour; 0.2" },
+  horizontalFlipProb: { ...share, help: "share of the views that are mirrored; 0.5" },
+  gaussianProb: { ...share, help: "share of the views that are blurred; 0.5" },
+  solarizationProb: { ...share, help: "share of the views that are solarised; 0" },
+  knnEvery: {
+    type: "integer",
+    min: 0,
+    group: "Objective",
+    help: "epochs between measures of the features by 20 nearest neighbours and a linear classifier; 0: none",
+  },
+} as const satisfies FlagTable;

@@ -1,0 +1,116 @@
+import { assert, assertEquals } from "@std/assert";
+import { readPrior } from "../../lib/priors/files.ts";
+import { assertRefused, runCli, withFolder } from "../cli/run_cli.ts";
+import { exists, killAt, modified, pause } from "./kill.ts";
+import { makeTask, manifestOf, runJson, type Task, taskFlags } from "./task.ts";
+
+const PERMISSIONS = { permissions: "--allow-read --allow-write" };
+const KILLS = 3;
+
+/** Two epochs of 5 steps before 12 steps with snapshots. */
+function args(task: Task, out: string, objective = "simclr"): string[] {
+  const sizes = ["--proj-hidden-dim", "16", "--proj-output-dim", "8"];
+  const length = ["--pretrain-epochs", "2", "--epochs", "10", "--max-steps", "12", "--checkpoint-steps", "3"];
+  const swag = ["--swag-scheduler", "constant", "--interval-steps", "2", "--max-rank", "3", "--swa-lrs", "0.01"];
+  return ["prior", "--objective", objective, ...taskFlags(task), ...sizes, ...length, ...swag, "--out", out];
+}
+
+Deno.test("prior --objective simclr learns a prior without labels or a checkpoint, which infer takes", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder), out = `${folder}/learned.safetensors`, run = `${folder}/run`;
+    const options = [
+      "--optimizer",
+      "lars",
+      "--lr",
+      "0.2",
+      "--eta-lars",
+      "0.02",
+      "--grad-clip-lars",
+      "--knn-every",
+      "1",
+    ];
+    const result = await runJson([...args(task, out), ...options]);
+    assertEquals([result.steps, result.snapshots, result.rank, result.parameters], [22, 6, 3, 18888]);
+    assert(Number.isFinite(result.loss) && result.accuracy === undefined);
+    // deno-lint-ignore no-explicit-any
+    assertEquals(result.evaluations.map(({ steps }: any) => steps), [0, 5, 10, 15, 20]);
+    for (const { knn, linear } of result.evaluations) assert(knn >= 0 && knn <= 1 && linear >= 0 && linear <= 1);
+    const { swag, metadata, model } = readPrior(await Deno.readFile(out));
+    assertEquals([metadata.architecture, metadata.source], ["resnet8_narrow", "simclr, seed 1"]);
+    assert(swag.covFactor.every((row) => row.some((value) => value !== 0)));
+    assert([...model.keys()].every((name) => !name.startsWith("projector")));
+    await runJson([
+      "infer",
+      ...taskFlags(task),
+      "--prior-path",
+      out,
+      "--max-steps",
+      "2",
+      "--n-samples",
+      "1",
+      "--out",
+      run,
+    ]);
+    assertEquals(manifestOf(run).length, 1);
+  });
+});
+
+Deno.test("prior --objective begins with a checkpoint where one is given", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder), out = `${folder}/learned.safetensors`;
+    await runJson([...args(task, out), "--weights-path", task.checkpoint, "--optimizer", "adamw", "--lr", "0.001"]);
+    assertEquals(readPrior(await Deno.readFile(out)).metadata.source, "init.safetensors");
+  });
+});
+
+Deno.test("prior --objective refuses what it has not, by name", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder), out = `${folder}/learned.safetensors`;
+    const refused = async (options: string[], message: RegExp) =>
+      assertRefused(await runCli([...options, "--quiet"], PERMISSIONS), 2, message);
+    await refused(args(task, out, "pirl"), /--objective.*pirl.*supervised.*simclr/);
+    const labels = ["prior", ...taskFlags(task), "--weights-path", task.checkpoint, "--out", out];
+    await refused([...labels, "--knn-every", "1"], /Cannot use --knn-every with --objective supervised/);
+    await refused([...args(task, out), "--queue-size", "8"], /Cannot set queueSize of the objective simclr/);
+    assertEquals(await exists(out), false);
+  });
+});
+
+Deno.test("prior --objective simclr --dry-run states its memory and writes nothing", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder), out = `${folder}/learned.safetensors`;
+    const small = await runJson([...args(task, out), "--dry-run"]);
+    const large = await runJson([...args(task, out), "--dry-run", "--optimizer", "adamw", "--batch-size", "16"]);
+    assert(large.activations > 1.5 * small.activations && large.samplerState === 2 * small.samplerState);
+    assertEquals(await exists(out), false);
+  });
+});
+
+Deno.test({
+  name: "prior --objective simclr --resume ends with a bit-identical prior after kills at random moments",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    await withFolder(async (folder) => {
+      const task = makeTask(folder), whole = `${folder}/whole.safetensors`, out = `${folder}/learned.safetensors`;
+      await runJson(args(task, whole));
+      let kills = 0, resumed = 0;
+      const again = async () =>
+        await exists(`${out}.checkpoint`) ? ["prior", "--resume", "--out", out] : args(task, out);
+      while (kills < KILLS) {
+        const before = await modified(`${out}.checkpoint`);
+        if (before > 0) resumed++;
+        const { landed } = await killAt([...await again(), "--quiet"], async (ended) => {
+          while (!ended() && await modified(`${out}.checkpoint`) === before) await pause(1);
+          await pause(Math.random() * 20);
+        });
+        if (landed) kills++;
+        if (!await exists(out)) continue;
+        assertEquals(await Deno.readFile(out), await Deno.readFile(whole));
+        await Deno.remove(out);
+      }
+      assert(resumed > 0, "no kill fell behind a checkpoint");
+      await runJson(await again());
+      assertEquals(await Deno.readFile(out), await Deno.readFile(whole));
+    });
+  },
+});

@@ -1,0 +1,78 @@
+import { assertThrows } from "@std/assert";
+import { crossEntropyRows, type RowTargets } from "../../lib/ops/cross_entropy_rows.ts";
+import { scratch, type Tensor } from "../../lib/ops/operation.ts";
+import { operandsOf, recorded } from "../fixtures/fixture.ts";
+import { gpuTests, runOperation } from "../gpu/harness.ts";
+import { crossEntropyRows as twin } from "../reference/cross_entropy_rows.ts";
+import type { Operands } from "../reference/twin.ts";
+import { assertClose, fixturesOf, mapped, normal, plus, WAYS } from "./helpers.ts";
+import { earlierGradient } from "../gpu/harness.ts";
+
+/** float32 exponentials are good to some units in the last place (WGSL allows 3 + 2|x|). */
+const TOLERANCE = 5e-6;
+
+const gpuTest = gpuTests();
+
+interface Config {
+  readonly shift?: number;
+  readonly withoutSelf?: boolean;
+}
+
+function caseOf(operands: Operands, { shift, withoutSelf }: Config) {
+  const targetsOf = (targets: Tensor): RowTargets =>
+    shift === undefined ? { kind: "soft", targets } : { kind: "shifted", shift, withoutSelf };
+  return {
+    operands: Object.fromEntries(Object.entries(operands).map(([name, value]) => [name, { value }])),
+    build: ({ logits, targets }: Readonly<Record<string, Tensor>>) =>
+      crossEntropyRows("loss", logits, targetsOf(targets)),
+  };
+}
+
+for (const [name, fixture] of fixturesOf("cross_entropy_rows")) {
+  gpuTest(`${name}: crossEntropyRows() and its gradient equal PyTorch's`, async (gpu) => {
+    const test = caseOf(operandsOf(fixture), fixture.config);
+    const { output, gradients } = await runOperation(gpu, { ...test, dOutput: recorded(fixture, "dOutput") });
+    assertClose("output", output, recorded(fixture, "output"), TOLERANCE);
+    assertClose("dLogits", gradients.logits, recorded(fixture, "dLogits"), TOLERANCE);
+  });
+}
+
+const CASES: [string, [number, number], Config][] = [
+  ["soft targets", [5, 13], {}],
+  ["soft targets of width 4", [130, 64], {}],
+  ["pairs", [64, 64], { shift: 32, withoutSelf: true }],
+  ["pairs of odd width", [70, 70], { shift: 35, withoutSelf: true }],
+  ["one pair", [2, 2], { shift: 1, withoutSelf: true }],
+  ["the first column", [6, 1], { shift: 0 }],
+  ["a wide row", [3, 4000], { shift: 5 }],
+];
+
+for (const [name, [rows, columns], config] of CASES) {
+  gpuTest(`crossEntropyRows() and its gradient equal the f64 twin's: ${name}`, async (gpu) => {
+    const logits = mapped(normal([rows, columns], 1), (x) => 4 * x);
+    const operands: Operands = config.shift === undefined
+      ? { logits, targets: mapped(normal([rows, columns], 2), (x) => x * x / columns) }
+      : { logits };
+    const dOutput = normal([rows], 3);
+    const output = twin.forward(operands, config), { logits: gradient } = twin.backward(dOutput, operands, config);
+    for (const target of Object.values(WAYS)) {
+      const run = { ...caseOf(operands, config), dOutput, target, wanted: ["logits"] };
+      const plain = await runOperation(gpu, run);
+      assertClose("output", plain.output, output, TOLERANCE);
+      assertClose("dLogits", plain.gradients.logits, gradient, TOLERANCE);
+      const added = await runOperation(gpu, { ...run, accumulate: true });
+      assertClose("added", added.gradients.logits, plus(gradient, earlierGradient(logits.shape)), TOLERANCE);
+    }
+  });
+}
+
+Deno.test("crossEntropyRows() rejects what does not fit", () => {
+  const build = (logits: number[], targets: RowTargets) => crossEntropyRows("loss", scratch("logits", logits), targets);
+  assertThrows(() => build([3], { kind: "shifted", shift: 0 }), TypeError, "[N, M] is required");
+  const soft: RowTargets = { kind: "soft", targets: scratch("targets", [2, 4]) };
+  assertThrows(() => build([2, 3], soft), TypeError, "equal shapes are required");
+  assertThrows(() => build([2, 3], { kind: "shifted", shift: -1 }), RangeError, "shift is -1");
+  const self = (shift: number): RowTargets => ({ kind: "shifted", shift, withoutSelf: true });
+  assertThrows(() => build([4, 4], self(4)), RangeError, "another column");
+  assertThrows(() => build([5, 4], self(1)), RangeError, "square matrix");
+});
