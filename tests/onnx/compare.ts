@@ -6,6 +6,7 @@
 
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { submitLaunches } from "../../lib/gpu/launch.ts";
+import { fuse } from "../../lib/graph/fuse.ts";
 import { Graph, lowerBackward, lowerForward } from "../../lib/graph/graph.ts";
 import { compile, type Program } from "../../lib/graph/program.ts";
 import { buildOnnx, type OnnxNetwork } from "../../lib/onnx/network.ts";
@@ -33,7 +34,7 @@ export interface Computed {
   readonly gradients: ReadonlyMap<string, Float32Array>;
 }
 
-/** The graph over float images, with a loss. */
+/** The graph over float images, with a loss, joined as a classifier's is. */
 function graphOf(network: OnnxNetwork, { images, labels }: Batch) {
   const graph = new Graph();
   const input = graph.external("images", images.shape);
@@ -45,7 +46,7 @@ function graphOf(network: OnnxNetwork, { images, labels }: Batch) {
     [target, Uint32Array.from(labels)],
     ...constants,
   ]);
-  return { graph, logits, totals, contents };
+  return { graph: fuse(graph, [logits, totals]), logits, totals, contents };
 }
 
 /** Runs the network forwards in both modes, and backwards. */
