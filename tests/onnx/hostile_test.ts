@@ -127,6 +127,10 @@ const GRAPHS: Readonly<Record<string, readonly [(graph: ModelGraph) => void, str
     (graph) => tensorOf(graph, "conv.weight").dims = [108],
     "the Conv node node_conv of FILE: an operand has the shape [108]; one of 4 axes is required",
   ],
+  "strides of one axis": [
+    (graph) => graph.node![0].attribute!.push({ name: "strides", type: 7, ints: [0] }),
+    "the Conv node node_conv of FILE: its strides are [0]; two are required",
+  ],
   "a name that clears the screen": [
     (graph) => graph.node![2].name = "\x1b[2J\n",
     'it holds the name "\\u001b[2J\\n"; names without control characters are required',

@@ -17,7 +17,8 @@ export type Padding = readonly [number, number, number, number];
 
 /** The one number that both axes share. */
 export function square(scope: NodeScope, name: string, otherwise: number): number {
-  const [h, w] = scope.list(name) ?? [otherwise, otherwise];
+  const stated = scope.list(name) ?? [otherwise, otherwise], [h, w] = stated;
+  if (stated.length !== 2) scope.fail(`its ${name} are [${stated}]; two are required`);
   return h === w ? h : scope.fail(`its ${name} are ${h} and ${w}; equal ones are supported`);
 }
 
