@@ -60,9 +60,9 @@ export {
 export { type OnnxNetwork, onnxNetwork } from "./lib/onnx/network.ts";
 export { type Head } from "./lib/onnx/head.ts";
 export { type AttributeValue, type OnnxModel, type OnnxNode } from "./lib/onnx/model.ts";
-export { type ExternalReader } from "./lib/onnx/external.ts";
 export { readOnnxModel } from "./lib/onnx/read.ts";
 
+export { type ExternalReader } from "./lib/checkpoint/onnx_external.ts";
 export { type CheckpointOptions, readCheckpoint } from "./lib/checkpoint/state_dict.ts";
 export { readSafetensors, type Safetensors, writeSafetensors } from "./lib/checkpoint/safetensors.ts";
 export { type PickleGlobal, type PickleRecord, type PickleValue } from "./lib/checkpoint/pickle_value.ts";

@@ -6,13 +6,25 @@
 
 import { FormatError } from "../errors.ts";
 
+function inContext(attempt: string, error: unknown): unknown {
+  return error instanceof FormatError ? new FormatError(`${attempt}: ${error.message}`, { cause: error }) : error;
+}
+
 /** The result of `read`; a `FormatError` from it is thrown again with `attempt` ahead of its message. */
 export function during<T>(attempt: string, read: () => T): T {
   try {
     return read();
   } catch (error) {
-    if (error instanceof FormatError) throw new FormatError(`${attempt}: ${error.message}`, { cause: error });
-    throw error;
+    throw inContext(attempt, error);
+  }
+}
+
+/** {@linkcode during} of what waits. */
+export async function duringAsync<T>(attempt: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    throw inContext(attempt, error);
   }
 }
 

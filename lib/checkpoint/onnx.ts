@@ -11,8 +11,9 @@ import { onnxProto } from "../deps.ts";
 import { FormatError } from "../errors.ts";
 import type { StateDict } from "../tensor.ts";
 import { type Budget, budgetFor } from "./budget.ts";
-import { during, foreign } from "./context.ts";
-import { isMadeUp, type Numeric, readOnnxTensor, type TensorProto } from "./onnx_tensor.ts";
+import { during, duringAsync, foreign } from "./context.ts";
+import { type ExternalReader, readExternals } from "./onnx_external.ts";
+import { type ExternalFiles, isMadeUp, type Numeric, readOnnxTensor, type TensorProto } from "./onnx_tensor.ts";
 
 /** The part of `onnx.NodeProto` that is read. */
 interface NodeProto {
@@ -69,10 +70,14 @@ function addCopies(state: StateDict, nodes: readonly NodeProto[]): void {
   }
 }
 
-function read(bytes: Uint8Array, budget: Budget): StateDict {
+function graphOf(bytes: Uint8Array): GraphProto {
   const model = foreign("it is not an ONNX model, or it is cut short", () => onnxProto.onnx.ModelProto.decode(bytes));
   const graph = model.graph as GraphProto | null | undefined;
   if (!graph) throw new FormatError("it is an ONNX model without a graph");
+  return graph;
+}
+
+function weightsIn(graph: GraphProto, budget: Budget, files?: ExternalFiles): StateDict {
   const initialisers = graph.initializer ?? [];
   checkUnfolded(graph.node ?? [], new Set(initialisers.map(({ name }) => name ?? "")));
   const state: StateDict = new Map();
@@ -80,7 +85,7 @@ function read(bytes: Uint8Array, budget: Budget): StateDict {
     const name = tensor.name ?? "";
     if (isMadeUp(name) || name === "") continue;
     if (state.has(name)) throw new FormatError(`it holds two initialisers named ${name}`);
-    const { dtype, shape, data } = readOnnxTensor(tensor, budget);
+    const { dtype, shape, data } = readOnnxTensor(tensor, budget, files);
     state.set(name, { dtype, shape, data });
   }
   if (state.size === 0) throw new FormatError("it is an ONNX model without named weights");
@@ -96,5 +101,25 @@ function read(bytes: Uint8Array, budget: Budget): StateDict {
  * training mode.
  */
 export function readOnnxWeights(bytes: Uint8Array, name = "the bytes"): StateDict {
-  return during(`Cannot read ${name} as an ONNX model`, () => read(bytes, budgetFor(bytes.length)));
+  return during(attempt(name), () => weightsIn(graphOf(bytes), budgetFor(bytes.length)));
+}
+
+/**
+ * {@linkcode readOnnxWeights} of a model whose larger tensors lie in files beside it.
+ *
+ * @param external reads those
+ */
+export async function readSplitOnnxWeights(
+  bytes: Uint8Array,
+  name: string,
+  external: ExternalReader,
+): Promise<StateDict> {
+  const graph = during(attempt(name), () => graphOf(bytes));
+  const files = await duringAsync(attempt(name), () => readExternals(graph.initializer ?? [], external));
+  const total = [...files.values()].reduce((sum, { length }) => sum + length, bytes.length);
+  return during(attempt(name), () => weightsIn(graph, budgetFor(total), files));
+}
+
+function attempt(name: string): string {
+  return `Cannot read ${name} as an ONNX model`;
 }

@@ -8,6 +8,7 @@ import { FormatError } from "../errors.ts";
 import type { StateDict } from "../tensor.ts";
 import { during } from "./context.ts";
 import { isModule, moduleStateDict } from "./module_state.ts";
+import type { ExternalReader } from "./onnx_external.ts";
 import { describeValue, isRecord } from "./pickle_value.ts";
 import { stripPrefixes } from "./prefixes.ts";
 import { isSafetensors, readSafetensors } from "./safetensors.ts";
@@ -25,6 +26,8 @@ const MAX_WRAPPERS = 8;
 export interface CheckpointOptions {
   /** Keep names as they are in the file: for networks whose own names begin with `backbone.` or `encoder.`. */
   readonly keepPrefixes?: boolean;
+  /** Reads the files beside an ONNX model that hold its larger tensors. */
+  readonly external?: ExternalReader;
 }
 
 /** A dictionary, also one of a class of its own. */
@@ -98,7 +101,7 @@ function guess(bytes: Uint8Array): string {
   return "its first bytes are of no format that can be read";
 }
 
-async function readTensors(bytes: Uint8Array, name: string): Promise<StateDict> {
+async function readTensors(bytes: Uint8Array, name: string, external?: ExternalReader): Promise<StateDict> {
   // First, because the length that begins the file can look like anything else's first byte.
   if (isSafetensors(bytes)) return readSafetensors(bytes, name).tensors;
   if (isZip(bytes) || bytes[0] === 0x80) {
@@ -106,8 +109,10 @@ async function readTensors(bytes: Uint8Array, name: string): Promise<StateDict> 
     return during(`Cannot read weights from ${name}`, () => findStateDict(value));
   }
   // Loaded only when it is needed: the ONNX schema takes longer to load than most checkpoints to read.
-  const { isOnnx, readOnnxWeights } = await import("./onnx.ts");
-  if (isOnnx(bytes)) return readOnnxWeights(bytes, name);
+  const { isOnnx, readOnnxWeights, readSplitOnnxWeights } = await import("./onnx.ts");
+  if (isOnnx(bytes)) {
+    return external ? await readSplitOnnxWeights(bytes, name, external) : readOnnxWeights(bytes, name);
+  }
   throw new FormatError(
     `Cannot read ${name} as a checkpoint: ${
       guess(bytes)
@@ -128,6 +133,6 @@ export async function readCheckpoint(
   name: string,
   options: CheckpointOptions = {},
 ): Promise<StateDict> {
-  const found = await readTensors(bytes, name);
+  const found = await readTensors(bytes, name, options.external);
   return options.keepPrefixes === true ? found : stripPrefixes(found);
 }

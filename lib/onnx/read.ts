@@ -6,11 +6,11 @@
 
 import { type Budget, budgetFor } from "../checkpoint/budget.ts";
 import { foreign } from "../checkpoint/context.ts";
+import { type ExternalReader, readExternals } from "../checkpoint/onnx_external.ts";
 import { type ExternalFiles, isMadeUp, readOnnxTensor } from "../checkpoint/onnx_tensor.ts";
 import { onnxProto } from "../deps.ts";
 import { FormatError } from "../errors.ts";
 import type { HostTensor } from "../tensor.ts";
-import { type ExternalReader, readExternals } from "./external.ts";
 import type { AttributeValue, OnnxModel, OnnxNode } from "./model.ts";
 import { sortedNodes } from "./order.ts";
 import {

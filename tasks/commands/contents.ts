@@ -11,6 +11,7 @@ import { findStateDict, readCheckpoint, stripPrefixes } from "../../lib/checkpoi
 import { isHostTensor, readTorch, type TorchValue } from "../../lib/checkpoint/torch.ts";
 import { isZip, readZip } from "../../lib/checkpoint/zip.ts";
 import { sizeOf, type StateDict } from "../../lib/tensor.ts";
+import { readerBeside } from "./onnx_file.ts";
 
 /** A file's tensors and what it says of itself. */
 export interface Contents {
@@ -33,7 +34,7 @@ const COUNTER = /(^|\.)num_batches_tracked$/;
 /**
  * Reads a checkpoint, a learned prior's file or arrays.
  *
- * @param name stands in errors
+ * @param name the file's path
  * @param keepPrefixes leave `module.`, `backbone.` and the like on the tensors' names
  * @throws FormatError on bytes that hold no tensors that can be read
  */
@@ -55,7 +56,8 @@ export async function readContents(bytes: Uint8Array, name: string, keepPrefixes
       metadata: plainValues(value),
     };
   }
-  return { format: "ONNX", tensors: await readCheckpoint(bytes, name, { keepPrefixes }), metadata: {} };
+  const external = readerBeside(name);
+  return { format: "ONNX", tensors: await readCheckpoint(bytes, name, { keepPrefixes, external }), metadata: {} };
 }
 
 function isNpy(bytes: Uint8Array): boolean {

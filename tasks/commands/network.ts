@@ -19,13 +19,15 @@ import { readInput } from "../cli/files.ts";
 import type { FlagValues } from "../cli/flags.ts";
 import type { RunFolder } from "./run_writer.ts";
 import type { DataFlags } from "./treatment.ts";
-import { baseName, type OnnxFile, type OnnxRecord, openOnnx, reopenOnnx } from "./onnx_file.ts";
+import { baseName, type OnnxFile, type OnnxRecord, openOnnx, readerBeside, reopenOnnx } from "./onnx_file.ts";
 
 /** Values of the model flags. */
 export type ModelFlags = Omit<FlagValues<typeof MODEL_FLAGS>, "operands">;
 
 /** The network of `--onnx`, if it is given. */
-export async function importedNetwork(flags: ModelFlags): Promise<OnnxFile | undefined> {
+export async function importedNetwork(
+  flags: Pick<ModelFlags, "onnx" | "head" | "smallStem">,
+): Promise<OnnxFile | undefined> {
   if (flags.onnx !== undefined) {
     if (!flags.smallStem) return await openOnnx(flags.onnx, flags.head);
     throw new UsageError("Cannot use --small-stem with --onnx: the file's network is taken as it is");
@@ -98,7 +100,7 @@ export function remarks({ encoder, network, height, width }: ClassifierConfig): 
 }
 
 /** A checkpoint under the model's names: wrappers' prefixes are taken off unless its names are the model's as they are. */
-function underNames({ backbone }: ModelLayouts, found: StateDict): StateDict {
+export function underNames({ backbone }: ModelLayouts, found: StateDict): StateDict {
   return backbone.entries.every(({ name }) => found.has(name)) ? found : stripPrefixes(found);
 }
 
@@ -112,7 +114,8 @@ export async function loadWeights(
   const options = { head, seed: flags.seed };
   const { weightsPath: path } = flags;
   if (path !== undefined) {
-    const found = await readCheckpoint(await readInput(path, "a checkpoint"), path, { keepPrefixes: true });
+    const reading = { keepPrefixes: true, external: readerBeside(path) };
+    const found = await readCheckpoint(await readInput(path, "a checkpoint"), path, reading);
     return weightsFromStateDict(layouts, underNames(layouts, found), options);
   }
   if (config.network === undefined) return initialWeights(layouts, flags.seed);

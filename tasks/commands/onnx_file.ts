@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { ExternalReader } from "../../lib/checkpoint/onnx_external.ts";
 import { type OnnxNetwork, onnxNetwork } from "../../lib/onnx/network.ts";
 import type { OnnxModel } from "../../lib/onnx/model.ts";
 import { readOnnxModel } from "../../lib/onnx/read.ts";
@@ -32,6 +33,12 @@ export function baseName(path: string): string {
   return path.split(/[\\/]/).at(-1)!;
 }
 
+/** Reads the files beside a model that hold its larger tensors. */
+export function readerBeside(path: string): ExternalReader {
+  const folder = path.slice(0, -baseName(path).length).replace(/[\\/]$/, "") || ".";
+  return (location) => readBelow(folder, location, `a part of ${path}`);
+}
+
 /**
  * The model in a file's bytes; the files beside it that hold its larger tensors are read as well.
  *
@@ -42,9 +49,9 @@ export async function readOnnxFile(
   bytes: Uint8Array,
   onPart: (location: string, part: Uint8Array) => void = () => {},
 ): Promise<OnnxModel> {
-  const folder = path.slice(0, -baseName(path).length).replace(/[\\/]$/, "") || ".";
+  const readBeside = readerBeside(path);
   return await readOnnxModel(bytes, path, async (location) => {
-    const part = await readBelow(folder, location, `a part of ${path}`);
+    const part = await readBeside(location);
     onPart(location, part);
     return part;
   });

@@ -8,6 +8,7 @@ import { UsageError } from "../../lib/errors.ts";
 import { layoutModel, type ModelLayouts } from "../../lib/models/device_model.ts";
 import { stateDictFromWeights, type Weights } from "../../lib/models/weights.ts";
 import type { StateDict } from "../../lib/tensor.ts";
+import { recordedClassifier } from "./network.ts";
 import type { ExportedNetwork } from "./onnx_export.ts";
 import { RunFolder, type SampleEntry } from "./run_writer.ts";
 
@@ -32,12 +33,20 @@ function entryOf({ path, samples }: RunFolder, number: number | undefined): Samp
  * Reads a run's sample.
  *
  * @param number its place in `samples/manifest.json`, from 0; the last unless given
+ * @param onnx where the file of an imported network lies, if it was moved
  * @throws FormatError where the file is not what the manifest says
  */
-export async function readRunSample(path: string, number: number | undefined): Promise<RunSample> {
+export async function readRunSample(
+  path: string,
+  { number, onnx }: { readonly number?: number; readonly onnx?: string },
+): Promise<RunSample> {
   const folder = await RunFolder.open(path);
   const entry = entryOf(folder, number);
-  const { classifier: config, normalisation, classNames, flags } = folder.config;
+  const { normalisation, classNames, flags } = folder.config;
+  const config = await recordedClassifier(folder, onnx);
+  if (onnx !== undefined && config.network === undefined) {
+    throw new UsageError(`Cannot use --onnx: the run ${path} has a network of its own, ${config.encoder}`);
+  }
   const layouts = layoutModel(config);
   const weights = await folder.readSample(layouts, entry);
   const facts = {

@@ -10,7 +10,7 @@ import { FormatError } from "../../lib/errors.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { weightsFromStateDict } from "../../lib/models/weights.ts";
-import type { ExternalReader } from "../../lib/onnx/external.ts";
+import type { ExternalReader } from "../../lib/checkpoint/onnx_external.ts";
 import { onnxNetwork } from "../../lib/onnx/network.ts";
 import { weightsOf } from "../../lib/onnx/parameters.ts";
 import { readOnnxModel } from "../../lib/onnx/read.ts";

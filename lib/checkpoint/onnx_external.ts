@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type ExternalFiles, externalLocation, type TensorProto } from "../checkpoint/onnx_tensor.ts";
+import { type ExternalFiles, externalLocation, type TensorProto } from "./onnx_tensor.ts";
 import { FormatError } from "../errors.ts";
 
 /** Reads a file beside the model by the location that the model states: a relative path without `..`. */
