@@ -4,24 +4,29 @@
  * @module
  */
 
+import { isOnnx } from "../../lib/checkpoint/onnx.ts";
 import { writeNpz } from "../../lib/checkpoint/npy.ts";
 import { writeSafetensors } from "../../lib/checkpoint/safetensors.ts";
 import { writeTorch } from "../../lib/checkpoint/torch.ts";
 import { UsageError } from "../../lib/errors.ts";
+import { weightsOf } from "../../lib/onnx/parameters.ts";
 import { readInput, requireAbsent, writeAllWhole } from "../cli/files.ts";
 import { PRIOR_FLAGS, REPORT_FLAGS } from "../cli/flag_groups.ts";
 import { type Command, defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
 import { type Contents, countParameters, PRIOR_FORMAT, readContents, UNNAMED } from "./contents.ts";
+import { convertPrior } from "./convert_prior.ts";
+import { sha256 } from "./hashes.ts";
 import {
+  architectureOf,
   checkpointNetwork,
   encodeOnnx,
-  meanNetwork,
   ONNX_FLAGS,
   requireNoNetworkFlags,
   requireNoOnnxFlags,
 } from "./onnx_export.ts";
-import { encodePrior, isPriorPrefix, readPriorAt, type StorageErrors } from "./prior_files.ts";
+import { baseName } from "./onnx_file.ts";
+import { isPriorPrefix } from "./prior_files.ts";
 import { readRunSample, tensorsOf } from "./run_sample.ts";
 
 type Encode = (contents: Contents, facts: Readonly<Record<string, string>>) => Uint8Array;
@@ -92,16 +97,18 @@ export const command: Command<typeof FLAGS> = defineCommand({
   examples: [
     "convert --in resnet50.pth --out resnet50.safetensors",
     "convert --in resnet50.pth --encoder resnet50 --out resnet50.onnx",
+    "convert --in mobilenet.onnx --fold --out mobilenet_folded.onnx",
     "convert --run runs/flowers --sample 3 --fold --out flowers.onnx",
     "convert --in resnet50_ssl_prior --out prior.safetensors --encoder resnet50",
     "convert --in prior.safetensors --out small.safetensors --dtype float16",
   ],
 });
 
-type Flags = FlagsOf<typeof command>;
+/** Values of the flags. */
+export type Flags = FlagsOf<typeof command>;
 
 /** What a conversion yields: bytes by path, facts about them, and lines for people beside those of the files. */
-interface Converted {
+export interface Converted {
   readonly files: ReadonlyMap<string, Uint8Array>;
   readonly facts: Readonly<Record<string, unknown>>;
   readonly lines?: readonly string[];
@@ -115,7 +122,7 @@ interface Converted {
 export async function run(flags: Flags, io: Io): Promise<number> {
   const extension = extensionOf(flags.out);
   if (FORMATS.includes(extension) && !flags.force) await requireAbsent(flags.out);
-  if (extension !== ONNX) requireNoOnnxFlags(flags, flags.out);
+  if (extension !== ONNX) requireNoOnnxFlags(flags, flags.out, flags.run !== undefined);
   const { files, facts, lines = [] } = await convert(flags, extension);
   await writeAllWhole(files, flags.force);
   const bytes = [...files.values()].reduce((sum, { length }) => sum + length, 0);
@@ -138,22 +145,40 @@ async function convert(flags: Flags, extension: string): Promise<Converted> {
 async function convertFile(flags: Flags, path: string, extension: string): Promise<Converted> {
   if (await isPriorPrefix(path)) return await convertPrior(flags, path, extension);
   const bytes = await readInput(path, "a checkpoint");
-  const contents = await readContents(bytes, path, flags.keepPrefixes);
-  if (contents.metadata.format === PRIOR_FORMAT) return await convertPrior(flags, path, extension);
-  requireWritable(flags, extension);
-  const facts = { format: contents.format, tensors: contents.tensors.size, ...countParameters(contents) };
-  const source = { "source_sha256": await sha256(bytes) };
-  if (extension !== ONNX) {
-    return { files: new Map([[flags.out, ENCODERS[extension](contents, { format: "pt", ...source })]]), facts };
+  const source = { source: baseName(path), "source_sha256": sha256(bytes) };
+  if (extension === ONNX && isOnnx(bytes) && flags.encoder === undefined && flags.onnx === undefined) {
+    return await convertToOnnx({ ...flags, onnx: path }, undefined, source);
   }
-  const network = checkpointNetwork(contents.tensors, flags, { source: path.split(/[\\/]/).at(-1)!, ...source });
-  return { files: encodeOnnx(network, flags, flags.out), facts };
+  // The names that a network has decide what is a wrapper's prefix, where there is a network.
+  const contents = await readContents(bytes, path, flags.keepPrefixes || extension === ONNX);
+  if (contents.metadata.format === PRIOR_FORMAT) return await convertPrior(flags, path, extension);
+  if (extension === ONNX) return await convertToOnnx(flags, contents, source);
+  requireWritable(flags, extension);
+  const encoded = ENCODERS[extension](contents, { format: "pt", "source_sha256": source.source_sha256 });
+  return { files: new Map([[flags.out, encoded]]), facts: factsOf(contents) };
+}
+
+/** Tensors as an ONNX file; those of the network's own file where none are given. */
+async function convertToOnnx(
+  flags: Flags,
+  given: Contents | undefined,
+  source: Readonly<Record<string, string>>,
+): Promise<Converted> {
+  requireWritable(flags, ONNX);
+  const architecture = await architectureOf(flags, undefined), { network } = architecture;
+  const contents = given ?? { format: "ONNX", tensors: weightsOf(network!.model, network!.head), metadata: {} };
+  const exported = checkpointNetwork(architecture, contents.tensors, flags, source);
+  return { files: encodeOnnx(exported, flags, flags.out), facts: factsOf(contents) };
+}
+
+function factsOf(contents: Contents): Record<string, unknown> {
+  return { format: contents.format, tensors: contents.tensors.size, ...countParameters(contents) };
 }
 
 async function convertSample(flags: Flags, path: string, extension: string): Promise<Converted> {
   requireWritable(flags, extension);
   requireNoNetworkFlags(flags, path);
-  const sample = await readRunSample(path, flags.sample);
+  const sample = await readRunSample(path, { number: flags.sample, onnx: flags.onnx });
   const contents = { format: "a run's sample", tensors: tensorsOf(sample), metadata: {} };
   const { chain, step } = sample.facts;
   const facts = { format: contents.format, chain: Number(chain), step: Number(step), ...countParameters(contents) };
@@ -173,37 +198,6 @@ function requireWritable({ out, dtype }: Flags, extension: string): void {
   if (dtype !== "float32") throw new UsageError(`Cannot use --dtype ${dtype}: what is read is no learned prior`);
 }
 
-async function convertPrior(flags: Flags, path: string, extension: string): Promise<Converted> {
-  const { out, encoder, priorNormalisation, dtype } = flags;
-  const prior = await readPriorAt(path, {
-    architecture: encoder,
-    normalised: priorNormalisation === "auto" ? undefined : priorNormalisation === "normalised",
-  });
-  const { mean, covFactor } = prior.swag;
-  const facts = { format: "learned prior", parameters: mean.length, rank: covFactor.length };
-  if (extension !== ONNX) {
-    const { files, errors } = encodePrior(prior, out, dtype);
-    return { files, facts: { ...facts, errors }, lines: errorLines(errors) };
-  }
-  if (dtype !== "float32") throw new UsageError(`Cannot use --dtype ${dtype}: ${out} is no .safetensors file`);
-  return { files: encodeOnnx(meanNetwork(prior, flags), flags, out), facts };
-}
-
-/** What rounding did to a prior, for people. */
-function errorLines(errors: StorageErrors | undefined): string[] {
-  return Object.entries(errors ?? {}).map(([name, { relative, ofLargest }]) =>
-    `${name}: largest relative error ${relative.toExponential(1)}; largest error ${
-      ofLargest.toExponential(1)
-    } of the ` +
-    "largest element"
-  );
-}
-
 function extensionOf(path: string): string {
   return /\.([^./\\]+)$/.exec(path)?.[1].toLowerCase() ?? "";
-}
-
-async function sha256(bytes: Uint8Array): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>);
-  return new Uint8Array(digest).toHex();
 }

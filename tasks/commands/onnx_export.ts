@@ -11,11 +11,17 @@ import { type ClassifierConfig, encoderConfig } from "../../lib/models/classifie
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { type ExportedWeights, type OnnxExportOptions, writeOnnx } from "../../lib/models/export.ts";
 import { weightsFromStateDict } from "../../lib/models/weights.ts";
+import type { OnnxNetwork } from "../../lib/onnx/network.ts";
 import type { PriorFile } from "../../lib/priors/files.ts";
 import { requireSameParameters } from "../../lib/priors/parameter_order.ts";
 import type { StateDict } from "../../lib/tensor.ts";
 import { MODEL_FLAGS } from "../cli/flag_groups.ts";
 import { flagName, type FlagTable, type FlagValues } from "../cli/flags.ts";
+import { importedNetwork, underNames } from "./network.ts";
+import { baseName } from "./onnx_file.ts";
+
+/** Side of images where nothing states it. */
+const LARGE = 224;
 
 /** Flags of the file that is written. */
 export const ONNX_FLAGS = {
@@ -30,12 +36,24 @@ export const ONNX_FLAGS = {
     group: "ONNX",
     help: "architecture of the checkpoint; of a prior, what to note down where its four .pt files do not state it",
   },
+  onnx: {
+    type: "string",
+    value: "FILE",
+    group: "ONNX",
+    help:
+      "network of the weights, from an ONNX file, in place of --encoder; of --run, where its network's file lies now",
+  },
+  head: {
+    ...MODEL_FLAGS.head,
+    group: "ONNX",
+    help: "node of the last layer of an ONNX file's network; found unless given",
+  },
   smallStem: { ...MODEL_FLAGS.smallStem, group: "ONNX" },
   imageSize: {
     type: "integer",
     min: 8,
     group: "ONNX",
-    help: "side of the images in pixels; a run's own, or 224, or 32 where the stem is small",
+    help: "side of the images in pixels; a run's or --onnx's own, or 224, or 32 where the stem is small",
   },
   normalisation: {
     type: "string",
@@ -69,15 +87,16 @@ function firstGiven(flags: OnnxFlags, keys: readonly (keyof OnnxFlags)[]): strin
   return key && `--${flagName(key)}`;
 }
 
-/** Refuses flags that only an ONNX file has use for. */
-export function requireNoOnnxFlags(flags: OnnxFlags, out: string): void {
-  const given = firstGiven(flags, ["fold", "smallStem", "imageSize", "normalisation", "normaliseInput"]);
+/** Refuses flags that only an ONNX file has use for; `--onnx` may say where a run's network lies. */
+export function requireNoOnnxFlags(flags: OnnxFlags, out: string, ofRun: boolean): void {
+  const keys = ["fold", "head", "smallStem", "imageSize", "normalisation", "normaliseInput"] as const;
+  const given = firstGiven(flags, ofRun ? keys : ["onnx", ...keys]);
   if (given !== undefined) throw new UsageError(`Cannot use ${given}: ${out} is no .onnx file`);
 }
 
 /** Refuses flags that say what a run knows. */
 export function requireNoNetworkFlags(flags: OnnxFlags, run: string): void {
-  const given = firstGiven(flags, ["encoder", "smallStem", "imageSize", "normalisation"]);
+  const given = firstGiven(flags, ["encoder", "head", "smallStem", "imageSize", "normalisation"]);
   if (given !== undefined) throw new UsageError(`Cannot use ${given}: the run ${run} has its own`);
 }
 
@@ -103,29 +122,63 @@ export function encodeOnnx(network: ExportedNetwork, flags: OnnxFlags, out: stri
   return new Map([[out, model], ...data ? [[`${out}.data`, data] as const] : []]);
 }
 
-/** The classifier of `--encoder`, or of a name that stands in a file. */
-function configOf(encoder: string, flags: OnnxFlags, numClasses: number): ClassifierConfig {
-  const { smallStem } = flags;
-  const side = flags.imageSize ?? (encoderConfig(encoder, smallStem).stem === "small" ? 32 : 224);
-  return { encoder, smallStem, numClasses, height: side, width: side };
+/** A network without weights: what it computes, whatever they are. */
+export interface Architecture {
+  /** A name of the built-in ones. */
+  readonly encoder: string;
+  /** An ONNX file's, in its place. */
+  readonly network?: OnnxNetwork;
+}
+
+/**
+ * The network that flags name: an ONNX file's, else `--encoder`'s.
+ *
+ * @param own what the file that is converted says of its network, if it does
+ * @throws UsageError where nothing names it, or two flags do
+ */
+export async function architectureOf(flags: OnnxFlags, own: Architecture | undefined): Promise<Architecture> {
+  if (flags.onnx !== undefined && flags.encoder !== undefined) {
+    throw new UsageError("Cannot use --encoder with --onnx: the file's network is taken");
+  }
+  const onnx = await importedNetwork(flags);
+  if (onnx !== undefined) return { encoder: baseName(onnx.record.path), network: onnx.network };
+  const named = flags.encoder === undefined ? own : { encoder: flags.encoder };
+  if (named !== undefined) return named;
+  throw new UsageError("Cannot write an ONNX file without --encoder or --onnx: nothing else states the network");
+}
+
+/** The classifier of an architecture, for images of the size that is asked for, or that it states. */
+function configOf({ encoder, network }: Architecture, flags: OnnxFlags, numClasses: number): ClassifierConfig {
+  const { smallStem, imageSize } = flags;
+  if (network === undefined) {
+    const side = imageSize ?? (encoderConfig(encoder, smallStem).stem === "small" ? 32 : LARGE);
+    return { encoder, smallStem, numClasses, height: side, width: side };
+  }
+  const [, , height = LARGE, width = LARGE] = network.model.input.shape;
+  return { encoder, network, numClasses, height: imageSize ?? height, width: imageSize ?? width };
+}
+
+/** Classes that a checkpoint's head tells apart; an imported network's own number where it has none. */
+function classesOf(tensors: StateDict, { encoder, network }: Architecture): number {
+  if (network === undefined) return tensors.get(`${encoderConfig(encoder).headName}.weight`)?.shape[0] ?? 1;
+  const { weight, classAxis, numClasses } = network.head;
+  return tensors.get(weight)?.shape[classAxis] ?? numClasses;
 }
 
 /**
  * The network of a checkpoint; its head says how many classes it tells apart.
  *
- * @throws UsageError without `--encoder`
  * @throws TypeError listing what the checkpoint lacks
  */
 export function checkpointNetwork(
-  tensors: StateDict,
+  architecture: Architecture,
+  found: StateDict,
   flags: OnnxFlags,
   facts: Readonly<Record<string, string>>,
 ): ExportedNetwork {
-  if (flags.encoder === undefined) {
-    throw new UsageError("Cannot write a checkpoint as an ONNX file without --encoder: it does not state its network");
-  }
-  const head = tensors.get(`${encoderConfig(flags.encoder).headName}.weight`);
-  const config = configOf(flags.encoder, flags, head?.shape[0] ?? 1);
+  // The number of classes is not known yet, and does not matter to the backbone's names.
+  const tensors = underNames(layoutModel(configOf(architecture, flags, 1)), found);
+  const config = configOf(architecture, flags, classesOf(tensors, architecture));
   const weights = weightsFromStateDict(layoutModel(config), tensors, { head: "require", seed: 0 });
   return { config, weights, facts };
 }
@@ -133,17 +186,11 @@ export function checkpointNetwork(
 /**
  * The network of a learned prior's mean, without a head: its output is the features.
  *
- * @throws UsageError where neither the prior nor `--encoder` names its network
  * @throws TypeError where the prior is over other parameters than the network's
  */
-export function meanNetwork(prior: PriorFile, flags: OnnxFlags): ExportedNetwork {
-  const encoder = flags.encoder ?? prior.metadata.architecture;
-  if (encoder === "") {
-    throw new UsageError(
-      "Cannot write a prior's mean as an ONNX file without --encoder: it does not state its network",
-    );
-  }
-  const config = configOf(encoder, flags, 1), layouts = layoutModel(config);
+export function meanNetwork(architecture: Architecture, prior: PriorFile, flags: OnnxFlags): ExportedNetwork {
+  const config = configOf(architecture, flags, architecture.network?.head.numClasses ?? 1);
+  const layouts = layoutModel(config);
   requireSameParameters(prior.parameters, layouts.backbone.entries);
   const { state } = weightsFromStateDict(layouts, prior.model, { head: "fresh", seed: 0 });
   const { source, sourceSha256 } = prior.metadata;
