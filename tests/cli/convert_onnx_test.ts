@@ -6,13 +6,18 @@ import { readCheckpoint } from "../../lib/checkpoint/state_dict.ts";
 import { writeTorch } from "../../lib/checkpoint/torch.ts";
 import { readCifar10 } from "../../lib/data/cifar.ts";
 import { onnxProto } from "../../lib/deps.ts";
+import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
+import { writeOnnx } from "../../lib/models/export.ts";
 import { initialWeights, stateDictFromWeights, type Weights } from "../../lib/models/weights.ts";
+import { readOnnxModel } from "../../lib/onnx/read.ts";
 import { readPrior, writePrior, writePriorParts } from "../../lib/priors/files.ts";
 import type { StateDict } from "../../lib/tensor.ts";
 import { command } from "../../tasks/commands/convert.ts";
+import { openOnnx } from "../../tasks/commands/onnx_file.ts";
 import { RunFolder } from "../../tasks/commands/run_writer.ts";
 import { runJson, TINY, tinyPrior } from "../commands/task.ts";
+import { readOnnxFixture } from "../fixtures/onnx_model.ts";
 import { distance } from "../onnx/compare.ts";
 import { inputOf, NORMALISATION, runOnnx } from "../onnx/runtime.ts";
 import { assertRefused, type CliResult, namesIn, runCli, withFolder } from "./run_cli.ts";
@@ -43,10 +48,11 @@ function hasNormalisation(file: Uint8Array): boolean {
 }
 
 /** A run of two samples, as `infer` leaves it. */
-async function makeRun(path: string): Promise<Weights[]> {
+async function makeRun(path: string, config: ClassifierConfig = TINY, record: object = config): Promise<Weights[]> {
+  const layouts = layoutModel(config);
   const folder = await RunFolder.create(path, {
     flags: { sampler: "sghmc" },
-    classifier: TINY,
+    classifier: record,
     normalisation: NORMALISATION,
     classNames: Array.from("abcdefghij"),
   });
@@ -148,7 +154,7 @@ Deno.test("swagpu convert takes a prior's mean, from one file or four, to an ONN
     const four = await converted(`${folder}/four.onnx`, ...parts, ...ENCODER);
     assertEquals(await readCheckpoint(four, "four"), found);
     const refused = await convert(...parts, "--out", `${folder}/none.onnx`);
-    assertRefused(refused, 2, /without --encoder: it does not state its network/);
+    assertRefused(refused, 2, /without --encoder or --onnx: nothing else states the network/);
     const other = await convert(...parts, "--out", `${folder}/none.onnx`, "--encoder", "resnet8");
     assertRefused(other, 1, /Cannot use a prior over .* parameters/);
   });
@@ -192,7 +198,7 @@ Deno.test("swagpu convert refuses what it cannot put into an ONNX file, and leav
     const out = ["--out", `${folder}/b.onnx`], plain = ["--out", `${folder}/b.safetensors`];
     const before = namesIn(folder);
     const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
-      [[...file, ...out], 2, /without --encoder: it does not state its network/],
+      [[...file, ...out], 2, /without --encoder or --onnx: nothing else states the network/],
       [[...file, ...out, "--encoder", "resnet9"], 2, /Cannot build encoder resnet9: the known ones are /],
       [[...file, ...out, "--encoder", "resnet20"], 1, /missing \(layer1\.1\.conv1\.weight, /],
       [[...file, ...out, ...ENCODER, "--normalise-input"], 2, /--normalise-input without --normalisation/],
@@ -203,6 +209,11 @@ Deno.test("swagpu convert refuses what it cannot put into an ONNX file, and leav
       [[...file, ...run, ...out], 2, /exactly one of --in and --run is required/],
       [[...run, ...out, "--sample", "2"], 2, /Cannot take sample 2 of .*run: it holds 2, from 0 to 1/],
       [[...run, ...out, ...ENCODER], 2, /Cannot use --encoder: the run .*run has its own/],
+      [[...run, ...out, "--onnx", "net.onnx"], 2, /Cannot use --onnx: the run .*run has a network of its own, resnet8/],
+      [[...file, ...plain, "--onnx", "net.onnx"], 2, /Cannot use --onnx: .*b\.safetensors is no \.onnx file/],
+      [[...file, ...out, ...ENCODER, "--onnx", "net.onnx"], 2, /Cannot use --encoder with --onnx/],
+      [[...file, ...out, ...ENCODER, "--head", "fc"], 2, /Cannot use --head without --onnx/],
+      [[...file, ...out, "--onnx", `${folder}/none.onnx`], 1, /Cannot read .*none\.onnx as an ONNX network/],
       [["--run", folder, ...out], 1, /Cannot read .*config\.json as a run's settings/],
       [["--in", prior, ...out, "--dtype", "float16"], 2, /--dtype float16: .*b\.onnx is no \.safetensors file/],
       [["--in", prior, "--out", `${folder}/p`, "--dtype", "float16"], 2, /the original's four files are in float32/],
@@ -217,5 +228,112 @@ Deno.test("swagpu convert refuses what it cannot put into an ONNX file, and leav
     const [{ file: sample }] = JSON.parse(Deno.readTextFileSync(`${folder}/run/samples/manifest.json`)).samples;
     Deno.writeFileSync(`${folder}/run/${sample}`, new Uint8Array(100));
     assertRefused(await convert(...run, ...out, "--sample", "0", "--force"), 1, /its SHA-256 is /);
+  });
+});
+
+/** MobileNet as a file, its network, and fresh weights with a head of 7 classes. */
+async function makeImported(path: string) {
+  const { bytes, size } = await readOnnxFixture("mobilenet");
+  Deno.writeFileSync(path, bytes);
+  const { network, record } = await openOnnx(path);
+  const shape = { numClasses: 7, height: size, width: size };
+  const config: ClassifierConfig = { encoder: "mobilenet.onnx", network, ...shape };
+  const layouts = layoutModel(config);
+  return { bytes, network, record, config, shape, layouts, weights: initialWeights(layouts, 5) };
+}
+
+const INPUT = new Float32Array(3 * 32 * 32).map((_, i) => Math.sin(i));
+
+async function logitsOf(file: Uint8Array | string): Promise<Float32Array> {
+  return (await runOnnx(file, INPUT, [1, 3, 32, 32])).data;
+}
+
+Deno.test("swagpu convert writes an imported network once more, folded, and with other weights", async () => {
+  await withFolder(async (folder) => {
+    const path = `${folder}/mobilenet.onnx`;
+    const { bytes, network, layouts, weights, config } = await makeImported(path);
+    const kept = await converted(`${folder}/kept.onnx`, "--in", path);
+    const folded = await converted(`${folder}/folded.onnx`, "--in", path, "--fold");
+    assertEquals([hasNormalisation(kept), hasNormalisation(folded)], [true, false]);
+    const inEvaluation = network.model.nodes.map((node) => (
+      { ...node, attributes: new Map([...node.attributes].filter(([name]) => name !== "training_mode")) }
+    ));
+    assertEquals((await readOnnxModel(kept, "kept")).nodes, inEvaluation);
+    const original = await logitsOf(bytes);
+    for (const file of [kept, folded]) assert(distance(await logitsOf(file), original) < 1e-5);
+
+    // Names as wrappers write them.
+    const dict = [...stateDictFromWeights(layouts, weights)];
+    const wrapped = new Map(dict.map(([name, tensor]) => [`module.${name}`, tensor]));
+    Deno.writeFileSync(`${folder}/a.safetensors`, writeSafetensors(wrapped));
+    const other = await converted(`${folder}/b.onnx`, "--in", `${folder}/a.safetensors`, "--onnx", path);
+    assertEquals((await logitsOf(other)).length, 7);
+    assertEquals([...await readCheckpoint(other, "other")].sort(), dict.sort());
+    assertEquals(other, writeOnnx(config, weights, { metadata: metadataOf(other) }).model);
+  });
+});
+
+Deno.test("swagpu convert takes samples of a run on an imported network, wherever its file lies now", async () => {
+  await withFolder(async (folder) => {
+    const path = `${folder}/mobilenet.onnx`, run = ["--run", `${folder}/run`];
+    const { config, record, shape, layouts } = await makeImported(path);
+    const samples = await makeRun(`${folder}/run`, config, { encoder: "mobilenet.onnx", ...shape, onnx: record });
+    const file = await converted(`${folder}/a.onnx`, ...run);
+    assertEquals(metadataOf(file).architecture, "mobilenet.onnx");
+    const dict = stateDictFromWeights(layouts, samples[1]);
+    assertEquals([...await readCheckpoint(file, "a")].sort(), [...dict].sort());
+    assert(hasNormalisation(file) && !hasNormalisation(await converted(`${folder}/b.onnx`, ...run, "--fold")));
+
+    Deno.renameSync(path, `${folder}/moved.onnx`);
+    const out = ["--out", `${folder}/c.onnx`], before = namesIn(folder);
+    assertRefused(await convert(...run, ...out), 1, /there is no network .*mobilenet\.onnx.*--onnx says where it lies/);
+    assertRefused(await convert(...run, ...out, "--onnx", `${folder}/a.onnx`), 1, /the SHA-256 of its network's file/);
+    assertEquals(namesIn(folder), before);
+    const moved = ["--onnx", `${folder}/moved.onnx`];
+    assertEquals(await converted(`${folder}/c.onnx`, ...run, ...moved), file);
+    const plain = readSafetensors(await converted(`${folder}/c.safetensors`, ...run, ...moved));
+    assertEquals(plain.tensors, dict);
+  });
+});
+
+Deno.test("swagpu convert takes the mean of a prior over an imported network to features", async () => {
+  await withFolder(async (folder) => {
+    const path = `${folder}/mobilenet.onnx`, prior = `${folder}/prior.safetensors`;
+    const { layouts, weights } = await makeImported(path);
+    const swag = { mean: weights.backbone, variance: weights.backbone.map(() => 1e-4), covFactor: [] };
+    const parameters = layouts.backbone.entries.map(({ name, torchShape }) => ({ name, shape: torchShape }));
+    const model = stateDictFromWeights(layouts, weights, ["backbone", "state"]);
+    const metadata = { architecture: "mobilenet.onnx", source: "", sourceSha256: "", software: "" };
+    Deno.writeFileSync(prior, writePrior({ swag, parameters, model, metadata }));
+    const file = await converted(`${folder}/mean.onnx`, "--in", prior, "--onnx", path);
+    assertEquals((await logitsOf(file)).length, 128);
+    assertEquals([...await readCheckpoint(file, "mean")].sort(), [...model].sort());
+    const refused = await convert("--in", prior, "--out", `${folder}/none.onnx`);
+    assertRefused(refused, 2, /Cannot build encoder mobilenet\.onnx: the known ones are /);
+  });
+});
+
+Deno.test("swagpu convert reads an ONNX file whose tensors lie beside it, and nothing outside its folder", async () => {
+  await withFolder(async (folder) => {
+    const dict = dictOf(initialWeights(layouts, 3));
+    const split = writeOnnx(TINY, initialWeights(layouts, 3), { maxBytes: 30_000, dataName: "net.onnx.data" });
+    Deno.mkdirSync(`${folder}/net`);
+    const path = `${folder}/net/net.onnx`;
+    Deno.writeFileSync(path, split.model);
+    const out = `${folder}/a.safetensors`;
+    assertRefused(await convert("--in", path, "--out", out), 1, /Cannot read .*net\.onnx\.data as a part of /);
+    Deno.writeFileSync(`${folder}/net/net.onnx.data`, split.data!);
+    assertEquals(readSafetensors(await converted(out, "--in", path)).tensors, dict);
+    const whole = await converted(`${folder}/whole.onnx`, "--in", path);
+    assertEquals(await logitsOf(whole), await logitsOf(path));
+    for (const location of ["../secret", "/etc/passwd"]) {
+      const { model } = writeOnnx(TINY, initialWeights(layouts, 3), { maxBytes: 30_000, dataName: location });
+      Deno.writeFileSync(path, model);
+      for (const to of [out, `${folder}/b.onnx`]) {
+        const result = await convert("--in", path, "--out", to, "--force");
+        assertRefused(result, 1, /lies in ".*"; a path inside the model's folder is required/);
+      }
+    }
+    assertEquals(namesIn(folder), ["a.safetensors", "net", "whole.onnx"]);
   });
 });

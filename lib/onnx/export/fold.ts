@@ -28,7 +28,7 @@ function pairsOf(model: OnnxModel): Pair[] {
     if (norm.operator !== "BatchNormalization" || conv?.operator !== "Conv") return [];
     const alone = readers.get(conv.outputs[0])?.length === 1 && conv.outputs[0] !== model.output;
     const needed = [conv.inputs[1], ...conv.inputs[2] ? [conv.inputs[2]] : [], ...norm.inputs.slice(1)];
-    return alone && needed.every((name) => stored(model, name) !== undefined) ? [{ conv, norm }] : [];
+    return alone && needed.every((name) => model.initialisers.has(name)) ? [{ conv, norm }] : [];
   });
 }
 
