@@ -23,7 +23,18 @@ import { inputOf, NORMALISATION, ownLogits, randomImages, runOnnx, unevenWeights
 
 const gpuTest = gpuTests();
 const CIFAR = { numClasses: 10, height: 32, width: 32 };
-const IMPORTED = ["functional", "densenet", "squeezenet", "shufflenet", "mobilenet", "convnext"];
+const IMPORTED = [
+  "functional",
+  "densenet",
+  "squeezenet",
+  "shufflenet",
+  "mobilenet",
+  "convnext",
+  "efficientnet",
+  "vit",
+  "swin",
+  "pieces",
+];
 
 /** Nodes of a file by operator. */
 function operatorsIn(file: Uint8Array): Record<string, number> {
