@@ -120,6 +120,12 @@ export {
   writePrior,
   writePriorParts,
 } from "./lib/priors/files.ts";
+export { type CurvatureOptions, curvaturePrior } from "./lib/priors/curvature.ts";
+export { type SwagKind } from "./lib/priors/kinds.ts";
+export { type MergedSwag, type MergeOptions, mergeSwag } from "./lib/priors/merge.ts";
+export { type Subspace, type SubspaceOptions } from "./lib/priors/subspace/collector.ts";
+export { type SketchState } from "./lib/priors/subspace/frequent_directions.ts";
+export { type PcaRank } from "./lib/priors/subspace/principal_components.ts";
 export { type Swag, type SwagOptions, type SwagState } from "./lib/priors/swag.ts";
 
 export { autotuneClassifier } from "./lib/inference/autotune.ts";
@@ -135,21 +141,26 @@ export {
   type LearnPriorOptions,
   type PriorCheckpoint,
 } from "./lib/inference/learn_prior.ts";
+export { fisherDiagonal, type FisherLabels, type FisherOptions } from "./lib/inference/fisher.ts";
 export { type LoopHooks } from "./lib/inference/loop.ts";
+export { mergeChains, type MergeChainsOptions, type MergedPrior } from "./lib/inference/multi_swag.ts";
 export { averagePredictions, type PredictionOptions, PredictionSession } from "./lib/inference/prediction.ts";
 export { type PriorStep, type SamplerName, type SamplerSettings } from "./lib/inference/samplers.ts";
 export {
   constant,
-  constantSwag,
-  type ConstantSwagOptions,
   cosine,
   cyclical,
   type CyclicalOptions,
-  cyclicalSwag,
-  type CyclicalSwagOptions,
   type SamplingOptions,
   type Schedule,
 } from "./lib/inference/schedules.ts";
+export {
+  constantSwag,
+  type ConstantSwagOptions,
+  cyclicalSwag,
+  type CyclicalSwagOptions,
+  type OriginalCounting,
+} from "./lib/inference/swag_schedules.ts";
 export {
   type LossScaleOptions,
   type Precision,

@@ -7,7 +7,8 @@
 import { DivergedError } from "../errors.ts";
 import type { DeviceModel } from "../models/device_model.ts";
 import type { Weights } from "../models/weights.ts";
-import type { Swag, SwagCollector } from "../priors/swag.ts";
+import type { SubspaceCollector } from "../priors/subspace/collector.ts";
+import type { Swag } from "../priors/swag.ts";
 
 /**
  * Weights after a step; a step's loss is that before its update, so these may be the first that are not finite.
@@ -32,7 +33,7 @@ export async function readFinite(model: DeviceModel, step: number): Promise<Weig
  *
  * @throws DivergedError where a mean or a variance is not finite
  */
-export async function readFiniteSwag(collector: SwagCollector): Promise<Swag> {
+export async function readFiniteSwag(collector: SubspaceCollector): Promise<Swag> {
   const swag = await collector.read();
   const bad = swag.mean.findIndex((value, i) => !Number.isFinite(value + swag.variance[i]));
   if (bad < 0) return swag;

@@ -13,7 +13,8 @@ import type { Precision } from "../graph/precision.ts";
 import type { ClassifierConfig } from "../models/classifier.ts";
 import { DeviceModel } from "../models/device_model.ts";
 import type { Weights } from "../models/weights.ts";
-import { type Swag, SwagCollector, type SwagOptions, type SwagState } from "../priors/swag.ts";
+import { SubspaceCollector, type SubspaceOptions } from "../priors/subspace/collector.ts";
+import type { Swag, SwagState } from "../priors/swag.ts";
 import type { AutotuneOptions } from "../tuning/autotune.ts";
 import { autotuneClassifier } from "./autotune.ts";
 import { readFinite, readFiniteSwag } from "./finite.ts";
@@ -23,7 +24,7 @@ import type { Schedule } from "./schedules.ts";
 import { type SamplerState, TrainingSession } from "./training.ts";
 
 /** What to learn a prior from, and how. */
-export interface LearnPriorOptions extends SwagOptions {
+export interface LearnPriorOptions extends SubspaceOptions {
   /** Network; its head is of the source task. */
   readonly model: ClassifierConfig;
   /** Where SGD starts: a pre-trained network. */
@@ -48,8 +49,12 @@ export interface LearnPriorOptions extends SwagOptions {
   readonly recompute?: boolean;
   /** How activations and their gradients are stored; default `f32`. */
   readonly precision?: Precision;
-  /** Seed of the examples' order and the augmentation. */
+  /** Seed of the examples' order, the augmentation and random directions. */
   readonly seed: number;
+  /** Index of the chain, which has an order of its own; default 0. */
+  readonly chain?: number;
+  /** Reproduce the original: keep the first weights' running statistics (defect D18). */
+  readonly compat?: boolean;
   /** Find the fastest kernels first; see {@linkcode autotuneClassifier}. Absent: those of {@linkcode Gpu.tuning}. */
   readonly autotune?: AutotuneOptions;
   /** What the caller does along the way. */
@@ -88,6 +93,11 @@ export interface LearnedPrior {
   readonly snapshots: number;
 }
 
+/** The seed of a chain: chains that begin alike differ in the order and the augmentation of their examples. */
+export function seedOfChain(seed: number, chain = 0): number {
+  return seed + chain * 0x100000000;
+}
+
 /**
  * Learns a prior over a backbone's weights, from the start or from a checkpoint; the prior does not depend on where it
  * stopped.
@@ -99,7 +109,8 @@ export async function learnPrior(
   options: LearnPriorOptions,
   from?: PriorCheckpoint,
 ): Promise<LearnedPrior> {
-  const { train, schedule, normalisation, augmentation, seed, hooks = {} } = options;
+  const { train, schedule, normalisation, augmentation, hooks = {} } = options;
+  const seed = seedOfChain(options.seed, options.chain);
   using batches = trainingBatches(train, { batchSize: options.batchSize, seed, augmentation });
   if (options.autotune !== undefined) {
     await autotuneClassifier(gpu, options.model, batches.batchSize, options.autotune);
@@ -112,7 +123,7 @@ export async function learnPrior(
     labelSmoothing: options.labelSmoothing,
     recompute: options.recompute,
     precision: options.precision,
-    seed,
+    seed: options.seed,
     settings: {
       sampler: "sgd",
       momentum: options.momentum ?? 0.9,
@@ -122,7 +133,7 @@ export async function learnPrior(
       priorStep: "explicit",
     },
   });
-  const collector = await SwagCollector.create(gpu, model.vectors.backbone, options);
+  const collector = await SubspaceCollector.create(gpu, model.vectors.backbone, { ...options, seed });
   try {
     if (from) {
       session.writeState(from.state);
@@ -143,12 +154,14 @@ export async function learnPrior(
     }, { from: from?.step });
     const swag = await readFiniteSwag(collector);
     const { head, state } = await model.read();
-    model.write({ backbone: swag.mean, head, state });
-    await PredictionSession.updateBatchNorm(model, train, {
-      batchSize: batches.batchSize,
-      normalisation,
-      precision: options.precision,
-    });
+    model.write({ backbone: swag.mean, head, state: options.compat ? options.weights.state : state });
+    if (!options.compat) {
+      await PredictionSession.updateBatchNorm(model, train, {
+        batchSize: batches.batchSize,
+        normalisation,
+        precision: options.precision,
+      });
+    }
     return { swag, weights: await model.read(), snapshots: collector.count };
   } finally {
     collector.destroy();

@@ -45,28 +45,6 @@ export interface CyclicalOptions {
   readonly exploration?: number;
 }
 
-/** Options of {@linkcode constantSwag}. */
-export interface ConstantSwagOptions {
-  /** Learning rate of every step. */
-  readonly learningRate: number;
-  /** Number of steps of the run. */
-  readonly steps: number;
-  /** Steps done when the first snapshot is taken; default 1. */
-  readonly start?: number;
-  /** Steps between snapshots; default 1. */
-  readonly interval?: number;
-}
-
-/** Options of {@linkcode cyclicalSwag}. */
-export interface CyclicalSwagOptions {
-  /** Learning rate at the start of each cycle. */
-  readonly learningRate: number;
-  /** Number of steps of the run. */
-  readonly steps: number;
-  /** Number of cycles, so of snapshots; default 5. */
-  readonly cycles?: number;
-}
-
 /**
  * One learning rate; noise throughout; after the burn-in, samples evenly apart, the last one being the final weights.
  *
@@ -102,56 +80,12 @@ export function cyclical(options: CyclicalOptions): Schedule {
   checkCount("samples", samples, 0);
   checkFraction("exploration", exploration);
   const length = cycleLength(steps, cycles);
-  const kept = new Set<number>();
-  for (let cycle = 0; cycle < cycles; cycle++) {
-    const share = Math.floor(samples / cycles) + (cycle >= cycles - samples % cycles ? 1 : 0);
-    const end = Math.min(length, steps - cycle * length);
-    for (const done of spread(exploration * length, end, share)) kept.add(cycle * length + done - 1);
-  }
+  const kept = keptInCycles({ steps, length, cycles, samples, exploration });
   return schedule(
     steps,
     (step) => annealed(learningRate, (step % length) / length),
     (step) => (step % length) / length >= exploration,
     (step) => kept.has(step),
-  );
-}
-
-/**
- * SWAG at one learning rate: a snapshot after `start` steps and after every `interval` further ones. No noise.
- *
- * @throws RangeError where an option is impossible, as a start after the last step
- */
-export function constantSwag(options: ConstantSwagOptions): Schedule {
-  const { learningRate, steps, start = 1, interval = 1 } = options;
-  checkRate(learningRate);
-  checkCount("steps", steps, 1);
-  checkCount("start", start, 1);
-  checkCount("interval", interval, 1);
-  if (start > steps) {
-    throw new RangeError(`Cannot take a snapshot after ${start} of ${steps} steps: a start up to ${steps} is required`);
-  }
-  return schedule(
-    steps,
-    () => learningRate,
-    () => false,
-    (step) => step + 1 >= start && (step + 1 - start) % interval === 0,
-  );
-}
-
-/**
- * SWAG at a cyclical learning rate, as {@linkcode cyclical}: a snapshot after each cycle's last step. No noise.
- *
- * @throws RangeError where an option is impossible
- */
-export function cyclicalSwag(options: CyclicalSwagOptions): Schedule {
-  const { learningRate, steps, cycles = 5 } = options;
-  checkRate(learningRate);
-  const length = cycleLength(steps, cycles);
-  return schedule(
-    steps,
-    (step) => annealed(learningRate, (step % length) / length),
-    () => false,
-    (step) => (step + 1) % length === 0 || step + 1 === steps,
   );
 }
 
@@ -165,13 +99,32 @@ export function collectedSteps(schedule: Schedule): number[] {
 /** A product such as 0.1 * 30 may land a hair beside the whole number that it stands for. */
 const ROUNDING = 1e-9;
 
+/** The steps after which cycles keep samples: see {@linkcode cyclical}. */
+export function keptInCycles(
+  { steps, length, cycles, samples, exploration }: {
+    readonly steps: number;
+    readonly length: number;
+    readonly cycles: number;
+    readonly samples: number;
+    readonly exploration: number;
+  },
+): ReadonlySet<number> {
+  const kept = new Set<number>();
+  for (let cycle = 0; cycle < cycles; cycle++) {
+    const share = Math.floor(samples / cycles) + (cycle >= cycles - samples % cycles ? 1 : 0);
+    const end = Math.min(length, steps - cycle * length);
+    for (const done of spread(exploration * length, end, share)) kept.add(cycle * length + done - 1);
+  }
+  return kept;
+}
+
 /** Half a cosine from `rate` at phase 0 to 0 at phase 1. */
-function annealed(rate: number, phase: number): number {
+export function annealed(rate: number, phase: number): number {
   return rate / 2 * (Math.cos(Math.PI * phase) + 1);
 }
 
 /** ⌈steps/cycles⌉, where the last cycle has at least one step. */
-function cycleLength(steps: number, cycles: number): number {
+export function cycleLength(steps: number, cycles: number): number {
   checkCount("steps", steps, 1);
   checkCount("cycles", cycles, 1);
   const length = Math.ceil(steps / cycles);
@@ -188,7 +141,7 @@ function cycleLength(steps: number, cycles: number): number {
  * `count` different whole numbers of steps done, evenly apart on (start, end], the last one `end`: int(start + i·gap),
  * moved up where that would be a step that began before `start`.
  */
-function spread(start: number, end: number, count: number): number[] {
+export function spread(start: number, end: number, count: number): number[] {
   const first = Math.ceil(start - ROUNDING);
   if (count > 0 && end - first < count) {
     throw new RangeError(
@@ -212,7 +165,8 @@ function afterBurnIn(options: SamplingOptions, learningRate: (step: number) => n
   return schedule(steps, learningRate, () => true, (step) => kept.has(step));
 }
 
-function schedule(
+/** A schedule of these functions of a step; a step outside the run is refused. */
+export function schedule(
   steps: number,
   learningRate: (step: number) => number,
   noise: (step: number) => boolean,
@@ -227,13 +181,15 @@ function schedule(
   return { steps, learningRate: within(learningRate), noise: within(noise), collect: within(collect) };
 }
 
-function checkRate(learningRate: number): void {
+/** Refuses what is no learning rate. */
+export function checkRate(learningRate: number): void {
   if (!(learningRate >= 0 && learningRate < Infinity)) {
     throw new RangeError(`Cannot train at learning rate ${learningRate}: a finite number of at least 0 is required`);
   }
 }
 
-function checkCount(name: string, value: number, least: number): void {
+/** Refuses what is no whole number of at least `least`. */
+export function checkCount(name: string, value: number, least: number): void {
   if (!Number.isInteger(value) || value < least) {
     throw new RangeError(
       `Cannot schedule a run with ${name} = ${value}: a whole number of at least ${least} is required`,

@@ -11,6 +11,7 @@ import { isHostTensor, readTorch, writeTorch } from "../checkpoint/torch.ts";
 import { FormatError } from "../errors.ts";
 import { float32Tensor, type HostTensor, sizeOf, type StateDict } from "../tensor.ts";
 import { type HalfTensor, halved, type StorageError, unscaled } from "./half.ts";
+import { conventionsOf, kindOfConventions } from "./kinds.ts";
 import { covFactorOf, type Normalisation } from "./normalisation.ts";
 import { type ParameterShape, parametersOf, requireSameOrder } from "./parameter_order.ts";
 import type { Swag } from "./swag.ts";
@@ -75,15 +76,6 @@ const FORMAT = "swagpu-prior";
 const VERSION = "1", HALF_VERSION = "2";
 const MODEL_PREFIX = "model.";
 
-/** What the numbers mean: written into each file, and required of it, so that no reader has to guess. */
-const CONVENTIONS: readonly (readonly [name: string, text: string])[] = [
-  ["mean", "average of the snapshots"],
-  ["variance", "E[theta^2] - mean^2, at least the clamp; not halved, not scaled"],
-  ["cov_factor", "K rows, oldest first: deviations from the running mean over sqrt(K - 1); not halved, not scaled"],
-  ["covariance", "(diag(variance) + cov_factor^T cov_factor) / 2"],
-  ["prior", "N(mean, prior_scale * covariance + prior_eps * I)"],
-];
-
 function requireConsistent({ swag, parameters, model }: PriorFile): void {
   const count = parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   const lengths = [swag.mean, swag.variance, ...swag.covFactor].map((row) => row.length);
@@ -129,7 +121,7 @@ function encode(
     architecture: metadata.architecture,
     parameters: JSON.stringify(parameters.map(({ name, shape }) => ({ name, shape }))),
     rank: String(swag.covFactor.length),
-    ...Object.fromEntries(CONVENTIONS.map(([name, text]) => [`convention.${name}`, text])),
+    ...Object.fromEntries(Object.entries(conventionsOf(swag.kind)).map(([name, text]) => [`convention.${name}`, text])),
     source: metadata.source,
     source_sha256: metadata.sourceSha256,
     software: metadata.software,
@@ -245,12 +237,6 @@ function requireMetadata(metadata: Readonly<Record<string, string>>): void {
       `it has version ${metadata.format_version}; ${VERSION} and ${HALF_VERSION} are those that can be read`,
     );
   }
-  for (const [name, text] of CONVENTIONS) {
-    const found = metadata[`convention.${name}`];
-    if (found !== text) {
-      throw new FormatError(`its convention for the ${name} is ${JSON.stringify(found)}; "${text}" is required`);
-    }
-  }
 }
 
 /** The mean, the variance and the rows of a file in either precision. */
@@ -272,7 +258,9 @@ export function readPrior(bytes: Uint8Array, name = "the bytes"): PriorFile {
   return attempt(`${name} as a prior`, () => {
     const { tensors, metadata } = readSafetensors(bytes, name);
     requireMetadata(metadata);
-    const swag = storedSwag(tensors, metadata);
+    const kind = kindOfConventions(metadata);
+    const numbers = storedSwag(tensors, metadata);
+    const swag: Swag = kind === "deviations" ? numbers : { ...numbers, kind };
     const parameters = parameterList(metadata.parameters);
     const count = parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
     if (count !== swag.mean.length || metadata.rank !== String(swag.covFactor.length)) {
@@ -298,11 +286,17 @@ export function readPrior(bytes: Uint8Array, name = "the bytes"): PriorFile {
 /**
  * A prior as the original's four files, which `torch.load` opens: a state dictionary, [P], [P] and [K, P] in the order
  * of the network's `parameters()`. The rows are deviations over sqrt(K - 1). Throws `TypeError` as
- * {@linkcode writePrior}.
+ * {@linkcode writePrior}, and where the prior is of another kind.
  */
 export function writePriorParts(prior: PriorFile): PriorParts {
   requireConsistent(prior);
   const { swag, parameters, model } = prior;
+  if ((swag.kind ?? "deviations") !== "deviations") {
+    throw new TypeError(
+      `Cannot write a prior of ${swag.kind} as four files: they mean deviations and cannot say otherwise; ` +
+        "one safetensors file is required",
+    );
+  }
   const order = parametersOf(model);
   if (order.map(({ name }) => name).join() !== parameters.map(({ name }) => name).join()) {
     throw new TypeError("Cannot write a prior as four files: its model must list the parameters in the prior's order");

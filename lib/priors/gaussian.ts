@@ -4,6 +4,9 @@
  * @module
  */
 
+import { eigenvectors } from "./eigen.ts";
+import { truncateRows } from "./kinds.ts";
+import { combineRows, gramMatrix } from "./rows.ts";
 import type { Swag } from "./swag.ts";
 
 /** The prior types of the command line. */
@@ -27,7 +30,7 @@ export interface PriorScaling {
   readonly scale: number;
   /** eps: added to the diagonal, not scaled. */
   readonly eps: number;
-  /** Rows of the factor to use, the newest; default all. */
+  /** Rows of the factor to use, see {@linkcode truncateRows}; default all. */
   readonly rank?: number;
   /** Reproduce the original: W = lambda Q of the oldest rows, no factor 1/2 (defects D2 and D3). */
   readonly compat?: boolean;
@@ -40,8 +43,8 @@ function requirePositive(what: string, value: number, least = 0): void {
 }
 
 /**
- * The learned prior: N(mean, lambda * (diag(variance) + Q^T Q) / 2 + eps * I), DESIGN section 3. With fewer rows than
- * collected, the newest are taken and renormalised by sqrt((K - 1) / (k - 1)).
+ * The learned prior: N(mean, lambda * (diag(variance) + Q^T Q) / 2 + eps * I), DESIGN section 3. Fewer rows than
+ * there are are taken as {@linkcode truncateRows} says: of deviations the newest, renormalised.
  */
 export function shiftedGaussian(swag: Swag, { scale, eps, rank, compat = false }: PriorScaling): Gaussian {
   requirePositive("the scale", scale);
@@ -59,11 +62,11 @@ export function shiftedGaussian(swag: Swag, { scale, eps, rank, compat = false }
       `Cannot build a prior: its smallest variance is ${smallest}, but a positive one is required; raise eps`,
     );
   }
-  const chosen = compat ? swag.covFactor.slice(0, wanted) : swag.covFactor.slice(total - wanted);
-  // covFactor holds deviations over sqrt(K - 1): k of them are normalised by sqrt(k - 1). A single row has no k - 1.
-  const renormalise = compat || wanted < 2 ? 1 : Math.sqrt((total - 1) / (wanted - 1));
-  const factor = (compat ? scale : Math.sqrt(half * scale)) * renormalise;
-  return diagonalise(swag.mean, psi, chosen.map((row) => row.map((value) => value * factor)));
+  const chosen = compat
+    ? { rows: swag.covFactor.slice(0, wanted), factor: 1 }
+    : truncateRows(swag.covFactor, wanted, swag.kind);
+  const factor = (compat ? scale : Math.sqrt(half * scale)) * chosen.factor;
+  return diagonalise(swag.mean, psi, chosen.rows.map((row) => row.map((value) => value * factor)));
 }
 
 /** N(mean, variance * I): with the pre-trained mean this is L2-SP, the fair rival of a learned covariance. */
@@ -72,72 +75,14 @@ export function isotropic(mean: Float32Array, variance: number): Gaussian {
   return { mean, psi: new Float32Array(mean.length).fill(variance), rows: [], gram: new Float64Array(0) };
 }
 
-/** Eigenvectors (columns of the result) of a symmetric matrix, by Jacobi rotations. */
-function eigenvectors(matrix: Float64Array[]): Float64Array[] {
-  const n = matrix.length;
-  const a = matrix.map((row) => row.slice());
-  const vectors = a.map((_, i) => Float64Array.from({ length: n }, (_, j) => (i === j ? 1 : 0)));
-  for (let sweep = 0; sweep < 50; sweep++) {
-    let off = 0;
-    for (let p = 0; p < n; p++) {
-      for (let q = 0; q < p; q++) off = Math.max(off, a[p][q] ** 2 / (a[p][p] * a[q][q] || Infinity));
-    }
-    if (off < 1e-30) break;
-    for (let p = 1; p < n; p++) for (let q = 0; q < p; q++) rotate(a, vectors, p, q);
-  }
-  return vectors;
-}
-
-/** One Jacobi rotation that annihilates a[p][q]. */
-function rotate(a: Float64Array[], vectors: Float64Array[], p: number, q: number): void {
-  if (a[p][q] === 0) return;
-  const theta = (a[q][q] - a[p][p]) / (2 * a[p][q]);
-  const t = Math.sign(theta || 1) / (Math.abs(theta) + Math.sqrt(theta * theta + 1));
-  const c = 1 / Math.sqrt(t * t + 1), s = t * c;
-  for (let k = 0; k < a.length; k++) {
-    const kp = a[k][p], kq = a[k][q];
-    a[k][p] = c * kp - s * kq;
-    a[k][q] = s * kp + c * kq;
-  }
-  for (let k = 0; k < a.length; k++) {
-    const pk = a[p][k], qk = a[q][k];
-    a[p][k] = c * pk - s * qk;
-    a[q][k] = s * pk + c * qk;
-    const vp = vectors[k][p], vq = vectors[k][q];
-    vectors[k][p] = c * vp - s * vq;
-    vectors[k][q] = s * vp + c * vq;
-  }
-}
-
-/** W^T Psi^-1 W in float64. */
-function gramOf(psi: Float32Array, rows: readonly Float32Array[]): Float64Array[] {
-  return rows.map((a, i) =>
-    Float64Array.from(rows, (b, j) => {
-      if (j > i) return 0;
-      let sum = 0;
-      for (let p = 0; p < psi.length; p++) sum += a[p] * b[p] / psi[p];
-      return sum;
-    })
-  );
-}
-
 /**
  * Rotates the rows so that W^T Psi^-1 W is diagonal. W W^T does not change, but the small system C = I + W^T Psi^-1 W
  * becomes diagonal: snapshots are strongly correlated, and in float32 the solution of an ill-conditioned C would lose
  * the directions of small variance.
  */
 export function diagonalise(mean: Float32Array, psi: Float32Array, rows: readonly Float32Array[]): Gaussian {
-  const lower = gramOf(psi, rows);
-  const full = lower.map((_, i) => Float64Array.from(lower, (_, j) => (j <= i ? lower[i][j] : lower[j][i])));
-  const vectors = eigenvectors(full);
-  const rotated = rows.map((_, k) => {
-    const sum = new Float64Array(psi.length);
-    rows.forEach((row, j) => {
-      const weight = vectors[j][k];
-      for (let p = 0; p < sum.length; p++) sum[p] += weight * row[p];
-    });
-    return Float32Array.from(sum);
-  });
+  const vectors = eigenvectors(gramMatrix(rows, psi));
+  const rotated = rows.map((_, k) => combineRows(rows, vectors.map((vector) => vector[k])));
   const gram = Float64Array.from(rotated, (row) => {
     let sum = 0;
     for (let p = 0; p < psi.length; p++) sum += row[p] * row[p] / psi[p];

@@ -11,15 +11,19 @@ import { type Launch, prepareLaunch, submitLaunches } from "../gpu/launch.ts";
 import { RowMatrix } from "../graph/rows.ts";
 import { FlatVector } from "../graph/vector.ts";
 import { shapeLoop } from "../ops/elementwise.ts";
+import type { SwagKind } from "./kinds.ts";
+import type { SketchState } from "./subspace/frequent_directions.ts";
 
-/** What SWAG learned, in PyTorch's order. The posterior is N(mean, (diag(variance) + Q^T Q) / 2). */
+/** A learned Gaussian, in PyTorch's order: N(mean, (diag(variance) + Q^T Q) / 2). SWAG's unless `kind` says otherwise. */
 export interface Swag {
   /** [P] */
   readonly mean: Float32Array;
   /** [P]: E[theta^2] - mean^2, at least the clamp. */
   readonly variance: Float32Array;
-  /** Q: rows of [P] in time order, deviations over sqrt(K - 1). */
+  /** Q: rows of [P]; by default in time order, deviations over sqrt(K - 1). */
   readonly covFactor: readonly Float32Array[];
+  /** What the numbers are, and how fewer rows are taken; default `deviations`. */
+  readonly kind?: SwagKind;
 }
 
 /** Settings of the collection. */
@@ -40,6 +44,8 @@ export interface SwagState {
   readonly squares: Float32Array;
   /** Deviations, [P] each, where the ring has them. */
   readonly rows: readonly Float32Array[];
+  /** The sketch of the deviations that went before, where one is kept. */
+  readonly sketch?: SketchState;
 }
 
 /** Collects snapshots of a flat vector on the device: nothing is read back until the end. */
@@ -112,13 +118,19 @@ export class SwagCollector {
     this.#count++;
   }
 
-  /** Reads what was learned. At least two snapshots are required. */
-  async read(): Promise<Swag> {
+  /** Reads mean and variance. At least two snapshots are required. */
+  async readMoments(): Promise<Pick<Swag, "mean" | "variance">> {
     if (this.#count < 2) {
       throw new RangeError(`Cannot estimate a covariance from ${this.#count} snapshots: at least 2 are required`);
     }
     const mean = await this.#mean.read();
     const variance = (await this.#squares.read()).map((sum) => Math.max(sum / this.#count, this.#varianceClamp));
+    return { mean, variance };
+  }
+
+  /** Reads what was learned. At least two snapshots are required. */
+  async read(): Promise<Swag> {
+    const { mean, variance } = await this.readMoments();
     const rank = this.#rank;
     const first = rank < this.#maxRank ? 0 : (this.#count - 1) % this.#maxRank;
     const scale = 1 / Math.sqrt(Math.max(1, rank - 1));
@@ -129,10 +141,16 @@ export class SwagCollector {
     return { mean, variance, covFactor };
   }
 
+  /** Reads the first rows of the ring: raw deviations, in the order of the ring. Waits for the device. */
+  async readRing(rows: number): Promise<Float32Array[]> {
+    const result: Float32Array[] = [];
+    for (let row = 0; row < rows; row++) result.push(await this.#rows.read(row));
+    return result;
+  }
+
   /** Reads all that is needed to go on. Waits for the device. */
   async readState(): Promise<SwagState> {
-    const rows: Float32Array[] = [];
-    for (let row = 0; row < this.#rank; row++) rows.push(await this.#rows.read(row));
+    const rows = await this.readRing(this.#rank);
     return { count: this.#count, mean: await this.#mean.read(), squares: await this.#squares.read(), rows };
   }
 

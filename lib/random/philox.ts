@@ -43,6 +43,10 @@ export const Stream = {
   headVelocity: 13,
   /** Views of a training example in self-supervised learning. */
   view: 14,
+  /** Random directions of a learned prior's factor. */
+  subspace: 15,
+  /** Labels drawn from a network's predictions. */
+  predictedLabel: 16,
 } as const;
 
 /** High 32 bits of the product of two unsigned 32-bit integers. */

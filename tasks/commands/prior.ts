@@ -6,9 +6,10 @@
 
 import type { ImageSource } from "../../lib/data/dataset.ts";
 import { UsageError } from "../../lib/errors.ts";
-import { openGpu } from "../../lib/gpu/device.ts";
+import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
 import type { FeatureEvaluation } from "../../lib/inference/features.ts";
-import { constantSwag, cyclicalSwag, type Schedule } from "../../lib/inference/schedules.ts";
+import type { LearnedPrior } from "../../lib/inference/learn_prior.ts";
+import type { MergedPrior } from "../../lib/inference/multi_swag.ts";
 import type { MemoryEstimate } from "../../lib/inference/training.ts";
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
@@ -29,12 +30,28 @@ import { kernelScheduleOf, loadSource, loadTask } from "./inputs.ts";
 import { memoryLines } from "./memory.ts";
 import { classifierOf, importedNetwork, loadWeights, remarks, statedTreatment } from "./network.ts";
 import type { OnnxFile } from "./onnx_file.ts";
-import { openUnfinishedPrior, priorCheckpointOf, removeCheckpoint, writePriorCheckpoint } from "./prior_checkpoint.ts";
-import { preparePrior, type PriorMetrics, type PriorTask, requireObjectiveFlags } from "./prior_learning.ts";
+import { learnChains } from "./prior_chains.ts";
+import {
+  openUnfinishedPrior,
+  priorResumePoint,
+  type PriorSettings,
+  removeCheckpoint,
+  type UnfinishedPrior,
+} from "./prior_checkpoint.ts";
+import { learnCurvature, METHOD_FLAGS } from "./prior_curvature.ts";
+import {
+  preparePrior,
+  type PriorLearning,
+  type PriorMetrics,
+  type PriorTask,
+  requireObjectiveFlags,
+} from "./prior_learning.ts";
 import { priorFileOf, requireWritable, targets, writePriorFiles } from "./prior_output.ts";
 import { inputsOf, networkOf, requireSameInputs, resumedFlags, settingsOf } from "./prior_resume.ts";
+import { requireConsistentMethod, scheduleOf } from "./prior_schedule.ts";
 import { makeProfileFolder, PROFILE_FLAGS, profilerFor, writeProfile } from "./profile.ts";
 import { Throughput } from "./throughput.ts";
+import { normalisationOf } from "./treatment.ts";
 import { tune } from "./tuning.ts";
 
 /** Flags of `prior`. */
@@ -45,7 +62,11 @@ export const command = defineCommand({
   flags: {
     ...MODEL_FLAGS,
     ...DATA_FLAGS,
-    ...COMPAT_FLAG,
+    compat: {
+      ...COMPAT_FLAG.compat,
+      help: "the original system's normalisation, cyclic schedule and BatchNorm statistics, defects included",
+    },
+    ...METHOD_FLAGS,
     ...OBJECTIVE_FLAG,
     ...OBJECTIVE_FLAGS,
     epochs: { ...TRAINING_FLAGS.epochs, default: 5 },
@@ -56,6 +77,11 @@ export const command = defineCommand({
     recompute: TRAINING_FLAGS.recompute,
     precision: TRAINING_FLAGS.precision,
     ...SWAG_FLAGS,
+    chains: {
+      ...TRAINING_FLAGS.chains,
+      group: "SWAG",
+      help: "runs that differ in the order of the images, one after another; their mixture becomes one Gaussian",
+    },
     ...DEVICE_FLAGS,
     ...TUNING_FLAGS,
     format: {
@@ -94,19 +120,12 @@ export type Flags = FlagsOf<typeof command>;
 
 /** Prints what a run would allocate. */
 function reportMemory(flags: Flags, classifier: ClassifierConfig, memory: MemoryEstimate, io: Io): void {
-  const swag = 4 * layoutModel(classifier).backbone.paddedCount * (2 + flags.maxRank);
+  const rowsOnDevice = flags.method === "swag" && flags.subspace !== "random" ? flags.maxRank : 0;
+  const swag = 4 * layoutModel(classifier).backbone.paddedCount * (2 + rowsOnDevice);
   io.result({ out: null, ...memory, swag }, [
     ...memoryLines(memory),
     `SWAG            ${(swag / 2 ** 20).toFixed(1)} MiB`,
   ]);
-}
-
-function scheduleOf(flags: Flags, stepsPerEpoch: number): Schedule {
-  const steps = Math.min(flags.maxSteps ?? Infinity, flags.epochs * stepsPerEpoch);
-  const learningRate = flags.swaLrs;
-  return flags.swagScheduler === "constant"
-    ? constantSwag({ learningRate, steps, start: Math.max(1, flags.startSwag), interval: flags.intervalSteps })
-    : cyclicalSwag({ learningRate, steps, cycles: Math.min(flags.nSamples, steps) });
 }
 
 /** Images, network and first weights. */
@@ -126,6 +145,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
   const unfinished = given.resume ? await openUnfinishedPrior(given.out) : undefined;
   const flags = unfinished ? resumedFlags(given, unfinished) : given;
   requireObjectiveFlags(flags);
+  requireConsistentMethod(flags);
   if (flags.objective === "supervised" && flags.weightsPath === undefined && flags.onnx === undefined) {
     throw new UsageError("Cannot learn a prior: a pre-trained network is required; give --weights-path or --onnx");
   }
@@ -152,53 +172,112 @@ export async function run(given: Flags, io: Io): Promise<number> {
   };
   if (unfinished) requireSameInputs(unfinished, settings.inputs);
   else await removeCheckpoint(flags.out);
-  const { layouts, schedule } = learning;
-  const from = unfinished && priorCheckpointOf(unfinished, layouts);
-  if (flags.profile !== undefined) await makeProfileFolder(flags.profile);
-  const profiler = flags.profile === undefined ? undefined : profilerFor(gpu, schedule.steps - (from?.step ?? 0));
-  const progress = io.progress("prior", schedule.steps);
-  const throughput = new Throughput(learning.batchSize);
   const start = performance.now();
-  let last: PriorMetrics | undefined;
+  const outcome: Outcome = flags.method === "swag"
+    ? await learnSnapshots(gpu, flags, { task, learning, settings, unfinished }, io)
+    : { learned: await learnCurvature(gpu, flags, task, io), steps: 0, evaluations: [] };
+  await writePriorFiles(flags, await priorFileOf(flags, classifier, outcome.learned));
+  await removeCheckpoint(flags.out);
+  reportPrior(flags, outcome, (performance.now() - start) / 1000, io);
+  return 0;
+}
+
+/** What a run of `prior` is made of. */
+interface Plan {
+  readonly task: PriorTask;
+  readonly learning: PriorLearning;
+  readonly settings: PriorSettings;
+  readonly unfinished: UnfinishedPrior | undefined;
+}
+
+/** What was learned, and what the training reported. */
+interface Outcome {
+  readonly learned: LearnedPrior | MergedPrior;
+  readonly steps: number;
+  readonly imagesPerSecond?: number;
+  readonly last?: PriorMetrics;
+  readonly evaluations: readonly (FeatureEvaluation & { readonly steps: number })[];
+}
+
+/** Learns a prior from snapshots, by one chain or several. */
+async function learnSnapshots(
+  gpu: Gpu,
+  flags: Flags,
+  { task, learning, settings, unfinished }: Plan,
+  io: Io,
+): Promise<Outcome> {
+  const { layouts, schedule, batchSize } = learning;
+  const from = unfinished && priorResumePoint(unfinished, layouts);
+  if (flags.profile !== undefined) await makeProfileFolder(flags.profile);
+  const done = from?.checkpoint?.step ?? 0;
+  const profiler = flags.profile === undefined ? undefined : profilerFor(gpu, schedule.steps - done);
+  const steps = schedule.steps * flags.chains;
+  const progress = io.progress("prior", steps);
+  const throughput = new Throughput(batchSize);
+  let last: PriorMetrics | undefined, before = 0;
   const evaluations: (FeatureEvaluation & { readonly steps: number })[] = [];
-  const learned = await learning.learn({
-    profiler,
-    checkpointSteps: flags.checkpointSteps,
-    onCheckpoint: (checkpoint) => writePriorCheckpoint(flags.out, layouts, settings, checkpoint),
-    onEvaluation: (evaluation) => void evaluations.push(evaluation),
-    onMetrics(metrics) {
-      last = metrics.at(-1) ?? last;
-      throughput.add(metrics.length);
-      if (last) {
-        progress.update({ step: last.step + 1, loss: last.loss, imagesPerSecond: throughput.imagesPerSecond });
-      }
+  const learned = await learnChains(gpu, {
+    out: flags.out,
+    chains: flags.chains,
+    learning,
+    settings,
+    merge: {
+      ...flags,
+      model: task.classifier,
+      weights: task.weights,
+      train: task.train,
+      batchSize,
+      normalisation: normalisationOf(task.data),
+      compat: flags.compat && flags.objective === "supervised",
+    },
+    onChain: (chain) => before = chain * schedule.steps,
+    hooks: {
+      profiler,
+      checkpointSteps: flags.checkpointSteps,
+      onEvaluation: (evaluation) => void evaluations.push(evaluation),
+      onMetrics(metrics) {
+        last = metrics.at(-1) ?? last;
+        throughput.add(metrics.length);
+        if (!last) return;
+        const { imagesPerSecond } = throughput;
+        progress.update({ step: before + last.step + 1, loss: last.loss, imagesPerSecond });
+      },
     },
   }, from);
   progress.finish();
   if (profiler) await writeProfile(gpu, flags.profile!, profiler, io);
-  await writePriorFiles(flags, await priorFileOf(flags, classifier, learned));
-  await removeCheckpoint(flags.out);
+  return { learned, steps, imagesPerSecond: throughput.imagesPerSecond, last, evaluations };
+}
+
+function reportPrior(flags: Flags, outcome: Outcome, seconds: number, io: Io): void {
+  const { learned, steps, imagesPerSecond, last, evaluations } = outcome;
   const { swag, snapshots } = learned;
+  const merged = "kept" in learned ? { kept: learned.kept, dropped: learned.dropped } : undefined;
   const result = {
     out: flags.out,
-    steps: schedule.steps,
-    seconds: (performance.now() - start) / 1000,
-    imagesPerSecond: throughput.imagesPerSecond,
+    steps,
+    seconds,
+    imagesPerSecond,
     loss: last?.loss,
     accuracy: last?.accuracy,
     ...evaluations.length > 0 && { evaluations },
     snapshots,
     rank: swag.covFactor.length,
+    ...merged,
     parameters: swag.mean.length,
   };
+  const source = flags.method === "swag" ? `${snapshots} snapshots` : `the curvature (${flags.method})`;
   io.result(result, [
-    `prior over ${result.parameters} parameters, rank ${result.rank}, from ${snapshots} snapshots: ${
-      targets(flags).join(" ")
-    }`,
+    `prior over ${result.parameters} parameters, rank ${result.rank}, from ${source}: ${targets(flags).join(" ")}`,
+    ...merged === undefined ? [] : [
+      `${flags.chains} chains merged: the factor keeps ${
+        (100 * merged.kept).toFixed(2)
+      } % of their low-rank variance; ` +
+      `the largest direction that it lacks has variance ${merged.dropped.toExponential(2)}`,
+    ],
     ...evaluations.map(({ steps, knn, linear }) =>
       `after ${steps} steps: ${(100 * knn).toFixed(1)} % by nearest neighbours, ${(100 * linear).toFixed(1)} % linear`
     ),
-    `last loss ${last?.loss.toFixed(4)}, ${result.steps} steps in ${result.seconds.toFixed(1)} s`,
+    ...last === undefined ? [] : [`last loss ${last.loss.toFixed(4)}, ${steps} steps in ${seconds.toFixed(1)} s`],
   ]);
-  return 0;
 }

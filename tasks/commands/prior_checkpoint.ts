@@ -5,9 +5,10 @@
  */
 
 import type { TuningTable } from "../../lib/gpu/tuning_table.ts";
-import type { PriorCheckpoint } from "../../lib/inference/learn_prior.ts";
+import type { LearnedPrior, PriorCheckpoint } from "../../lib/inference/learn_prior.ts";
 import type { ModelLayouts } from "../../lib/models/device_model.ts";
 import { stateDictFromWeights, weightsFromStateDict } from "../../lib/models/weights.ts";
+import type { SwagKind } from "../../lib/priors/kinds.ts";
 import { float32Tensor, type StateDict } from "../../lib/tensor.ts";
 import { exists } from "../cli/files.ts";
 import type { OnnxRecord } from "./onnx_file.ts";
@@ -54,29 +55,36 @@ export async function requireNoCheckpoint(out: string): Promise<void> {
   );
 }
 
-/** Replaces the checkpoint. */
+/** Replaces the checkpoint: a chain is where the checkpoint says, or, without one, at its start. */
 export async function writePriorCheckpoint(
   out: string,
   layouts: ModelLayouts,
   { flags, inputs, onnx, tuning }: PriorSettings,
-  { step, weights, state, swag, memories = {} }: PriorCheckpoint,
+  chain: number,
+  checkpoint?: PriorCheckpoint,
 ): Promise<void> {
-  const tensors: StateDict = new Map(stateDictFromWeights(layouts, weights));
-  putSamplerState(tensors, state);
-  const { mean, squares, rows, count } = swag;
-  const put = (name: string, values: Float32Array) => tensors.set(name, float32Tensor([values.length], values));
-  put("swag.mean", mean);
-  put("swag.squares", squares);
-  rows.forEach((row, index) => put(`swag.row.${index}`, row));
-  for (const [name, values] of Object.entries(memories)) put(MEMORY_PREFIX + name, values);
-  const facts = {
-    step: String(step),
-    snapshots: String(count),
+  const settings = {
     flags: JSON.stringify(flags),
     inputs: JSON.stringify(inputs),
     tuning: JSON.stringify(tuning),
     ...onnx && { onnx: JSON.stringify(onnx) },
+    chain: String(chain),
   };
+  if (checkpoint === undefined) {
+    await writeStateFile(checkpointPath(out), { tensors: new Map(), facts: settings });
+    return;
+  }
+  const { step, weights, state, swag, memories = {} } = checkpoint;
+  const tensors: StateDict = new Map(stateDictFromWeights(layouts, weights));
+  putSamplerState(tensors, state);
+  const { mean, squares, rows, count, sketch } = swag;
+  const put = (name: string, values: Float32Array) => tensors.set(name, float32Tensor([values.length], values));
+  put("swag.mean", mean);
+  put("swag.squares", squares);
+  putRows(tensors, "swag.row", rows);
+  if (sketch) putRows(tensors, "swag.sketch", sketch.rows);
+  for (const [name, values] of Object.entries(memories)) put(MEMORY_PREFIX + name, values);
+  const facts = { ...settings, step: String(step), snapshots: String(count), shrunk: String(sketch?.shrunk ?? 0) };
   await writeStateFile(checkpointPath(out), { tensors, facts });
 }
 
@@ -105,27 +113,84 @@ export async function openUnfinishedPrior(out: string): Promise<UnfinishedPrior>
   };
 }
 
+/** Which chain the learning goes on with, and from where; without a checkpoint from the chain's start. */
+export interface PriorResumePoint {
+  readonly chain: number;
+  readonly checkpoint?: PriorCheckpoint;
+}
+
 /** What the learning goes on from. */
-export function priorCheckpointOf({ file }: UnfinishedPrior, layouts: ModelLayouts): PriorCheckpoint {
+export function priorResumePoint({ file }: UnfinishedPrior, layouts: ModelLayouts): PriorResumePoint {
+  const { step, snapshots, shrunk } = file.facts, chain = Number(file.facts.chain ?? 0);
+  if (step === undefined) return { chain };
   const tensors: StateDict = new Map(file.tensors);
   const state = takeSamplerState(tensors);
   const mean = takeVector(tensors, "swag.mean")!, squares = takeVector(tensors, "swag.squares")!;
-  const rows: Float32Array[] = [];
-  for (let row = takeVector(tensors, "swag.row.0"); row; row = takeVector(tensors, `swag.row.${rows.length}`)) {
-    rows.push(row);
-  }
+  const rows = takeRows(tensors, "swag.row");
+  const sketch = { rows: takeRows(tensors, "swag.sketch"), shrunk: Number(shrunk) };
   const memories = Object.fromEntries(
     [...tensors.keys()].filter((name) => name.startsWith(MEMORY_PREFIX))
       .map((name) => [name.slice(MEMORY_PREFIX.length), takeVector(tensors, name)!]),
   );
   const weights = weightsFromStateDict(layouts, tensors, { head: "require", seed: 0 });
-  const count = Number(file.facts.snapshots);
-  return { step: Number(file.facts.step), weights, state, memories, swag: { count, mean, squares, rows } };
+  const swag = { count: Number(snapshots), mean, squares, rows, sketch };
+  return { chain, checkpoint: { step: Number(step), weights, state, memories, swag } };
 }
 
-/** Removes the checkpoint, if there is one: the prior is written. */
+/** The path of what a chain learned, until all chains are merged. */
+function chainPath(out: string, chain: number): string {
+  return `${out}.chain${chain}`;
+}
+
+/** Writes what a chain learned. */
+export async function writeChain(out: string, chain: number, { swag, snapshots }: LearnedChain): Promise<void> {
+  const vector = (values: Float32Array) => float32Tensor([values.length], values);
+  const tensors: StateDict = new Map([["mean", vector(swag.mean)], ["variance", vector(swag.variance)]]);
+  putRows(tensors, "row", swag.covFactor);
+  const facts = { snapshots: String(snapshots), kind: swag.kind ?? "deviations" };
+  await writeStateFile(chainPath(out, chain), { tensors, facts });
+}
+
+/** What a chain learned. */
+export type LearnedChain = Pick<LearnedPrior, "swag" | "snapshots">;
+
+/**
+ * Reads what a chain learned.
+ *
+ * @throws FormatError if it is not what was written
+ */
+export async function readChain(out: string, chain: number): Promise<LearnedChain> {
+  const file = await readStateFile(chainPath(out, chain), "a chain's prior", "begin again with --force");
+  const tensors: StateDict = new Map(file.tensors);
+  const mean = takeVector(tensors, "mean")!, variance = takeVector(tensors, "variance")!;
+  const swag = { mean, variance, covFactor: takeRows(tensors, "row"), kind: file.facts.kind as SwagKind };
+  return { swag, snapshots: Number(file.facts.snapshots) };
+}
+
+/** Removes the checkpoint and what chains learned, where there is any: the prior is written, or begins again. */
 export async function removeCheckpoint(out: string): Promise<void> {
-  await Deno.remove(checkpointPath(out)).catch((error) => {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  });
+  await removeIfThere(checkpointPath(out));
+  for (let chain = 0; await removeIfThere(chainPath(out, chain)); chain++);
+}
+
+async function removeIfThere(path: string): Promise<boolean> {
+  try {
+    await Deno.remove(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+function putRows(tensors: StateDict, name: string, rows: readonly Float32Array[]): void {
+  rows.forEach((row, index) => tensors.set(`${name}.${index}`, float32Tensor([row.length], row)));
+}
+
+function takeRows(tensors: StateDict, name: string): Float32Array[] {
+  const rows: Float32Array[] = [];
+  for (let row = takeVector(tensors, `${name}.0`); row; row = takeVector(tensors, `${name}.${rows.length}`)) {
+    rows.push(row);
+  }
+  return rows;
 }

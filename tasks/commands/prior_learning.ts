@@ -16,6 +16,7 @@ import {
   learnPrior,
   type LearnPriorHooks,
   type PriorCheckpoint,
+  seedOfChain,
 } from "../../lib/inference/learn_prior.ts";
 import {
   learnSelfSupervised,
@@ -33,6 +34,7 @@ import { layoutModel, type ModelLayouts } from "../../lib/models/device_model.ts
 import type { Weights } from "../../lib/models/weights.ts";
 import { OBJECTIVE_FLAGS } from "../cli/objective_flags.ts";
 import type { Flags } from "./prior.ts";
+import { pcaRankOf } from "./prior_schedule.ts";
 import { augmentationOf, type DataFlags, normalisationOf } from "./treatment.ts";
 
 /** What a prior is learned from. */
@@ -70,7 +72,7 @@ export interface PriorLearning {
   readonly layouts: ModelLayouts;
   /** What it would allocate, but for SWAG. */
   estimate(): MemoryEstimate;
-  learn(hooks: PriorHooks, from?: PriorCheckpoint): Promise<LearnedPrior>;
+  learn(hooks: PriorHooks, from?: PriorCheckpoint, chain?: number): Promise<LearnedPrior>;
 }
 
 /** The way that the flags ask for; `swag` makes the schedule of the snapshots from the steps of an epoch. */
@@ -135,7 +137,7 @@ function fromLabels(
         recompute: flags.recompute,
         precision: flags.precision,
       }),
-    learn: ({ onEvaluation: _, ...hooks }, from) =>
+    learn: ({ onEvaluation: _, ...hooks }, from, chain) =>
       learnPrior(gpu, {
         ...flags,
         // The device is tuned already, as far as it shall be.
@@ -148,6 +150,8 @@ function fromLabels(
         augmentation: augmentationOf(data),
         schedule: swag(stepsPerEpoch),
         varianceClamp: flags.varClamp,
+        pcaRank: pcaRankOf(flags),
+        chain,
         hooks,
       }, from),
   };
@@ -238,6 +242,7 @@ function fromViews(
       clip: flags.gradClipLars,
     },
     varianceClamp: flags.varClamp,
+    pcaRank: pcaRankOf(flags),
     evaluation: val && { val, every: flags.knnEvery! * stepsPerEpoch },
   };
   const network = networkOptionsOf(options, batchSize);
@@ -246,6 +251,7 @@ function fromViews(
     schedule,
     layouts: layoutObjective(network),
     estimate: () => estimateSelfSupervised(gpu, { ...options, ...network, steps: schedule.steps }),
-    learn: (hooks, from) => learnSelfSupervised(gpu, { ...options, hooks }, from),
+    learn: (hooks, from, chain) =>
+      learnSelfSupervised(gpu, { ...options, seed: seedOfChain(flags.seed, chain), hooks }, from),
   };
 }

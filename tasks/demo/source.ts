@@ -10,7 +10,7 @@ import { NORMALISATIONS } from "../../lib/data/normalisation.ts";
 import { proceduralSource } from "../../lib/data/procedural.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { type LearnedPrior, learnPrior } from "../../lib/inference/learn_prior.ts";
-import { constantSwag } from "../../lib/inference/schedules.ts";
+import { constantSwag } from "../../lib/inference/swag_schedules.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { weightsFromStateDict } from "../../lib/models/weights.ts";
 

@@ -21,7 +21,7 @@ import { balancedSubset, takeExamples } from "../../lib/data/subset.ts";
 import type { Metrics } from "../../lib/evaluation/metrics.ts";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
 import { type LearnedPrior, learnPrior } from "../../lib/inference/learn_prior.ts";
-import { constantSwag } from "../../lib/inference/schedules.ts";
+import { constantSwag } from "../../lib/inference/swag_schedules.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { weightsFromStateDict } from "../../lib/models/weights.ts";
 import {

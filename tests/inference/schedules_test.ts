@@ -1,12 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import {
-  collectedSteps,
-  constant,
-  constantSwag,
-  cosine,
-  cyclical,
-  cyclicalSwag,
-} from "../../lib/inference/schedules.ts";
+import { collectedSteps, constant, cosine, cyclical } from "../../lib/inference/schedules.ts";
+import { constantSwag, cyclicalSwag } from "../../lib/inference/swag_schedules.ts";
 
 /** Numbers of steps done at each sample: 1 more than the step's own number. */
 function done(schedule: Parameters<typeof collectedSteps>[0]): number[] {

@@ -12,7 +12,7 @@ import type { ClassifierConfig } from "../../models/classifier.ts";
 import { DeviceModel, layoutModel } from "../../models/device_model.ts";
 import { initialHead } from "../../models/initial_head.ts";
 import { initialWeights, type Weights } from "../../models/weights.ts";
-import { SwagCollector, type SwagOptions } from "../../priors/swag.ts";
+import { SubspaceCollector, type SubspaceOptions } from "../../priors/subspace/collector.ts";
 import { evaluateFeatures, type FeatureEvaluation, FeatureSession } from "../features.ts";
 import { readFinite, readFiniteSwag } from "../finite.ts";
 import type { LearnedPrior, PriorCheckpoint } from "../learn_prior.ts";
@@ -25,7 +25,7 @@ import type { Objective, ObjectiveSettings } from "./objective.ts";
 import { layoutObjective, type LossMetrics, SelfSupervisedSession } from "./session.ts";
 
 /** What to learn a prior from, and how. */
-export interface LearnSelfSupervisedOptions extends SwagOptions {
+export interface LearnSelfSupervisedOptions extends SubspaceOptions {
   /** Network whose backbone learns. */
   readonly model: ClassifierConfig;
   /** Where the backbone starts; its running statistics as well. */
@@ -111,7 +111,7 @@ export async function learnSelfSupervised(
     seed,
     recompute: options.recompute,
   });
-  const collector = await SwagCollector.create(gpu, model.vectors.backbone, options);
+  const collector = await SubspaceCollector.create(gpu, model.vectors.backbone, options);
   const features = evaluation && await FeatureSession.create(model, { batchSize: batches.batchSize, normalisation });
   const evaluate = async (steps: number) => {
     if (features === undefined || steps % evaluation!.every !== 0) return;
