@@ -116,6 +116,65 @@ Deno.test("cyclicalSwag() takes a snapshot at each cycle's end", () => {
   assertEquals(done(cyclicalSwag({ learningRate: 0.02, steps: 11, cycles: 3 })), [4, 8, 11]);
 });
 
+Deno.test("constantSwag() anneals along half a cosine, then keeps its rate", () => {
+  const schedule = constantSwag({ learningRate: 0.02, steps: 20, annealing: { from: 0.1, steps: 10 } });
+  assertEquals([schedule.learningRate(0), schedule.learningRate(10), schedule.learningRate(19)], [0.1, 0.02, 0.02]);
+  assertAlmostEquals(schedule.learningRate(5), 0.06, 1e-15);
+  assertEquals(constantSwag({ learningRate: 0.02, steps: 3, annealing: { from: 1, steps: 0 } }).learningRate(0), 0.02);
+});
+
+Deno.test("cyclicalSwag() with several snapshots a cycle keeps them where cyclical() does, the remainder in the last", () => {
+  const options = { learningRate: 0.02, steps: 1000, cycles: 4 };
+  assertEquals(done(cyclicalSwag({ ...options, samples: 12 })), done(cyclical({ ...options, samples: 12 })));
+  assertEquals(done(cyclicalSwag({ ...options, samples: 6 })), done(cyclical({ ...options, samples: 6 })));
+  assertEquals(done(cyclicalSwag({ ...options, samples: 2 })), [750, 1000]);
+});
+
+Deno.test("cyclicalSwag() begins its cycles at the start, with the length of what is left", () => {
+  const schedule = cyclicalSwag({ learningRate: 0.02, steps: 50, cycles: 4, start: 11 });
+  assertEquals(done(schedule), [20, 30, 40, 50]);
+  assertEquals([0, 5, 9, 10, 20].map(schedule.learningRate), [0.02, 0.02, 0.02, 0.02, 0.02]);
+  assertAlmostEquals(schedule.learningRate(15), 0.01, 1e-15);
+  assertThrows(
+    () => cyclicalSwag({ learningRate: 0.02, steps: 50, start: 51 }),
+    RangeError,
+    "a start up to 50 is required",
+  );
+});
+
+Deno.test("D17: compat begins its phase at the epochs, with the length of the whole run", () => {
+  // One epoch of 40 steps: L = 40 / 4 = 10 though only 30 steps are left, and the phase begins at 3 epochs' 3.
+  const compat = { epochs: 3, stepsPerEpoch: 100 };
+  const schedule = cyclicalSwag({ learningRate: 0.02, steps: 40, cycles: 4, start: 11, compat });
+  assertEquals([0, 9].map(schedule.learningRate), [0.02, 0.02]);
+  assertAlmostEquals(schedule.learningRate(10), 0.01 * (Math.cos(0.3 * Math.PI) + 1), 1e-15);
+  // Phases 3..9 are steps 10..16: the first snapshot comes after 17 steps.
+  assertEquals(done(schedule), [17, 27, 37]);
+  const correct = cyclicalSwag({ learningRate: 0.02, steps: 40, cycles: 3, start: 11 });
+  assertEquals([correct.learningRate(10), ...done(correct)], [0.02, 20, 30, 40]);
+});
+
+Deno.test("D17: compat steps once more after each epoch, and may pass a snapshot by", () => {
+  // Phases of steps 0..11: 3 4 5 6, one skipped, 8 9 0 1, one skipped, 3 4 5 6.
+  const compat = { epochs: 3, stepsPerEpoch: 4 };
+  const schedule = cyclicalSwag({ learningRate: 0.02, steps: 20, cycles: 2, compat });
+  const phases = [3, 4, 5, 6, 8, 9, 0, 1, 3, 4, 5, 6];
+  phases.forEach((phase, step) => {
+    assertAlmostEquals(schedule.learningRate(step), 0.01 * (Math.cos(Math.PI * phase / 10) + 1), 1e-15);
+  });
+  assertEquals(done(schedule), [6, 14]);
+  const passed = cyclicalSwag({ learningRate: 0.02, steps: 20, cycles: 2, compat: { epochs: 6, stepsPerEpoch: 3 } });
+  // Phases 6 7 8, then 0: the end of that cycle, phase 9, is passed by.
+  assertEquals(done(passed)[0], 11);
+});
+
+Deno.test("D15: compat drops the remainder of snapshots over cycles; the default does not", () => {
+  const options = { learningRate: 0.02, steps: 40, cycles: 4, samples: 6 };
+  const compat = { epochs: 40, stepsPerEpoch: 1000 };
+  assertEquals(done(cyclicalSwag(options)).length, 6);
+  assertEquals(done(cyclicalSwag({ ...options, compat })), [10, 20, 30, 40]);
+});
+
 Deno.test("schedules refuse impossible options", () => {
   const base = { learningRate: 0.1, steps: 100 };
   assertThrows(() => constant({ ...base, learningRate: NaN }), RangeError, "learning rate NaN");
