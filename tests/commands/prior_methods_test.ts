@@ -1,0 +1,189 @@
+/** The ways in which `prior` learns: subspaces, several chains, curvature, and the original's counting. */
+
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { readCheckpoint } from "../../lib/checkpoint/state_dict.ts";
+import { readPrior } from "../../lib/priors/files.ts";
+import { mergeSwag } from "../../lib/priors/merge.ts";
+import { assertRefused, namesIn, runCli, withFolder } from "../cli/run_cli.ts";
+import { exists, killAt, modified, pause } from "./kill.ts";
+import { makeTask, runJson, type Task, taskFlags } from "./task.ts";
+
+const PERMISSIONS = { permissions: "--allow-read --allow-write" };
+
+function priorArgs(task: Task, out: string, more: readonly string[]): string[] {
+  return ["prior", ...taskFlags(task), "--weights-path", task.checkpoint, "--swa-lrs", "0.01", ...more, "--out", out];
+}
+
+/** Ten steps, a snapshot after each from the third on. */
+const CONSTANT = ["--swag-scheduler", "constant", "--max-steps", "10", "--start-swag", "3"];
+
+const swagAt = (path: string) => readPrior(Deno.readFileSync(path)).swag;
+
+Deno.test("prior --start-swag, --interval-steps and --max-rank say which snapshots there are, and how many are kept", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder);
+    const learn = async (...more: string[]) => {
+      const out = `${folder}/prior${namesIn(folder).length}.safetensors`;
+      const { snapshots, rank } = await runJson(priorArgs(task, out, [...CONSTANT, ...more]));
+      return [snapshots, rank];
+    };
+    assertEquals(await learn(), [8, 7]);
+    assertEquals(await learn("--interval-steps", "3", "--max-rank", "2"), [3, 2]);
+    // After 4, 7 and 10 steps.
+    assertEquals(await learn("--start-swag", "4", "--interval-steps", "3"), [3, 2]);
+    assertEquals(await learn("--swag-scheduler", "cyclic", "--n-samples", "6", "--n-cycles", "2"), [6, 5]);
+  });
+});
+
+Deno.test("prior --subspace learns each of them; what the others share is the same", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder);
+    const found = [];
+    for (
+      const [subspace, ...more] of [["covariance"], ["pca", "--pca-rank", "2"], ["pca", "--pca-rank", "mle"], [
+        "freq_dir",
+      ], ["random"]]
+    ) {
+      const out = `${folder}/${[subspace, ...more].join("")}.safetensors`;
+      const args = priorArgs(task, out, [...CONSTANT, "--max-rank", "4", "--subspace", subspace, ...more]);
+      const { rank } = await runJson(args);
+      found.push({ rank, swag: swagAt(out) });
+    }
+    for (const { swag } of found) {
+      assertEquals([swag.mean, swag.variance], [found[0].swag.mean, found[0].swag.variance]);
+    }
+    assertEquals(found.map(({ rank }) => rank).toSpliced(2, 1), [4, 2, 4, 4]);
+    assert(found[2].rank >= 1 && found[2].rank < 4);
+    assertEquals(found.map(({ swag }) => swag.kind), [undefined, "components", "components", "components", "random"]);
+  });
+});
+
+Deno.test("prior refuses methods and ranks that contradict each other, before it learns", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder), out = `${folder}/prior`;
+    for (
+      const [more, message] of [
+        [["--pca-rank", "2"], /--pca-rank with --subspace covariance: --subspace pca is required/],
+        [["--subspace", "pca", "--pca-rank", "21"], /--pca-rank 21: mle, or a whole number from 1 to --max-rank 20/],
+        [["--subspace", "pca", "--pca-rank", "many"], /--pca-rank many: mle/],
+        [["--subspace", "pca", "--format", "parts"], /with --format parts/],
+        [["--chains", "2", "--format", "parts"], /with --format parts/],
+        [["--method", "laplace", "--format", "parts"], /with --format parts/],
+        [["--method", "fisher", "--objective", "simclr"], /--method fisher with --objective simclr/],
+      ] as [string[], RegExp][]
+    ) {
+      assertRefused(await runCli([...priorArgs(task, out, more), "--quiet"], PERMISSIONS), 2, message);
+    }
+  });
+});
+
+Deno.test("prior --chains merges chains that differ in the order of their images", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder);
+    const learn = async (name: string, ...more: string[]) => {
+      const out = `${folder}/${name}.safetensors`;
+      return { ...await runJson(priorArgs(task, out, [...CONSTANT, ...more])), swag: swagAt(out) };
+    };
+    const one = await learn("one"), two = await learn("two", "--chains", "2");
+    const cut = await learn("cut", "--chains", "2", "--max-rank", "5");
+    assertEquals([two.snapshots, two.rank, two.kept, two.dropped, two.swag.kind], [16, 15, 1, 0, "mixture"]);
+    assertEquals([cut.snapshots, cut.rank], [16, 5]);
+    assert(cut.kept < 1 && cut.dropped > 0);
+    assertEquals(cut.swag.mean, two.swag.mean);
+    // The first chain is the one that is learned alone, so the other one's mean follows.
+    const other = two.swag.mean.map((value: number, p: number) => 2 * value - one.swag.mean[p]);
+    assertNotEquals(other, one.swag.mean);
+    const alone = mergeSwag([one.swag]).swag;
+    assert(two.swag.variance.some((value: number, p: number) => value !== alone.variance[p]));
+    assertEquals(namesIn(folder).filter((name) => /chain|checkpoint/.test(name)), []);
+  });
+});
+
+Deno.test({
+  name: "prior --resume of several chains ends with a bit-identical prior, wherever it was killed",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    await withFolder(async (folder) => {
+      const task = makeTask(folder), whole = `${folder}/whole.safetensors`, out = `${folder}/killed.safetensors`;
+      const more = [
+        ...CONSTANT,
+        "--chains",
+        "3",
+        "--max-rank",
+        "4",
+        "--checkpoint-steps",
+        "4",
+        "--subspace",
+        "freq_dir",
+      ];
+      const { kept, snapshots } = await runJson(priorArgs(task, whole, more));
+      const args = async () =>
+        await exists(`${out}.checkpoint`) ? ["prior", "--resume", "--out", out] : priorArgs(task, out, more);
+      const kills = new Set<string>();
+      for (let turn = 0; turn < 12 && !await exists(out); turn++) {
+        // At the next checkpoint, which is one of a chain or the end of one.
+        const before = await modified(`${out}.checkpoint`);
+        const { landed } = await killAt([...await args(), "--quiet"], async (ended) => {
+          while (!ended() && await modified(`${out}.checkpoint`) === before) await pause(1);
+          await pause(5 * (turn % 3));
+        });
+        if (landed) kills.add(namesIn(folder).filter((name) => name.includes("chain")).join());
+      }
+      assert(kills.size >= 2, "the kills all fell into one chain");
+      const last = await exists(out) ? undefined : await runJson(await args());
+      assertEquals(await Deno.readFile(out), await Deno.readFile(whole));
+      if (last) assertEquals([last.kept, last.snapshots], [kept, snapshots]);
+      assertEquals(namesIn(folder).filter((name) => /\.chain|checkpoint/.test(name)), []);
+    });
+  },
+});
+
+Deno.test("prior --method laplace and fisher keep the checkpoint's weights and statistics, and differ in their labels", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder);
+    const learn = async (method: string, ...more: string[]) => {
+      const out = `${folder}/${method}${more.join("")}.safetensors`;
+      const { rank, steps } = await runJson(priorArgs(task, out, ["--method", method, ...more]));
+      assertEquals([rank, steps], [0, 0]);
+      return readPrior(Deno.readFileSync(out));
+    };
+    const fisher = await learn("fisher"), laplace = await learn("laplace");
+    const weights = await readCheckpoint(Deno.readFileSync(task.checkpoint), "init");
+    for (const { model, swag } of [fisher, laplace]) {
+      for (const [name, { data }] of model) assertEquals(data, weights.get(name)!.data);
+      assertEquals(swag.kind, "curvature");
+      // 1 / tau with tau = 40 images times 1e-4: the variance of a weight that no image moves.
+      assert(swag.variance.every((value) => value > 0 && value <= Math.fround(2 / (40 * 1e-4))));
+    }
+    assertNotEquals(fisher.swag.variance, laplace.swag.variance);
+    const few = await learn("fisher", "--fisher-examples", "7"),
+      stiff = await learn("fisher", "--source-precision", "1e6");
+    assertNotEquals(few.swag.variance, fisher.swag.variance);
+    stiff.swag.variance.forEach((value) => assert(Math.abs(value * 1e6 / 2 - 1) < 0.1));
+    assertRefused(
+      await runCli(
+        [...priorArgs(task, `${folder}/many`, ["--method", "fisher", "--fisher-examples", "41"]), "--quiet"],
+        PERMISSIONS,
+      ),
+      1,
+      /Cannot measure the curvature on 41 examples: 1 to 40 are required/,
+    );
+  });
+});
+
+Deno.test("D17, D18: prior --compat counts its steps otherwise and keeps the first BatchNorm statistics", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder);
+    const learn = async (name: string, ...more: string[]) => {
+      const out = `${folder}/${name}.safetensors`;
+      await runJson(priorArgs(task, out, ["--epochs", "3", "--n-samples", "5", ...more]));
+      return readPrior(Deno.readFileSync(out));
+    };
+    const correct = await learn("correct"), compat = await learn("compat", "--compat");
+    const weights = await readCheckpoint(Deno.readFileSync(task.checkpoint), "init");
+    const name = "bn1.running_mean";
+    assertEquals(compat.model.get(name)!.data, weights.get(name)!.data);
+    assertNotEquals(correct.model.get(name)!.data, weights.get(name)!.data);
+    assertNotEquals(compat.swag.mean, correct.swag.mean);
+  });
+});
