@@ -142,6 +142,12 @@ export {
   type PriorCheckpoint,
 } from "./lib/inference/learn_prior.ts";
 export { fisherDiagonal, type FisherLabels, type FisherOptions } from "./lib/inference/fisher.ts";
+export {
+  type HeadCurvature,
+  type LastLayerData,
+  LastLayerLaplace,
+  type LastLayerOptions,
+} from "./lib/inference/last_layer.ts";
 export { type LoopHooks } from "./lib/inference/loop.ts";
 export { mergeChains, type MergeChainsOptions, type MergedPrior } from "./lib/inference/multi_swag.ts";
 export { averagePredictions, type PredictionOptions, PredictionSession } from "./lib/inference/prediction.ts";

@@ -13,7 +13,8 @@ import { DeviceModel } from "../../lib/models/device_model.ts";
 import { COMPAT_FLAG, DATA_FLAGS, DEVICE_FLAGS, MODEL_FLAGS, REPORT_FLAGS } from "../cli/flag_groups.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
-import { kernelScheduleOf, loadSplit } from "./inputs.ts";
+import { kernelScheduleOf, loadSource, loadSplit } from "./inputs.ts";
+import { LAPLACE_FLAGS, predictLaplace, requireLaplaceFlags } from "./laplace.ts";
 import { averageRun } from "./model_average.ts";
 import { classifierOf, importedNetwork, loadWeights, recordedClassifier, remarks, statedTreatment } from "./network.ts";
 import { RunFolder } from "./run_writer.ts";
@@ -53,11 +54,13 @@ export const command = defineCommand({
       group: "Device",
       help: "how activations are stored; a run's own, or f32, unless given",
     },
+    ...LAPLACE_FLAGS,
     ...DEVICE_FLAGS,
     ...REPORT_FLAGS,
   },
   examples: [
     "evaluate --encoder resnet20 --weights-path resnet20.th --val-dataset cifar10 --data-dir cifar10 --json",
+    "evaluate --encoder resnet20 --weights-path resnet20.th --val-dataset cifar10 --data-dir cifar10 --laplace kronecker",
     "evaluate --run runs/flowers --val-dataset flowers17 --data-dir flowers17",
   ],
 });
@@ -80,6 +83,10 @@ type Flags = FlagsOf<typeof command>;
 
 /** Runs `evaluate`. */
 export async function run(flags: Flags, io: Io): Promise<number> {
+  requireLaplaceFlags(flags);
+  if (flags.run !== undefined && flags.laplace !== "none") {
+    throw new UsageError("Cannot use --laplace with --run: its samples are of all layers; give --weights-path instead");
+  }
   if (flags.run !== undefined && flags.weightsPath === undefined) return await evaluateRun(flags, flags.run, io);
   if (flags.run === undefined && (flags.weightsPath ?? flags.onnx) !== undefined) {
     return await evaluateWeights(flags, io);
@@ -103,7 +110,8 @@ async function evaluateRun(flags: Flags, path: string, io: Io): Promise<number> 
 
 async function evaluateWeights(flags: Flags, io: Io): Promise<number> {
   const onnx = await importedNetwork(flags);
-  const data = { ...DEFAULT_DATA, ...flags, trainDataset: flags.valDataset, ...statedTreatment(onnx) };
+  const trained = { trainDataset: flags.trainDataset ?? flags.valDataset };
+  const data = { ...DEFAULT_DATA, ...flags, ...trained, ...statedTreatment(onnx) };
   const set = await loadSplit(data, flags.valDataset, "val");
   const config = classifierOf(flags, set, onnx);
   const stated = onnx?.network.head.numClasses ?? config.numClasses;
@@ -122,6 +130,19 @@ async function evaluateWeights(flags: Flags, io: Io): Promise<number> {
     normalisation: normalisationOf(data, "val"),
     precision: flags.precision,
   };
+  if (flags.laplace !== "none") {
+    const train = await loadSource(data, flags.seed);
+    const { probabilities, fitted } = await predictLaplace(model, { train, set }, flags, options);
+    const metrics = computeMetrics(probabilities, set.labels);
+    const { precision, logEvidence } = fitted;
+    io.result({ ...metrics, laplace: { curvature: flags.laplace, precision, logEvidence } }, [
+      ...metricLines(metrics),
+      `last layer          ${flags.laplace} curvature of ${train.labels.length} images, precision ${
+        precision.toPrecision(4)
+      }`,
+    ]);
+    return 0;
+  }
   const session = await PredictionSession.create(model, options);
   const metrics = computeMetrics(softmax(await session.logits(set), config.numClasses), set.labels);
   io.result({ ...metrics }, metricLines(metrics));
@@ -142,8 +163,6 @@ function recordedTreatment(flags: Flags, folder: RunFolder): Partial<DataFlags> 
 
 /** Data flags that evaluation does not take. */
 const DEFAULT_DATA = {
-  trainDir: undefined,
-  numOfTrainExamples: undefined,
   valSplit: 0,
   augmentation: "none",
 } as const;

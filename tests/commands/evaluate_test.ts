@@ -8,7 +8,7 @@ import { openGpu } from "../../lib/gpu/device.ts";
 import { PredictionSession } from "../../lib/inference/prediction.ts";
 import { DeviceModel } from "../../lib/models/device_model.ts";
 import { weightsFromStateDict } from "../../lib/models/weights.ts";
-import { runCli } from "../cli/run_cli.ts";
+import { assertRefused, runCli } from "../cli/run_cli.ts";
 import { resultOf } from "./task.ts";
 
 const DATA = fromFileUrl(new URL("../../../shared/data", import.meta.url));
@@ -72,4 +72,32 @@ Deno.test({
     logits.forEach((value, i) => worst = Math.max(worst, Math.abs(value - Number(recorded.data[i]))));
     assertEquals(worst < 1e-3, true, `largest difference ${worst}`);
   },
+});
+
+Deno.test({
+  name: "evaluate --laplace makes resnet20 less sure of itself, and no less right (shared/data)",
+  ignore: !present,
+  async fn() {
+    const plain = await evaluate("resnet20", "resnet20-12fca82f.th");
+    for (const curvature of ["diagonal", "kronecker"]) {
+      const args = ["--laplace", curvature, "--num-of-train-examples", "500"];
+      const found = await evaluate("resnet20", "resnet20-12fca82f.th", args);
+      // Logits of unequal variance may change places: of a thousand images those of a few.
+      assertAlmostEquals(found.accuracy, plain.accuracy, 0.005);
+      assertEquals(found.entropy > plain.entropy, true);
+      assertEquals(found.nll < plain.nll, true);
+      assertEquals(found.laplace.curvature, curvature);
+      assertEquals(found.laplace.precision > 0, true);
+    }
+  },
+});
+
+Deno.test("evaluate refuses --laplace of a run, and its flags without it", async () => {
+  const refused = async (args: string[], message: RegExp) =>
+    assertRefused(await runCli(["evaluate", ...args], { permissions: "--allow-read" }), 2, message);
+  await refused(["--run", "r", "--laplace", "diagonal"], /Cannot use --laplace with --run/);
+  await refused(
+    ["--weights-path", "w", "--laplace-precision", "1"],
+    /Cannot use --laplace-precision without --laplace/,
+  );
 });

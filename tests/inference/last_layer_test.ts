@@ -1,0 +1,109 @@
+/** Posteriors of a last layer against the dense ones of `write_curvature.py`. */
+
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { softmax } from "../../lib/evaluation/softmax.ts";
+import { LastLayerLaplace } from "../../lib/inference/last_layer.ts";
+import { symmetricEigen } from "../../lib/priors/eigen.ts";
+import { eigenOfSymmetric } from "../../lib/priors/tridiagonal.ts";
+import { PhiloxSequence } from "../../lib/random/philox.ts";
+import recorded from "../fixtures/curvature.json" with { type: "json" };
+
+const { n, classes, precision, head, features, logits, ...reference } = recorded.lastLayer;
+const width = head.length / classes - 1;
+const DATA = {
+  features: Float32Array.from(features.slice(0, n * width)),
+  logits: Float32Array.from(logits.slice(0, n * classes)),
+  head: Float32Array.from(head),
+  numClasses: classes,
+};
+const TESTED = {
+  features: Float32Array.from(features.slice(n * width)),
+  logits: Float32Array.from(logits.slice(n * classes)),
+};
+
+for (const curvature of ["diagonal", "kronecker"] as const) {
+  const expected = reference[curvature];
+
+  Deno.test(`LastLayerLaplace (${curvature}) has the variances and probabilities of the dense posterior`, () => {
+    const fitted = LastLayerLaplace.fit(DATA, { curvature, precision });
+    assertEquals(fitted.precision, precision);
+    assertAlmostEquals(fitted.logEvidence, expected.evidence, 1e-8);
+    fitted.logitVariances(TESTED.features).forEach((value, i) =>
+      assertAlmostEquals(value / expected.variances[i], 1, 1e-9)
+    );
+    fitted.predict(TESTED.features, TESTED.logits).forEach((value, i) =>
+      assertAlmostEquals(value, expected.probabilities[i], 1e-9)
+    );
+  });
+
+  Deno.test(`LastLayerLaplace (${curvature}) finds the precision of largest evidence`, () => {
+    // The reference's grid is 0.1 % apart.
+    const fitted = LastLayerLaplace.fit(DATA, { curvature });
+    assertAlmostEquals(fitted.precision / expected.best, 1, 2e-3);
+    for (const factor of [0.5, 2]) {
+      const other = LastLayerLaplace.fit(DATA, { curvature, precision: factor * fitted.precision });
+      assert(other.logEvidence < fitted.logEvidence);
+    }
+  });
+
+  Deno.test(`LastLayerLaplace (${curvature}) is the network itself at infinite precision, and surer with more data`, () => {
+    const certain = LastLayerLaplace.fit(DATA, { curvature, precision: 1e12 });
+    const plain = softmax(TESTED.logits, classes);
+    certain.predict(TESTED.features, TESTED.logits).forEach((p, i) => assertAlmostEquals(p, plain[i], 1e-9));
+    const twice = {
+      ...DATA,
+      features: Float32Array.from([...DATA.features, ...DATA.features]),
+      logits: Float32Array.from([...DATA.logits, ...DATA.logits]),
+    };
+    const few = LastLayerLaplace.fit(DATA, { curvature, precision }).logitVariances(TESTED.features);
+    const many = LastLayerLaplace.fit(twice, { curvature, precision }).logitVariances(TESTED.features);
+    many.forEach((value, i) => assert(value < few[i]));
+    assertThrows(() => LastLayerLaplace.fit(DATA, { curvature, precision: 0 }), RangeError, "at precision 0");
+  });
+}
+
+/** A symmetric matrix of that rank, with rows of zeros and equal eigenvalues among its cases. */
+function matrixOf(size: number, rank: number): Float64Array[] {
+  const random = new PhiloxSequence(size, 100, rank);
+  const rows = Array.from({ length: rank }, () => Float64Array.from({ length: size }, () => random.normal()));
+  return Array.from(
+    { length: size },
+    (_, i) => Float64Array.from({ length: size }, (_, j) => rows.reduce((sum, row) => sum + row[i] * row[j], 0)),
+  );
+}
+
+Deno.test("eigenOfSymmetric() rebuilds its matrix from orthogonal vectors, and agrees with Jacobi's rotations", () => {
+  const identity = matrixOf(4, 0).map((row, i) => row.map((_, j) => (i === j ? 3 : 0)));
+  for (
+    const matrix of [
+      matrixOf(1, 1),
+      matrixOf(2, 2),
+      matrixOf(7, 7),
+      matrixOf(40, 40),
+      matrixOf(30, 5),
+      identity,
+      matrixOf(5, 0),
+    ]
+  ) {
+    const { values, vectors } = eigenOfSymmetric(matrix);
+    const size = matrix.length, most = Math.max(1, ...values.map(Math.abs));
+    for (let i = 0; i < size; i++) {
+      for (let j = 0; j < size; j++) {
+        const product = vectors[i].reduce((sum, value, p) => sum + value * vectors[j][p], 0);
+        assertAlmostEquals(product, i === j ? 1 : 0, 1e-13 * size);
+        const element = values.reduce((sum, value, k) => sum + value * vectors[k][i] * vectors[k][j], 0);
+        assertAlmostEquals(element, matrix[i][j], 1e-14 * size * most);
+      }
+    }
+    const sorted = values.toSorted().toReversed();
+    symmetricEigen(matrix).values.forEach((value, k) => assertAlmostEquals(value, sorted[k], 1e-13 * size * most));
+  }
+});
+
+Deno.test("eigenOfSymmetric() finds eigenvalues below zero as well, and refuses what is not finite", () => {
+  const { values } = eigenOfSymmetric([Float64Array.of(0, 2), Float64Array.of(2, 3)]);
+  assertEquals(values.toSorted().map((value) => Math.round(value * 1e12) / 1e12), Float64Array.of(-1, 4));
+  const bad = matrixOf(3, 3);
+  bad[1][2] = bad[2][1] = NaN;
+  assertThrows(() => eigenOfSymmetric(bad), RangeError, "finite numbers are required");
+});
