@@ -33,11 +33,15 @@ export type FisherLabels = "data" | "model";
 
 /** What is measured, and on what. */
 export interface FisherOptions {
+  /** The network; its head is of the source task. */
   readonly model: ClassifierConfig;
   /** The trained network; BatchNorm uses its running statistics. */
   readonly weights: Weights;
+  /** The source task. */
   readonly train: ImageSource;
+  /** From bytes to inputs: the one that the network was trained with. */
   readonly normalisation: Normalisation;
+  /** Whose labels the gradients are of. */
   readonly labels: FisherLabels;
   /** Examples to use, drawn by the seed; default all. */
   readonly examples?: number;

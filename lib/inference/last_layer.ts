@@ -19,11 +19,13 @@ export interface LastLayerData {
   readonly logits: Float32Array;
   /** [C * F + C]: weight, then bias. */
   readonly head: Float32Array;
+  /** C */
   readonly numClasses: number;
 }
 
 /** How the posterior is approximated. */
 export interface LastLayerOptions {
+  /** What of the Gauss-Newton matrix is kept. */
   readonly curvature: HeadCurvature;
   /** tau: precision of the head's zero-mean Gaussian prior; default the one of largest evidence. */
   readonly precision?: number;

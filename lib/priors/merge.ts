@@ -18,6 +18,7 @@ export interface MergeOptions {
 
 /** A mixture's moments as one Gaussian, and what its rank left out. */
 export interface MergedSwag {
+  /** The Gaussian of the mixture's moments. */
   readonly swag: Swag;
   /** Share of the trace of the mixture's low-rank part that the factor keeps, 0 to 1; the rest is on the diagonal. */
   readonly kept: number;
