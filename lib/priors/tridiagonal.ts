@@ -1,7 +1,7 @@
 /**
  * Eigenvectors of large symmetric matrices in float64: Householder's tridiagonal form, then implicit QL steps (Golub and
  * Van Loan, "Matrix Computations", 4th edition, sections 8.3.1 and 8.3.3). Exact to rounding of the largest eigenvalue;
- * about 9 n^3 multiplications, a minute or two for n = 2049.
+ * about 9 n^3 multiplications, ten seconds or so for n = 2049.
  *
  * @module
  */

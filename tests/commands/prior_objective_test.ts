@@ -76,6 +76,22 @@ Deno.test("prior --objective refuses what it has not, by name", async () => {
   });
 });
 
+Deno.test("prior --objective simclr learns every subspace, and merges chains that differ in their views", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder);
+    const learn = async (name: string, ...more: string[]) => {
+      const out = `${folder}/${name}.safetensors`;
+      const { snapshots, rank } = await runJson([...args(task, out), ...more]);
+      return { snapshots, rank, swag: readPrior(await Deno.readFile(out)).swag };
+    };
+    const sketch = await learn("sketch", "--subspace", "freq_dir"), two = await learn("two", "--chains", "2");
+    assertEquals([sketch.snapshots, sketch.rank, sketch.swag.kind], [6, 3, "components"]);
+    assertEquals([two.snapshots, two.rank, two.swag.kind], [12, 3, "mixture"]);
+    // The first chain is that of the sketch; equal means would be equal chains.
+    assert(two.swag.mean.some((value, p) => value !== sketch.swag.mean[p]));
+  });
+});
+
 Deno.test("prior --objective simclr --dry-run states its memory and writes nothing", async () => {
   await withFolder(async (folder) => {
     const task = makeTask(folder), out = `${folder}/learned.safetensors`;
