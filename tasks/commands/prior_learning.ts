@@ -22,8 +22,8 @@ import {
   type LearnSelfSupervisedOptions,
   networkOptionsOf,
 } from "../../lib/inference/objectives/learn.ts";
-import type { Objective, ObjectiveSettings } from "../../lib/inference/objectives/objective.ts";
-import { OBJECTIVE_NAMES, objectiveOf, settingsOf } from "../../lib/inference/objectives/objectives.ts";
+import type { ObjectiveSettings } from "../../lib/inference/objectives/objective.ts";
+import { OBJECTIVE_NAMES, objectiveOf } from "../../lib/inference/objectives/objectives.ts";
 import { estimateSelfSupervised, layoutObjective } from "../../lib/inference/objectives/session.ts";
 import { pretraining } from "../../lib/inference/pretraining.ts";
 import type { Schedule } from "../../lib/inference/schedules.ts";
@@ -172,12 +172,14 @@ const LEAST_SCALE = 0.08;
 const BLUR_SHARE = 0.1;
 
 /** The views that the flags describe: two large ones, and small ones where the objective takes them. */
-function viewsOf(flags: Flags, { name, multiCrop }: Objective, set: ImageSet): ViewGroup[] {
+function viewsOf(flags: Flags, set: ImageSet): ViewGroup[] {
   const large = largeView(flags, set), count = flags.numSmallCrops ?? 0;
   if (count === 0) return [[large, large]];
-  if (!multiCrop) {
-    const takers = OBJECTIVE_NAMES.filter((other) => objectiveOf(other).multiCrop).join(", ");
-    throw new UsageError(`Cannot use --num-small-crops ${count} with --objective ${name}: ${takers} would take them`);
+  const takers = OBJECTIVE_NAMES.filter((name) => objectiveOf(name).multiCrop);
+  if (!takers.includes(flags.objective)) {
+    throw new UsageError(
+      `Cannot use --num-small-crops ${count} with --objective ${flags.objective}: ${takers.join(", ")} would take them`,
+    );
   }
   const side = flags.smallCropSize ?? Math.max(8, Math.round(large.height / 2));
   const scale = [flags.minScale ?? LEAST_SCALE, flags.smallMaxScale ?? 0.4] as const;
@@ -226,7 +228,7 @@ function fromViews(
   swag: (stepsPerEpoch: number) => Schedule,
 ): PriorLearning {
   const train = inMemory(task.train), val = task.val && inMemory(task.val);
-  const objective = objectiveOf(flags.objective), views = viewsOf(flags, objective, train);
+  const views = viewsOf(flags, train);
   const { batchSize, stepsPerEpoch } = new ViewSequence(train, views, flags);
   const epochs = flags.pretrainEpochs ?? 0;
   const schedule = pretraining({
@@ -239,8 +241,7 @@ function fromViews(
     model: classifier,
     weights,
     train,
-    objective,
-    settings: settingsOf(objective, settingsGiven(flags)),
+    settings: settingsGiven(flags),
     views,
     normalisation: normalisationOf(data),
     schedule,

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import type { View } from "../../../lib/data/augmentation/view.ts";
 import { NORMALISATIONS } from "../../../lib/data/normalisation.ts";
 import { learnSelfSupervised, type LearnSelfSupervisedOptions } from "../../../lib/inference/objectives/learn.ts";
-import { OBJECTIVE_NAMES, objectiveOf, settingsOf } from "../../../lib/inference/objectives/objectives.ts";
+import { OBJECTIVE_NAMES, objectiveOf } from "../../../lib/inference/objectives/objectives.ts";
 import type { PriorCheckpoint } from "../../../lib/inference/learn_prior.ts";
 import { constantSwag, cosine } from "../../../lib/inference/schedules.ts";
 import { layoutModel } from "../../../lib/models/device_model.ts";
@@ -19,12 +19,12 @@ const COMMON = { model: NETWORK, weights, normalisation: NORMALISATIONS.imagenet
 const MARGIN = 0.15;
 
 gpuTest("simclr makes nearest neighbours of views of held-out images, far beyond random features", async (gpu) => {
-  const objective = objectiveOf("simclr"), losses: number[] = [];
+  const losses: number[] = [];
   const learned = await learnSelfSupervised(gpu, {
     ...COMMON,
     train: trainingImages(),
-    objective,
-    settings: settingsOf(objective, { projHidden: 64, projOut: 32, temperature: 0.2 }),
+    objective: "simclr",
+    settings: { projHidden: 64, projOut: 32, temperature: 0.2 },
     views: [[VIEW, VIEW]],
     batchSize: 32,
     schedule: cosine({ learningRate: 0.005, steps: 60, samples: 3, burnIn: 0.9 }),
@@ -51,14 +51,14 @@ const SMALL: Readonly<Record<string, number>> = {
 const SMALL_VIEW: View = { ...VIEW, height: 16, width: 16 };
 
 function smallRun(name: string): LearnSelfSupervisedOptions {
-  const objective = objectiveOf(name);
-  const given = Object.entries(SMALL).filter(([key]) => Object.hasOwn(objective.defaults, key));
+  const { defaults, multiCrop } = objectiveOf(name);
+  const given = Object.entries(SMALL).filter(([key]) => Object.hasOwn(defaults, key));
   return {
     ...COMMON,
     train: trainingImages(),
-    objective,
-    settings: settingsOf(objective, Object.fromEntries(given)),
-    views: objective.multiCrop
+    objective: name,
+    settings: Object.fromEntries(given),
+    views: multiCrop
       ? [[SMALL_VIEW, SMALL_VIEW], [{ ...SMALL_VIEW, height: 8, width: 8 }]]
       : [[SMALL_VIEW, SMALL_VIEW]],
     batchSize: 6,
