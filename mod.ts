@@ -76,6 +76,8 @@ export {
 export { readNpy, readNpz, writeNpy, writeNpz } from "./lib/checkpoint/npy.ts";
 
 export { type Augmentation, type AugmentationName, AUGMENTATIONS } from "./lib/data/augment.ts";
+export { type ColourJitter, type View, type ViewResize, type ViewWindow } from "./lib/data/augmentation/view.ts";
+export { type ViewGroup } from "./lib/data/augmentation/views.ts";
 export {
   type ImageFacts,
   type ImageLocation,
@@ -150,6 +152,17 @@ export {
 } from "./lib/inference/last_layer.ts";
 export { type LoopHooks } from "./lib/inference/loop.ts";
 export { mergeChains, type MergeChainsOptions, type MergedPrior } from "./lib/inference/multi_swag.ts";
+export { type FeatureEvaluation } from "./lib/inference/features.ts";
+export {
+  learnSelfSupervised,
+  type LearnSelfSupervisedOptions,
+  type SelfSupervisedHooks,
+} from "./lib/inference/objectives/learn.ts";
+export { type ObjectiveSettings } from "./lib/inference/objectives/objective.ts";
+export { OBJECTIVE_NAMES } from "./lib/inference/objectives/objectives.ts";
+export { type LossMetrics } from "./lib/inference/objectives/session.ts";
+export { type OptimiserName, OPTIMISERS, type OptimiserSettings } from "./lib/inference/optimisers/optimiser.ts";
+export { pretraining, type PretrainingOptions } from "./lib/inference/pretraining.ts";
 export { averagePredictions, type PredictionOptions, PredictionSession } from "./lib/inference/prediction.ts";
 export { type PriorStep, type SamplerName, type SamplerSettings } from "./lib/inference/samplers.ts";
 export {

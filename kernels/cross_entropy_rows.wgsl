@@ -1,6 +1,6 @@
 // Cross-entropy of rows of LENGTH parts of logits against weights t, a row to a workgroup:
 // loss = (sum of t) log(sum of exp x) - sum of t x. BACKWARD: d_logits = d_loss ((sum of t) softmax(x) - t).
-// SOFT: targets [ROWS, LENGTH] are t; otherwise t is 1 in column (row + SHIFT) % COLUMNS of COLUMNS, and 0 elsewhere.
+// SOFT: targets [ROWS, LENGTH] are t; otherwise t is 1 in column (STEP * row + SHIFT) % COLUMNS of COLUMNS, 0 elsewhere.
 // WITHOUT_SELF: column `row` of a row does not exist.
 
 @group(0) @binding(0) var<storage, read_write> logits: array<Part>;
@@ -27,7 +27,7 @@ fn target_of(row: u32, k: u32) -> Part {
 #if SOFT
   return targets[row * LENGTH + k];
 #else
-  return marked(k, (row + SHIFT) % COLUMNS);
+  return marked(k, (STEP * row + SHIFT) % COLUMNS);
 #end
 }
 

@@ -13,7 +13,9 @@ export type RowTargets =
   /** Weights [N, M], which need not sum to 1; they get no gradient. */
   | { readonly kind: "soft"; readonly targets: Tensor }
   /** Row i belongs to column (i + shift) mod M; with `withoutSelf` column i of row i does not exist. */
-  | { readonly kind: "shifted"; readonly shift: number; readonly withoutSelf?: boolean };
+  | { readonly kind: "shifted"; readonly shift: number; readonly withoutSelf?: boolean }
+  /** Every row belongs to the first column. */
+  | { readonly kind: "first" };
 
 /**
  * The loss of each row: -sum over columns of t log softmax(logits).
@@ -51,6 +53,7 @@ export function crossEntropyRows(name: string, logits: Tensor, targets: RowTarge
       constants: {
         COLUMNS: columns,
         SOFT: targets.kind === "soft" ? 1 : 0,
+        STEP: targets.kind === "first" ? 0 : 1,
         SHIFT: shifted.shift,
         WITHOUT_SELF: shifted.withoutSelf ? 1 : 0,
         ...constants,

@@ -24,7 +24,7 @@ import {
   networkOptionsOf,
 } from "../../lib/inference/objectives/learn.ts";
 import type { ObjectiveSettings } from "../../lib/inference/objectives/objective.ts";
-import { objectiveOf, settingsOf } from "../../lib/inference/objectives/objectives.ts";
+import { OBJECTIVE_NAMES, objectiveOf } from "../../lib/inference/objectives/objectives.ts";
 import { estimateSelfSupervised, layoutObjective } from "../../lib/inference/objectives/session.ts";
 import { pretraining } from "../../lib/inference/pretraining.ts";
 import type { Schedule } from "../../lib/inference/schedules.ts";
@@ -170,18 +170,35 @@ function settingsGiven(flags: Flags): ObjectiveSettings {
   return Object.fromEntries(Object.entries(given).filter((entry): entry is [string, number] => entry[1] !== undefined));
 }
 
+/** Least share of an image that a view shows, unless the flags say otherwise. */
+const LEAST_SCALE = 0.08;
 /** SimCLR's share of an image's side that a blur spans. */
 const BLUR_SHARE = 0.1;
 
-/** The two views that the flags describe. */
-function viewsOf(flags: Flags, { height, width }: ImageSet): ViewGroup[] {
+/** The views that the flags describe: two large ones, and small ones where the objective takes them. */
+function viewsOf(flags: Flags, set: ImageSet): ViewGroup[] {
+  const large = largeView(flags, set), count = flags.numSmallCrops ?? 0;
+  if (count === 0) return [[large, large]];
+  const takers = OBJECTIVE_NAMES.filter((name) => objectiveOf(name).multiCrop);
+  if (!takers.includes(flags.objective)) {
+    throw new UsageError(
+      `Cannot use --num-small-crops ${count} with --objective ${flags.objective}: ${takers.join(", ")} would take them`,
+    );
+  }
+  const side = flags.smallCropSize ?? Math.max(8, Math.round(large.height / 2));
+  const scale = [flags.minScale ?? LEAST_SCALE, flags.smallMaxScale ?? 0.4] as const;
+  const small = { ...large, height: side, width: side, resize: { ...large.resize, scale }, blur: undefined };
+  return [[large, large], Array(count).fill(small)];
+}
+
+function largeView(flags: Flags, { height, width }: ImageSet) {
   const size = flags.cropSize === undefined ? { height, width } : { height: flags.cropSize, width: flags.cropSize };
   const kernel = Math.max(3, 2 * Math.round((BLUR_SHARE * size.height - 1) / 2) + 1);
-  const view: View = {
+  return {
     ...size,
     resize: {
       kind: "random-resized-crop",
-      scale: [flags.minScale ?? 0.08, 1],
+      scale: [flags.minScale ?? LEAST_SCALE, 1],
       ratio: [3 / 4, 4 / 3],
       filter: "bicubic",
     },
@@ -196,8 +213,7 @@ function viewsOf(flags: Flags, { height, width }: ImageSet): ViewGroup[] {
     grey: flags.grayScaleProb ?? 0.2,
     blur: { probability: flags.gaussianProb ?? 0.5, kernel, sigma: [0.1, 2] },
     solarise: { probability: flags.solarizationProb ?? 0, threshold: 128 / 255 },
-  };
-  return [[view, view]];
+  } satisfies View;
 }
 
 /** Views are cut on the device, out of images in memory. */
@@ -216,7 +232,7 @@ function fromViews(
   swag: (stepsPerEpoch: number) => Schedule,
 ): PriorLearning {
   const train = inMemory(task.train), val = task.val && inMemory(task.val);
-  const objective = objectiveOf(flags.objective), views = viewsOf(flags, train);
+  const views = viewsOf(flags, train);
   const { batchSize, stepsPerEpoch } = new ViewSequence(train, views, flags);
   const epochs = flags.pretrainEpochs ?? 0;
   const schedule = pretraining({
@@ -229,8 +245,7 @@ function fromViews(
     model: classifier,
     weights,
     train,
-    objective,
-    settings: settingsOf(objective, settingsGiven(flags)),
+    settings: settingsGiven(flags),
     views,
     normalisation: normalisationOf(data),
     schedule,

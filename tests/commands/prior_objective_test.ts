@@ -72,7 +72,11 @@ Deno.test("prior --objective refuses what it has not, by name", async () => {
     const labels = ["prior", ...taskFlags(task), "--weights-path", task.checkpoint, "--out", out];
     await refused([...labels, "--knn-every", "1"], /Cannot use --knn-every with --objective supervised/);
     await refused([...args(task, out), "--queue-size", "8"], /Cannot set queueSize of the objective simclr/);
+    const small = ["--num-small-crops", "2"];
+    await refused([...args(task, out), ...small], /Cannot use --num-small-crops 2 with --objective simclr: swav would/);
     assertEquals(await exists(out), false);
+    const planned = await runJson([...args(task, out, "swav"), ...small, "--num-prototypes", "8", "--dry-run"]);
+    assert(planned.total > 0);
   });
 });
 
@@ -102,16 +106,20 @@ Deno.test("prior --objective simclr --dry-run states its memory and writes nothi
   });
 });
 
+/** A queue of two and a half steps, which goes round between checkpoints. */
+const moco = (task: Task, out: string) => [...args(task, out, "mocov2plus"), "--queue-size", "40"];
+
 Deno.test({
-  name: "prior --objective simclr --resume ends with a bit-identical prior after kills at random moments",
+  name:
+    "prior --objective mocov2plus --resume, queue and all, ends with a bit-identical prior after kills at random moments",
   ignore: Deno.build.os === "windows",
   async fn() {
     await withFolder(async (folder) => {
       const task = makeTask(folder), whole = `${folder}/whole.safetensors`, out = `${folder}/learned.safetensors`;
-      await runJson(args(task, whole));
+      await runJson(moco(task, whole));
       let kills = 0, resumed = 0;
       const again = async () =>
-        await exists(`${out}.checkpoint`) ? ["prior", "--resume", "--out", out] : args(task, out);
+        await exists(`${out}.checkpoint`) ? ["prior", "--resume", "--out", out] : moco(task, out);
       while (kills < KILLS) {
         const before = await modified(`${out}.checkpoint`);
         if (before > 0) resumed++;

@@ -1,8 +1,10 @@
 import { assert, assertAlmostEquals, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { centreOffset, drawView, type ViewKey } from "../../lib/data/augmentation/draw.ts";
-import { viewWeights, weightTable } from "../../lib/data/augmentation/table.ts";
+import { VIEW_PARAMETERS, viewWeights, weightTable, writeDraw } from "../../lib/data/augmentation/table.ts";
 import type { View } from "../../lib/data/augmentation/view.ts";
+import { type ViewBatch, ViewSequence } from "../../lib/data/augmentation/views.ts";
 import { resampleWeights } from "../../lib/data/resample_weights.ts";
+import { countingSet } from "./helpers.ts";
 
 const SIZE = { height: 40, width: 30 };
 const KEY = { seed: 3, step: 2, example: 7, view: 1 };
@@ -118,4 +120,54 @@ Deno.test("viewWeights() has one size where the whole image is resized, and none
   assertEquals([whole.horizontal.shape[0], whole.horizontal.shape[1], whole.horizontal.firstFrom], [1, 28, 30]);
   assertEquals([whole.vertical.shape[0], whole.vertical.shape[1], whole.vertical.firstFrom], [1, 30, 40]);
   assertEquals(viewWeights({ height: 8, width: 8 }, SIZE), undefined);
+});
+
+const SET = countingSet(Array.from({ length: 11 }, (_, index) => index % 4), 4);
+const SMALL: View = { height: 2, width: 2, window: { kind: "random", padding: 1 }, horizontalFlip: 0.5 };
+
+/** A batch, copied: its arrays are used again. */
+function copied({ images, parameters, examples, epoch }: ViewBatch): ViewBatch {
+  return { images: images.slice(), parameters: parameters.map((table) => table.slice()), examples, epoch };
+}
+
+Deno.test("ViewSequence names the image that each row is made of, view by view, in each group", () => {
+  const sequence = new ViewSequence(SET, [[SMALL, SMALL], [{ ...SMALL, height: 1 }]], { batchSize: 4, seed: 1 });
+  const { images, parameters, examples } = sequence.batchAt(0);
+  assertEquals(parameters.map(({ length }) => length / VIEW_PARAMETERS), [8, 4]);
+  for (const table of parameters) {
+    for (let row = 0; row < table.length / VIEW_PARAMETERS; row++) {
+      assertEquals(table[row * VIEW_PARAMETERS], row % 4);
+    }
+  }
+  assertEquals([...examples], [0, 1, 2, 3].map((row) => images[row * 18] - 1));
+});
+
+Deno.test("ViewSequence draws each view of each example by itself, as drawView() does", () => {
+  const sequence = new ViewSequence(SET, [[SMALL, SMALL], [SMALL]], { batchSize: 4, seed: 9 });
+  const { parameters, examples } = sequence.batchAt(5);
+  [0, 1, 2].forEach((view) => {
+    examples.forEach((example, row) => {
+      const expected = new Float32Array(VIEW_PARAMETERS);
+      writeDraw(expected, 0, row, drawView(SMALL, SET, { seed: 9, step: 5, example, view }));
+      const table = parameters[view < 2 ? 0 : 1], at = ((view < 2 ? view : 0) * 4 + row) * VIEW_PARAMETERS;
+      assertEquals(table.slice(at, at + VIEW_PARAMETERS), expected);
+    });
+  });
+});
+
+Deno.test("ViewSequence is a pure function of the step", () => {
+  const make = () => new ViewSequence(SET, [[SMALL, SMALL]], { batchSize: 4, seed: 2 ** 40 + 3 });
+  const whole = make(), straight = [0, 1, 2, 3, 4, 5].map((step) => copied(whole.batchAt(step)));
+  for (const step of [5, 0, 3]) {
+    assertEquals(copied(make().batchAt(step)), straight[step]);
+    assertEquals(copied(whole.batchAt(step)), straight[step]);
+  }
+  assertNotEquals(straight[0].parameters, straight[1].parameters);
+});
+
+Deno.test("ViewSequence refuses views that cannot be one batch, and too many", () => {
+  const make = (groups: View[][]) => new ViewSequence(SET, groups, { batchSize: 4, seed: 1 });
+  assertThrows(() => make([[SMALL, { ...SMALL, width: 3 }]]), RangeError, "views that agree");
+  assertThrows(() => make([[]]), RangeError, "views that agree");
+  assertThrows(() => make([Array(9).fill(SMALL), Array(8).fill(SMALL)]), RangeError, "at most 16");
 });

@@ -14,13 +14,18 @@ const TOLERANCE = 5e-6;
 const gpuTest = gpuTests();
 
 interface Config {
+  readonly first?: boolean;
   readonly shift?: number;
   readonly withoutSelf?: boolean;
 }
 
-function caseOf(operands: Operands, { shift, withoutSelf }: Config) {
+function caseOf(operands: Operands, { first, shift, withoutSelf }: Config) {
   const targetsOf = (targets: Tensor): RowTargets =>
-    shift === undefined ? { kind: "soft", targets } : { kind: "shifted", shift, withoutSelf };
+    first
+      ? { kind: "first" }
+      : shift === undefined
+      ? { kind: "soft", targets }
+      : { kind: "shifted", shift, withoutSelf };
   return {
     operands: Object.fromEntries(Object.entries(operands).map(([name, value]) => [name, { value }])),
     build: ({ logits, targets }: Readonly<Record<string, Tensor>>) =>
@@ -44,13 +49,14 @@ const CASES: [string, [number, number], Config][] = [
   ["pairs of odd width", [70, 70], { shift: 35, withoutSelf: true }],
   ["one pair", [2, 2], { shift: 1, withoutSelf: true }],
   ["the first column", [6, 1], { shift: 0 }],
+  ["the first of several columns", [7, 10], { first: true }],
   ["a wide row", [3, 4000], { shift: 5 }],
 ];
 
 for (const [name, [rows, columns], config] of CASES) {
   gpuTest(`crossEntropyRows() and its gradient equal the f64 twin's: ${name}`, async (gpu) => {
     const logits = mapped(normal([rows, columns], 1), (x) => 4 * x);
-    const operands: Operands = config.shift === undefined
+    const operands: Operands = config.shift === undefined && !config.first
       ? { logits, targets: mapped(normal([rows, columns], 2), (x) => x * x / columns) }
       : { logits };
     const dOutput = normal([rows], 3);

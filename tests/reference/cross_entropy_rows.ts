@@ -8,21 +8,22 @@ import { mapRows } from "./softmax.ts";
 import { tensor } from "./tensor.ts";
 import type { Operands, Twin } from "./twin.ts";
 
-/** `shift` and `withoutSelf` where there are no soft targets. */
+/** `first`, or `shift` and `withoutSelf`, where there are no soft targets. */
 interface Config {
+  readonly first?: boolean;
   readonly shift?: number;
   readonly withoutSelf?: boolean;
 }
 
 /** Weights and probabilities of a row. */
-function rowOf({ logits, targets }: Operands, { shift = 0, withoutSelf }: Config, row: number) {
+function rowOf({ logits, targets }: Operands, { first, shift = 0, withoutSelf }: Config, row: number) {
   const columns = logits.shape[1];
   const x = Array.from(
     logits.data.subarray(row * columns, (row + 1) * columns),
     (value, column) => withoutSelf && column === row ? -Infinity : value,
   );
   const t = x.map((_, column) =>
-    targets ? targets.data[row * columns + column] : column === (row + shift) % columns ? 1 : 0
+    targets ? targets.data[row * columns + column] : column === (first ? 0 : (row + shift) % columns) ? 1 : 0
   );
   const top = Math.max(...x), total = x.reduce((sum, value) => sum + Math.exp(value - top), 0);
   const logProbabilities = x.map((value) => value - top - Math.log(total));

@@ -6,7 +6,10 @@
 
 import { Matrix } from "./tape.ts";
 
-/** What a loss is computed from, by name, and its constants. */
+/**
+ * What a loss is computed from, by name, and its constants. Where nothing shall flow back to an operand x in one of its
+ * places, `still x` stands there, if it is given.
+ */
 export type LossTwin = (operands: Readonly<Record<string, Matrix>>, config: Readonly<Record<string, number>>) => Matrix;
 
 /** Chen et al., arXiv 2002.05709, equation 1, over all positive pairs (i, j) and (j, i). */
@@ -20,5 +23,132 @@ const simclr: LossTwin = ({ z }, { temperature }) => {
   return denominators.log().minus(numerators).mean();
 };
 
+/** The rows of the other view. */
+function swapped(x: Matrix): Matrix {
+  const half = x.rows / 2;
+  return x.slice(half, x.rows).stack(x.slice(0, half));
+}
+
+/** Sums over rows of a matrix of one number a row: the diagonal of a b^T. */
+function rowProducts(a: Matrix, b: Matrix): Matrix {
+  return a.times(b).sumRows();
+}
+
+/** Grill et al., arXiv 2006.07733, equation 2, of both directions. */
+const byol: LossTwin = ({ p, t }) => {
+  const difference = p.normalise().minus(swapped(t).detach().normalise());
+  return difference.square().sumRows().mean().scale(2);
+};
+
+/** Chen and He, arXiv 2011.10566, equation 2. */
+const simsiam: LossTwin = ({ p, z }) => rowProducts(p.normalise(), swapped(z).detach().normalise()).mean().scale(-1);
+
+/** Zbontar et al., arXiv 2103.03230, equations 1 and 2, with variances as BatchNorm has them. */
+const barlowTwins: LossTwin = ({ z }, { lambda, scale }) => {
+  const batch = z.rows / 2;
+  const [a, b] = [z.slice(0, batch), z.slice(batch, z.rows)].map((half) => {
+    const centred = half.minus(half.sumColumns().scale(1 / batch));
+    return centred.over(centred.square().sumColumns().scale(1 / batch, 1e-5).sqrt());
+  });
+  const correlations = a.transpose().product(b).scale(1 / batch);
+  const identity = Matrix.make(z.columns, z.columns, (i, j) => i === j ? 1 : 0);
+  const weights = Matrix.make(z.columns, z.columns, (i, j) => i === j ? scale : scale * lambda);
+  return correlations.minus(identity).square().times(weights).sum();
+};
+
+/** Bardes et al., arXiv 2105.04906, equation 6. */
+const vicreg: LossTwin = ({ z }, { invariance, variance, covariance }) => {
+  const batch = z.rows / 2, halves = [z.slice(0, batch), z.slice(batch, z.rows)];
+  const off = Matrix.make(z.columns, z.columns, (i, j) => i === j ? 0 : 1 / z.columns);
+  const terms = halves.map((half) => {
+    const centred = half.minus(half.sumColumns().scale(1 / batch));
+    const deviations = centred.square().sumColumns().scale(1 / (batch - 1), 1e-4).sqrt();
+    const covariances = centred.transpose().product(centred).scale(1 / (batch - 1));
+    return deviations.scale(-1, 1).relu().mean().scale(variance).plus(
+      covariances.square().times(off).sum().scale(covariance),
+    );
+  });
+  return halves[0].minus(halves[1]).square().mean().scale(invariance).plus(terms[0]).plus(terms[1]);
+};
+
+/** He et al., arXiv 1911.05722, equation 1, of both directions. */
+const mocov2plus: LossTwin = ({ q, k, queue }, { temperature }) => {
+  const unit = q.normalise();
+  const own = rowProducts(unit, swapped(k).normalise()).scale(1 / temperature);
+  const others = unit.product(queue.transpose()).scale(1 / temperature);
+  return own.exp().plus(others.exp().sumRows()).log().minus(own).mean();
+};
+
+/** Zheng et al., arXiv 2107.09282, equation 6, of both directions. */
+const ressl: LossTwin = ({ q, k, queue }, { temperature, targetTemperature }) => {
+  const relations = (x: Matrix, scale: number) =>
+    x.normalise().product(queue.transpose()).scale(1 / scale).logSoftmax();
+  const wanted = relations(swapped(k), targetTemperature).exp();
+  return rowProducts(wanted, relations(q, temperature)).mean().scale(-1);
+};
+
+/** The row of the queue that is most similar to each row. */
+function nearest(x: Matrix, queue: Matrix): Matrix {
+  const similarities = x.product(queue.transpose());
+  return Matrix.make(x.rows, x.columns, (row, column) => {
+    const values = similarities.data.subarray(row * queue.rows, (row + 1) * queue.rows);
+    return queue.at(values.indexOf(Math.max(...values)), column);
+  });
+}
+
+/** Dwibedi et al., arXiv 2104.14548, equation 3, of both directions. */
+const nnclr: LossTwin = ({ p, z, queue }, { temperature }) => {
+  const half = p.rows / 2, neighbours = nearest(z, queue), other = swapped(p).normalise();
+  const own = Matrix.make(half, half, (i, j) => i === j ? 1 : 0);
+  const directions = [0, half].map((start) => {
+    const logits = neighbours.slice(start, start + half).product(other.slice(start, start + half).transpose());
+    return rowProducts(own, logits.scale(1 / temperature).logSoftmax()).mean();
+  });
+  return directions[0].plus(directions[1]).scale(-0.5);
+};
+
+const nnbyol: LossTwin = ({ p, t, queue }) => byol({ p, t: nearest(t, queue) }, {});
+const nnsiam: LossTwin = ({ p, z, queue }) => simsiam({ p, z: nearest(z, queue) }, {});
+
+/** Caron et al., arXiv 2104.14294, equation 3 and section 3.1. */
+const dino: LossTwin = ({ s, t, centre, targetTemperature }, { temperature }) => {
+  const wanted = swapped(t).minus(centre).scale(1 / targetTemperature.data[0]).logSoftmax().exp();
+  return rowProducts(wanted, s.scale(1 / temperature).logSoftmax()).mean().scale(-1);
+};
+
+/** Caron et al., arXiv 2006.09882, equations 2 and 5, over all pairs of a large view and another. */
+const swav: LossTwin = (
+  { logits, "still logits": still = logits.detach() },
+  { temperature, epsilon, iterations, views, large },
+) => {
+  const batch = logits.rows / views;
+  const part = (view: number, of = logits) => of.slice(view * batch, (view + 1) * batch);
+  const terms: Matrix[] = [];
+  for (let i = 0; i < large; i++) {
+    let q = part(i, still).scale(1 / epsilon).exp();
+    for (let round = 0; round < iterations; round++) {
+      q = q.over(q.sumColumns());
+      q = q.over(q.sumRows());
+    }
+    for (let v = 0; v < views; v++) {
+      if (v !== i) terms.push(rowProducts(q, part(v).scale(1 / temperature).logSoftmax()).mean());
+    }
+  }
+  return terms.reduce((sum, term) => sum.plus(term)).scale(-1 / terms.length);
+};
+
 /** By the name of the objective. */
-export const LOSS_TWINS: Readonly<Record<string, LossTwin>> = { simclr };
+export const LOSS_TWINS: Readonly<Record<string, LossTwin>> = {
+  "barlow_twins": barlowTwins,
+  byol,
+  dino,
+  mocov2plus,
+  nnbyol,
+  nnclr,
+  nnsiam,
+  ressl,
+  simclr,
+  simsiam,
+  swav,
+  vicreg,
+};

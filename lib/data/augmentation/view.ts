@@ -29,9 +29,13 @@ export type ViewWindow =
 export interface ColourJitter {
   /** Share of the images that are changed at all. */
   readonly probability: number;
+  /** Bound of the factor of every pixel. */
   readonly brightness: number;
+  /** Bound of the factor of the distance from the image's mean luminance. */
   readonly contrast: number;
+  /** Bound of the factor of the distance from a pixel's own luminance. */
   readonly saturation: number;
+  /** Bound of the turn of the colour circle, at most 0.5. */
   readonly hue: number;
 }
 
@@ -41,6 +45,7 @@ export interface View {
   readonly height: number;
   /** Columns of the result. */
   readonly width: number;
+  /** Default: the image keeps its size. */
   readonly resize?: ViewResize;
   /** By an angle between -degrees and degrees. */
   readonly rotation?: { readonly degrees: number; readonly interpolation: "nearest" | "bilinear" };
@@ -50,6 +55,7 @@ export interface View {
   readonly horizontalFlip?: number;
   /** Share of the images that are mirrored top to bottom. */
   readonly verticalFlip?: number;
+  /** Brightness, contrast, saturation and hue, in a random order. */
   readonly jitter?: ColourJitter;
   /** Share of the images that lose their colour. */
   readonly grey?: number;

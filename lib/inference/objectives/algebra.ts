@@ -8,7 +8,8 @@ import type { Graph } from "../../graph/graph.ts";
 import { arithmetic, type ArithmeticKind } from "../../ops/arithmetic.ts";
 import { l2Normalise } from "../../ops/l2_normalise.ts";
 import { linear } from "../../ops/linear.ts";
-import { slice, transpose } from "../../ops/movement.ts";
+import { stopGradient } from "../../ops/flow.ts";
+import { concat, slice, transpose } from "../../ops/movement.ts";
 import { type Tensor, view } from "../../ops/operation.ts";
 import { reduceMean, reduceSum } from "../../ops/reduce.ts";
 import { unary } from "../../ops/unary.ts";
@@ -38,7 +39,55 @@ export class Algebra {
 
   /** a [N, D] times b^T [D, M]: the products of all rows of a with all rows of b. */
   products(name: string, a: Tensor, b: Tensor): Tensor {
-    return this.graph.apply(linear(name, a, this.graph.apply(transpose(`${name} transposed`, b, [1, 0]))));
+    return this.graph.apply(linear(name, a, this.transposed(`${name} transposed`, b)));
+  }
+
+  /** a^T [D, N] times b [N, M]: the products of all columns of a with all columns of b. */
+  columnProducts(name: string, a: Tensor, b: Tensor): Tensor {
+    return this.graph.apply(linear(name, this.transposed(`${name} transposed`, a), b));
+  }
+
+  /** A matrix with its axes exchanged. */
+  transposed(name: string, x: Tensor): Tensor {
+    return this.graph.apply(transpose(name, x, [1, 0]));
+  }
+
+  /** x * x, element by element. */
+  square(name: string, x: Tensor): Tensor {
+    return this.combine(name, "mul", x, x);
+  }
+
+  /** The second half of the rows, then the first: of two views, the other one. */
+  swapped(name: string, x: Tensor): Tensor {
+    const [first, second] = this.halves(name, x);
+    return this.graph.apply(concat(name, [second, first], 0));
+  }
+
+  /** The rows of the first view and those of the second. */
+  halves(name: string, x: Tensor): [Tensor, Tensor] {
+    const half = x.shape[0] / 2;
+    return [this.rows(`${name} of view 1`, x, 0, half), this.rows(`${name} of view 2`, x, half, 2 * half)];
+  }
+
+  /** Rows without their mean. */
+  centred(name: string, x: Tensor): Tensor {
+    return this.combine(name, "sub", x, this.graph.apply(reduceMean(`${name} mean`, x, [0])));
+  }
+
+  /** Numbers of which nothing flows back. */
+  fixed(name: string, x: Tensor): Tensor {
+    return this.graph.apply(stopGradient(name, x));
+  }
+
+  /** The mean over rows of the cosine of the angle between a row of a and that of b, [1]. */
+  meanCosine(name: string, a: Tensor, b: Tensor): Tensor {
+    const products = this.combine(
+      `${name} products`,
+      "mul",
+      this.normalise(`${name} left`, a),
+      this.normalise(`${name} right`, b),
+    );
+    return this.affine(name, this.sum(`${name} sum`, products), 1 / a.shape[0]);
   }
 
   /** Rows `start` to `end` - 1. */

@@ -10,7 +10,11 @@ import { linear } from "../../ops/linear.ts";
 import { type Tensor, view } from "../../ops/operation.ts";
 import { relu } from "../../ops/relu.ts";
 import { unary } from "../../ops/unary.ts";
-import { slice } from "../../ops/movement.ts";
+import { Algebra } from "./algebra.ts";
+import type { ObjectiveContext } from "./objective.ts";
+
+/** What layers need of where they are built. */
+type LayerContext = Pick<ObjectiveContext, "graph" | "constant">;
 
 /** What a layer does: Linear, then in this order what is asked for. */
 export interface Layer {
@@ -18,7 +22,8 @@ export interface Layer {
   readonly width: number;
   /** Default true. */
   readonly bias?: boolean;
-  readonly norm?: boolean;
+  /** BatchNorm1d, or one without weight and bias. */
+  readonly norm?: boolean | "plain";
   readonly activation?: "relu" | "gelu";
 }
 
@@ -28,12 +33,16 @@ function parameter(graph: Graph, name: string, layout: "vector" | "linear", shap
 }
 
 /** BatchNorm1d of [N, 1, 1, C]. */
-export function norm1d(graph: Graph, name: string, input: Tensor): Tensor {
+function norm1d({ graph, constant }: LayerContext, name: string, input: Tensor, plain: boolean): Tensor {
   const shape = input.shape.slice(-1);
   const statistic = (key: string) => graph.parameter("state", `${name}.${key}`, "vector", shape);
+  const scale = (key: string, value: number) =>
+    plain
+      ? constant(`${name}.${key}`, shape, new Float32Array(shape[0]).fill(value))
+      : parameter(graph, `${name}.${key}`, "vector", shape);
   const tensors = {
-    weight: parameter(graph, `${name}.weight`, "vector", shape),
-    bias: parameter(graph, `${name}.bias`, "vector", shape),
+    weight: scale("weight", 1),
+    bias: scale("bias", 0),
     runningMean: statistic("running_mean"),
     runningVariance: statistic("running_var"),
   };
@@ -46,7 +55,8 @@ export function norm1d(graph: Graph, name: string, input: Tensor): Tensor {
  * @param input [N, C]
  * @returns [N, width of the last layer]
  */
-export function mlp(graph: Graph, name: string, input: Tensor, layers: readonly Layer[]): Tensor {
+export function mlp(context: LayerContext, name: string, input: Tensor, layers: readonly Layer[]): Tensor {
+  const { graph } = context;
   // As images of one pixel, so that normalisation and rectifier can be joined.
   let x = view(input, [input.shape[0], 1, 1, input.shape[1]]), index = 0;
   const next = () => `${name}.${index++}`;
@@ -54,14 +64,17 @@ export function mlp(graph: Graph, name: string, input: Tensor, layers: readonly 
     const layer = next();
     const weight = parameter(graph, `${layer}.weight`, "linear", [width, x.shape[3]]);
     x = graph.apply(linear(layer, x, weight, bias ? parameter(graph, `${layer}.bias`, "vector", [width]) : undefined));
-    if (norm) x = norm1d(graph, next(), x);
+    if (norm) x = norm1d(context, next(), x, norm === "plain");
     if (activation === "relu") x = graph.apply(relu(next(), x));
     if (activation === "gelu") x = graph.apply(unary(next(), x, { kind: "gelu" }));
   }
   return view(x, [x.shape[0], x.shape[3]]);
 }
 
-/** Rows `start` to `end` - 1 of a matrix. */
-export function rows(graph: Graph, name: string, input: Tensor, start: number, end: number): Tensor {
-  return graph.apply(slice(name, input, [{ axis: 0, start, end }]));
+/** Prototypes of unit length: rows of a [count, C] weight. */
+export function prototypes(graph: Graph, name: string, count: number, width: number): Tensor {
+  return new Algebra(graph).normalise(
+    `${name} of unit length`,
+    parameter(graph, `${name}.weight`, "vector", [count, width]),
+  );
 }

@@ -21,7 +21,8 @@ import type { OptimiserSettings } from "../optimisers/optimiser.ts";
 import { PredictionSession } from "../prediction.ts";
 import type { Schedule } from "../schedules.ts";
 import type { NetworkOptions } from "./network.ts";
-import type { Objective, ObjectiveSettings } from "./objective.ts";
+import type { ObjectiveSettings } from "./objective.ts";
+import { objectiveOf, settingsOf } from "./objectives.ts";
 import { layoutObjective, type LossMetrics, SelfSupervisedSession } from "./session.ts";
 
 /** What to learn a prior from, and how. */
@@ -32,8 +33,10 @@ export interface LearnSelfSupervisedOptions extends SubspaceOptions {
   readonly weights: Weights;
   /** Images; their labels are used by evaluation only. */
   readonly train: ImageSet;
-  readonly objective: Objective;
-  readonly settings: ObjectiveSettings;
+  /** A name of {@linkcode OBJECTIVE_NAMES}. */
+  readonly objective: string;
+  /** Those of the objective's sizes and constants that are not its own. */
+  readonly settings?: ObjectiveSettings;
   /** Large views first; views of one size together. */
   readonly views: readonly ViewGroup[];
   /** Examples a step; a smaller set trains whole. */
@@ -42,6 +45,7 @@ export interface LearnSelfSupervisedOptions extends SubspaceOptions {
   readonly normalisation: Normalisation;
   /** Learning rates, and after which steps to take snapshots. */
   readonly schedule: Schedule;
+  /** What moves the weights, before and while snapshots are taken. */
   readonly optimiser: OptimiserSettings;
   /** Compute activations again in the backward pass instead of keeping them. */
   readonly recompute?: boolean;
@@ -73,12 +77,17 @@ function initialState(layout: DeviceModel["layouts"]["state"], backbone: Float32
   return values;
 }
 
-/** Network options of a run, whose batches hold `batchSize` examples. */
+/**
+ * Network options of a run, whose batches hold `batchSize` examples.
+ *
+ * @throws UsageError where there is no such objective, or it has no such setting
+ */
 export function networkOptionsOf(
-  { model, objective, settings, views, normalisation }: LearnSelfSupervisedOptions,
+  { model, objective: name, settings = {}, views, normalisation }: LearnSelfSupervisedOptions,
   batchSize: number,
 ): NetworkOptions {
-  return { model, objective, settings, views, batchSize, normalisation };
+  const objective = objectiveOf(name);
+  return { model, objective, settings: settingsOf(objective, settings), views, batchSize, normalisation };
 }
 
 /**

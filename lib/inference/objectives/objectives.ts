@@ -6,9 +6,33 @@
 
 import { UsageError } from "../../errors.ts";
 import type { Objective, ObjectiveSettings } from "./objective.ts";
+import { barlowTwins } from "./barlow_twins.ts";
+import { byol } from "./byol.ts";
+import { dino } from "./dino.ts";
+import { mocov2plus } from "./mocov2plus.ts";
+import { nnbyol } from "./nnbyol.ts";
+import { nnclr } from "./nnclr.ts";
+import { nnsiam } from "./nnsiam.ts";
+import { ressl } from "./ressl.ts";
 import { simclr } from "./simclr.ts";
+import { simsiam } from "./simsiam.ts";
+import { swav } from "./swav.ts";
+import { vicreg } from "./vicreg.ts";
 
-const ALL = [simclr] as unknown as readonly Objective[];
+const ALL = [
+  barlowTwins,
+  byol,
+  dino,
+  mocov2plus,
+  nnbyol,
+  nnclr,
+  nnsiam,
+  ressl,
+  simclr,
+  simsiam,
+  swav,
+  vicreg,
+] as unknown as readonly Objective[];
 
 /** Names of the objectives. */
 export const OBJECTIVE_NAMES: readonly string[] = ALL.map(({ name }) => name);

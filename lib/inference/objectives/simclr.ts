@@ -32,9 +32,9 @@ export function ntXent(graph: Graph, z: Tensor, temperature: number): Tensor {
 export const simclr: Objective<{ projHidden: number; projOut: number; temperature: number }> = {
   name: "simclr",
   defaults: { projHidden: 2048, projOut: 128, temperature: 0.1 },
-  build({ graph, settings }, features) {
-    const { projHidden, projOut, temperature } = settings;
-    const z = mlp(graph, "projector", features, [{ width: projHidden, activation: "relu" }, { width: projOut }]);
-    return { loss: ntXent(graph, z, temperature) };
+  build(context, features) {
+    const { projHidden, projOut, temperature } = context.settings;
+    const z = mlp(context, "projector", features, [{ width: projHidden, activation: "relu" }, { width: projOut }]);
+    return { loss: ntXent(context.graph, z, temperature) };
   },
 };

@@ -21,6 +21,7 @@ export type OptimiserName = typeof OPTIMISERS[number];
 
 /** Which optimiser, and its constants. */
 export interface OptimiserSettings {
+  /** Which one. */
   readonly optimiser: OptimiserName;
   /** Share of the last update that sgd and lars keep. */
   readonly momentum: number;

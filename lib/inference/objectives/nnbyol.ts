@@ -1,0 +1,21 @@
+/**
+ * BYOL whose targets are the nearest earlier ones, as in NNCLR.
+ *
+ * @module
+ */
+
+import { byolLoss, byolPredictor, byolProjector, type ByolSettings } from "./byol.ts";
+import { neighbourhood } from "./neighbours.ts";
+import { cosineTo, type Objective } from "./objective.ts";
+
+/** NNBYOL with the original system's sizes. */
+export const nnbyol: Objective<ByolSettings & { queueSize: number }> = {
+  name: "nnbyol",
+  defaults: { projHidden: 2048, projOut: 256, predHidden: 512, queueSize: 65536 },
+  momentum: { keep: () => cosineTo(0.99, 1), build: byolProjector },
+  build(context, features, targets) {
+    const { neighbours, update } = neighbourhood(context, targets!);
+    const p = byolPredictor(context, byolProjector(context, features));
+    return { loss: byolLoss(context.graph, p, neighbours), updates: [update] };
+  },
+};
