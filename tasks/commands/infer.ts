@@ -23,7 +23,8 @@ import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
 import { metricLines } from "./evaluate.ts";
 import { type Plan, planRun } from "./infer_plan.ts";
-import { inputsOf, requireSameInputs, resumedFlags, settingsOf } from "./infer_resume.ts";
+import { inputsOf, requireSameInputs } from "./infer_resume.ts";
+import { resumedFlags, settingsOf } from "./resumed_flags.ts";
 import { kernelScheduleOf } from "./inputs.ts";
 import { memoryLines } from "./memory.ts";
 import { averageRun } from "./model_average.ts";
@@ -85,7 +86,7 @@ export type Flags = FlagsOf<typeof command>;
 export async function run(given: Flags, io: Io): Promise<number> {
   const resumed = given.resume ? await RunFolder.open(given.out) : undefined;
   if (!given.resume && !given.dryRun) await RunFolder.requireAbsent(given.out);
-  const flags = resumed ? resumedFlags(given, resumed) : given;
+  const flags = resumed ? resumedFlags(given, resumed.config.flags) : given;
   const plan = await planRun(flags, resumed);
   requireRunnable(plan.chain);
   remarks(plan.classifier).forEach(io.note);

@@ -1,44 +1,12 @@
 /**
- * What a run of `infer` writes down so that it can go on: its flags, and a hash of all that it reads.
+ * What a run of `infer` depends on besides its flags, so that it goes on only from the same.
  *
  * @module
  */
 
-import type { Flags } from "./infer.ts";
 import type { Plan } from "./infer_plan.ts";
 import { sha256OfArrays } from "./hashes.ts";
 import type { RunFolder } from "./run_writer.ts";
-
-/** Flags that do not change what a run computes; a resumed run takes them from the command line. */
-const FREE_FLAGS = [
-  "out",
-  "json",
-  "quiet",
-  "resume",
-  "dryRun",
-  "checkpointSteps",
-  "profile",
-  "autotune",
-  "tuningCache",
-  "tuningSeconds",
-] as const;
-
-/** The flags that a run is repeated with. */
-export function settingsOf(flags: Flags): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(flags).filter(([name]) => !(FREE_FLAGS as readonly string[]).includes(name)),
-  );
-}
-
-/**
- * What a run is started with stays; only where it and its network's file lie and how it reports is taken from the command
- * line.
- */
-export function resumedFlags(given: Flags, { config }: RunFolder): Flags {
-  const free = Object.fromEntries(FREE_FLAGS.map((name) => [name, given[name]]));
-  const onnx = config.flags.onnx === undefined ? undefined : given.onnx ?? config.flags.onnx;
-  return { operands: given.operands, ...config.flags, ...free, onnx };
-}
 
 /** What a run depends on besides its flags, as SHA-256. */
 export function inputsOf({ train, val, chain }: Plan): Record<string, string> {

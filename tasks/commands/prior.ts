@@ -47,7 +47,8 @@ import {
   requireObjectiveFlags,
 } from "./prior_learning.ts";
 import { priorFileOf, requireWritable, targets, writePriorFiles } from "./prior_output.ts";
-import { inputsOf, networkOf, requireSameInputs, resumedFlags, settingsOf } from "./prior_resume.ts";
+import { inputsOf, networkOf, requireSameInputs } from "./prior_resume.ts";
+import { resumedFlags, settingsOf } from "./resumed_flags.ts";
 import { requireConsistentMethod, scheduleOf } from "./prior_schedule.ts";
 import { makeProfileFolder, PROFILE_FLAGS, profilerFor, writeProfile } from "./profile.ts";
 import { Throughput } from "./throughput.ts";
@@ -143,7 +144,7 @@ async function loadPriorTask(flags: Flags, onnx: OnnxFile | undefined): Promise<
 /** Runs `prior`. */
 export async function run(given: Flags, io: Io): Promise<number> {
   const unfinished = given.resume ? await openUnfinishedPrior(given.out) : undefined;
-  const flags = unfinished ? resumedFlags(given, unfinished) : given;
+  const flags = unfinished ? resumedFlags(given, unfinished.flags) : given;
   requireObjectiveFlags(flags);
   requireConsistentMethod(flags);
   if (flags.objective === "supervised" && flags.weightsPath === undefined && flags.onnx === undefined) {

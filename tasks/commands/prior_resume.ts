@@ -8,37 +8,7 @@ import type { ImageSource } from "../../lib/data/dataset.ts";
 import type { Weights } from "../../lib/models/weights.ts";
 import { sha256OfArrays } from "./hashes.ts";
 import { type OnnxFile, reopenOnnx } from "./onnx_file.ts";
-import type { Flags } from "./prior.ts";
 import type { UnfinishedPrior } from "./prior_checkpoint.ts";
-
-/** Flags that do not change the prior; a resumed one takes them from the command line. */
-const FREE_FLAGS = [
-  "out",
-  "json",
-  "quiet",
-  "resume",
-  "force",
-  "dryRun",
-  "checkpointSteps",
-  "profile",
-  "autotune",
-  "tuningCache",
-  "tuningSeconds",
-] as const;
-
-/** The flags that the prior is learned with. */
-export function settingsOf(flags: Flags): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(flags).filter(([name]) => !(FREE_FLAGS as readonly string[]).includes(name)),
-  );
-}
-
-/** What the learning began with stays; only how it reports and where its network's file lies is the command line's. */
-export function resumedFlags(given: Flags, { flags }: UnfinishedPrior): Flags {
-  const free = Object.fromEntries(FREE_FLAGS.map((name) => [name, given[name]]));
-  const onnx = flags.onnx === undefined ? undefined : given.onnx ?? flags.onnx;
-  return { ...flags, operands: given.operands, ...free, onnx } as Flags;
-}
 
 /** What the prior depends on besides the flags, as SHA-256. */
 export function inputsOf(train: ImageSource, { backbone, head, state }: Weights): Record<string, string> {
