@@ -15,13 +15,21 @@ import type { Cell, Table } from "./table.ts";
 const LOSS_TOLERANCE = 1e-4;
 
 /**
- * Relative error of the gradient that is allowed. A ReLU whose input is nearly 0 may fall on either side, and fresh deep
- * networks amplify it: PyTorch's own float32 gradient is off from its float64 one by 2.6 % (ResNet-50, batch 1), 1.7 %
- * (batch 4) and 0.8 % (ResNet-18, batch 2). On ResNet-20 all systems agree to 2e-6. A wrong term is off by far more.
+ * Relative error of the gradient that passes without remark. A ReLU whose input is nearly 0 may fall on either side, and
+ * fresh deep networks amplify it: one such element of ResNet-20 at batch 8 changes the gradient by 0.5 %, and PyTorch's
+ * own float32 gradient is off from its float64 one by 2.6 % (ResNet-50, batch 1), 1.7 % (batch 4) and 0.8 % (ResNet-18,
+ * batch 2). Where no element is so near, all systems agree to 2e-6.
  */
 function gradientTolerance(encoder: string): number {
   return sizeOf(encoder) === 224 ? 0.05 : 0.01;
 }
+
+/**
+ * Relative error of the gradient above which a system is not timed: a wrong or missing term is off by more. Below, one
+ * that leaves something out still does nearly the work of one that does not, and is timed with a remark. (tfjs 4.22 on
+ * lavapipe adds up 61,511 of the 65,536 places of a 32x32 filter gradient at batch 64, and all of them up to batch 32.)
+ */
+const GRADIENT_LIMIT = 0.1;
 
 /** Loss and change of the weights of a system's first step; the change is -learning rate times the gradient. */
 interface FirstStep {
@@ -48,11 +56,12 @@ async function enter(peer: Peer, problem: Problem, expected: FirstStep): Promise
     const { loss, change } = await firstStep(trainer, problem);
     const lossError = Math.abs(loss / expected.loss - 1), gradientError = relativeError(change, expected.change);
     requireClose(`${peer.name}'s loss`, lossError, LOSS_TOLERANCE);
-    requireClose(`${peer.name}'s gradient`, gradientError, gradientTolerance(problem.encoder));
+    requireClose(`${peer.name}'s gradient`, gradientError, GRADIENT_LIMIT);
+    const remark = gradientError > gradientTolerance(problem.encoder) ? " (wrong: timed all the same)" : "";
     return {
       peer,
       trainer,
-      agreement: `loss ${lossError.toExponential(0)}, gradient ${gradientError.toExponential(0)}`,
+      agreement: `loss ${lossError.toExponential(0)}, gradient ${gradientError.toExponential(0)}${remark}`,
     };
   } catch (error) {
     await trainer?.close();
@@ -101,10 +110,11 @@ export async function steps(context: Context): Promise<Table[]> {
     title: "Training steps",
     note:
       "Forward pass, backward pass and momentum SGD on one batch, in float32. Before it is timed, each system's first " +
-      "loss and gradient (as the change of the weights) from the same weights must agree with ours, to " +
-      `${LOSS_TOLERANCE} and 0.01 (relative; at 224 the gradient to 0.05, since there PyTorch's own float32 is off from ` +
-      "its float64 by up to 0.026). Ours also uploads the batch, keeps running " +
-      "statistics and reports losses in each step; tfjs and jax-js keep the batch on the device, and no statistics. " +
+      "loss and gradient (as the change of the weights) from the same weights are compared with ours. A loss off by more " +
+      `than ${LOSS_TOLERANCE}, or a gradient by more than ${GRADIENT_LIMIT} (relative), is refused; a gradient off by more ` +
+      "than 0.01 (0.05 at 224, where PyTorch's own float32 is off from its float64 by up to 0.026) is remarked upon. " +
+      "Ours also uploads the batch, keeps running statistics and reports losses in each step; tfjs and jax-js keep the " +
+      "batch on the device, and no statistics. " +
       "Milliseconds: median and quartiles. Last but one: how many times as long as ours.",
     columns: ["network", "size", "batch", "system", "ms a step", "images/s", "time / ours", "agreement or failure"],
     rows,

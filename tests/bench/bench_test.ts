@@ -61,7 +61,7 @@ gpuTest("a peer that agrees is timed; one with a wrong gradient, or none, is rep
     {
       name: "wrong gradient",
       trains,
-      open: (problem) => own.open({ ...problem, learningRate: problem.learningRate * 1.05 }),
+      open: (problem) => own.open({ ...problem, learningRate: problem.learningRate * 1.2 }),
     },
     { name: "wrong loss", trains, open: (problem) => own.open({ ...problem, bytes: problem.bytes.map((b) => b ^ 8) }) },
     { name: "missing", trains, open: () => Promise.reject(new Error("no such package")) },
