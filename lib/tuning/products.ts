@@ -23,9 +23,15 @@ export function collectProducts(target: Target, lower: (target: Target) => unkno
   return [...found.values()].sort((a, b) => b.count * b.flops - a.count * a.flops);
 }
 
-/** A short hash of the kernel texts of all variants: what was found of other texts says nothing of these. */
+/**
+ * A short hash of what all variants launch, the default first: kernel texts and what is compiled into them. What was
+ * found of other launches, or against another default, says nothing of these.
+ */
 export async function kernelHash({ variants }: Product): Promise<string> {
-  const texts = new Set(variants.flatMap((variant) => variant.lower().map(({ source }) => source)));
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode([...texts].join("\0")));
+  const launches = variants.map(({ name, lower }) => [
+    name,
+    lower().map(({ source, constants, groups }) => [source, Object.entries(constants), groups]),
+  ]);
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(JSON.stringify(launches)));
   return Array.from(new Uint8Array(digest, 0, 8), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -119,13 +119,25 @@ gpuTest("LaunchClock finds one kernel slower than another, by timestamps and wit
   }
 });
 
-gpuTest("kernelHash() tells other kernel texts, and no other sizes", async (gpu) => {
+gpuTest("kernelHash() tells other kernel texts, constants and defaults, and nothing else", async (gpu) => {
   const [product, other] = productsOf(gpu);
   assertMatch(await kernelHash(product), /^[0-9a-f]{16}$/);
   assertEquals(await kernelHash(product), await kernelHash({ ...product }));
   assertEquals(await kernelHash(other), await kernelHash(productsOf(gpu)[1]));
   const text = changed(product, "text", (dispatch) => ({ ...dispatch, source: `${dispatch.source}\n` }));
-  assertNotEquals(await kernelHash({ ...product, variants: [...product.variants, text] }), await kernelHash(product));
+  const constants = changed(product, "constants", (dispatch) => ({
+    ...dispatch,
+    constants: { ...dispatch.constants, BK: 8 },
+  }));
+  const [usual, ...others] = product.variants;
+  for (
+    const variants of [[{ ...text, name: usual.name }, ...others], [{ ...constants, name: usual.name }, ...others], [
+      ...others,
+      usual,
+    ]]
+  ) {
+    assertNotEquals(await kernelHash({ ...product, variants }), await kernelHash(product));
+  }
 });
 
 const TINY = { encoder: "resnet8_narrow", numClasses: 3, height: 16, width: 16 };

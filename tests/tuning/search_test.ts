@@ -75,6 +75,21 @@ Deno.test("search() passes over a variant that is refused, however fast", async 
   assertEquals([rows[0].tried, rows[0].rejected], [2, ["wrong: its numbers differ"]]);
 });
 
+Deno.test("search() passes over a variant or a product that is refused only when it is timed again", async () => {
+  const searchTimes = (...times: (number | string)[]) => {
+    const time = () => {
+      const next = times.shift()!;
+      return typeof next === "number" ? Promise.resolve(next) : Promise.reject(new RejectedVariant(next));
+    };
+    const open = () => Promise.resolve({ time, destroy: () => {} });
+    return search([productOf("p", { usual: 0, other: 0 })], open, { seconds: 9 });
+  };
+  // Default, other, default again, other again.
+  const { table, rows: [row] } = await searchTimes(10, 4, 9, "a race");
+  assertEquals([table, row.chosenTime, row.tried, row.rejected], [{ p: "usual" }, 9, 1, ["other: a race"]]);
+  assertEquals((await searchTimes(10, 4, "lost", 4)).table, {});
+});
+
 Deno.test("search() passes over a product whose default or operands are refused, and ends at other errors", async () => {
   const { table, left } = await searchFake({
     p: { usual: "no memory", other: 1 },
