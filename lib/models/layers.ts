@@ -5,6 +5,7 @@
  */
 
 import type { Graph } from "../graph/graph.ts";
+import type { Window } from "../onnx/export/operators.ts";
 import { add } from "../ops/add.ts";
 import { batchNorm, type BatchNormOptions } from "../ops/batch_norm.ts";
 import { padChannels, type PadChannelsOptions } from "../ops/channels.ts";
@@ -21,13 +22,6 @@ export interface ConvolutionLayer {
   readonly kernel: number;
   readonly stride: number;
   readonly groups: number;
-}
-
-/** A square pooling window. */
-export interface Window {
-  readonly kernel: number;
-  readonly stride: number;
-  readonly padding: number;
 }
 
 /**
