@@ -108,20 +108,11 @@ export { type Box, type RgbImage } from "./lib/data/resize.ts";
 export { balancedSubset, type Split, splitTrainVal, takeExamples } from "./lib/data/subset.ts";
 
 export { type Gaussian, isotropic, logDensity, type PriorScaling, shiftedGaussian } from "./lib/priors/gaussian.ts";
-export {
-  type HalfPrior,
-  type ParameterShape,
-  type PriorFile,
-  type PriorMetadata,
-  type PriorParts,
-  type PriorPartsOptions,
-  readPrior,
-  readPriorParts,
-  type StorageError,
-  writeHalfPrior,
-  writePrior,
-  writePriorParts,
-} from "./lib/priors/files.ts";
+export { type HalfPrior, readPrior, writeHalfPrior, writePrior } from "./lib/priors/files.ts";
+export { type StorageError } from "./lib/priors/half.ts";
+export { type ParameterShape } from "./lib/priors/parameter_order.ts";
+export { type PriorParts, type PriorPartsOptions, readPriorParts, writePriorParts } from "./lib/priors/parts.ts";
+export { type PriorFile, type PriorMetadata } from "./lib/priors/prior_file.ts";
 export { type CurvatureOptions, curvaturePrior } from "./lib/priors/curvature.ts";
 export { type SwagKind } from "./lib/priors/kinds.ts";
 export { type MergedSwag, type MergeOptions, mergeSwag } from "./lib/priors/merge.ts";
@@ -180,11 +171,11 @@ export {
   type CyclicalSwagOptions,
   type OriginalCounting,
 } from "./lib/inference/swag_schedules.ts";
+export { type StepMetrics } from "./lib/inference/metrics_ring.ts";
 export {
   type LossScaleOptions,
   type Precision,
   type SamplerState,
-  type StepMetrics,
   type TrainingOptions,
 } from "./lib/inference/training.ts";
 

@@ -5,8 +5,9 @@
  */
 
 import type { Profiler } from "../gpu/profiler.ts";
+import type { StepMetrics } from "./metrics_ring.ts";
 import type { Schedule } from "./schedules.ts";
-import type { Batch, StepMetrics } from "./training.ts";
+import type { Batch } from "./training.ts";
 
 /** Waiting for the device costs about 11 ms in Deno: metrics are read this often at most. */
 const READ_INTERVAL_MS = 500;

@@ -5,33 +5,26 @@
  */
 
 import type { Normalisation } from "../data/normalisation.ts";
-import { DivergedError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { encodeLaunches, type Launch } from "../gpu/launch.ts";
 import type { Profiler } from "../gpu/profiler.ts";
-import { lowerBackward, lowerForward } from "../graph/graph.ts";
-import { packActivations, type Precision } from "../graph/precision.ts";
-import { compile, planProgram, type Program } from "../graph/program.ts";
-import { lowerRecomputing } from "../graph/recompute.ts";
+import type { Precision } from "../graph/precision.ts";
+import { compile, type Program } from "../graph/program.ts";
 import { FlatVector } from "../graph/vector.ts";
-import { buildClassifier, type Classifier, type ClassifierConfig } from "../models/classifier.ts";
-import { type DeviceModel, layoutModel } from "../models/device_model.ts";
+import type { Classifier } from "../models/classifier.ts";
+import type { DeviceModel } from "../models/device_model.ts";
 import { createExternals } from "../models/externals.ts";
-import { type Dispatch, targetOf, type Tensor } from "../ops/operation.ts";
-import { LOSS_SCALE_LENGTH } from "../ops/scale_gradient.ts";
+import type { Tensor } from "../ops/operation.ts";
 import { DeviceGaussian } from "../priors/device_gaussian.ts";
 import { type Gaussian, isotropic } from "../priors/gaussian.ts";
 import { Stream } from "../random/philox.ts";
 import { Control } from "../gpu/control.ts";
 import { GradientClip } from "./clip.ts";
 import { LossScale, type LossScaleOptions } from "./loss_scale.ts";
-import { controlOf, SAMPLERS, type SamplerSettings } from "./samplers.ts";
+import { MetricsRing, type StepMetrics } from "./metrics_ring.ts";
+import { controlOf, type SamplerSettings } from "./samplers.ts";
+import { buildStep, lowerStep } from "./training_step.ts";
 import { FlatUpdate } from "./update.ts";
-
-/** Steps whose metrics wait on the device at most. */
-const RING_SLOTS = 64;
-/** Numbers of a slot: the loss's totals, then the state of the loss scale. */
-const TOTALS = 3, SLOT_LENGTH = TOTALS + LOSS_SCALE_LENGTH;
 
 export type { Precision } from "../graph/precision.ts";
 export type { LossScaleOptions } from "./loss_scale.ts";
@@ -72,20 +65,6 @@ export interface Batch {
   readonly labels: Uint32Array<ArrayBuffer>;
 }
 
-/** What a step reported. */
-export interface StepMetrics {
-  /** Step, from 0. */
-  readonly step: number;
-  /** Mean cross-entropy over the batch, in nats, before the step's update. */
-  readonly loss: number;
-  /** Share of the batch that was classified right, 0 to 1, before the step's update. */
-  readonly accuracy: number;
-  /** Under `mixed`: what the next step's loss is multiplied by. */
-  readonly lossScale?: number;
-  /** Under `mixed`: steps of the chain so far, this one included, that were skipped for an overflow of f16. */
-  readonly skippedSteps?: number;
-}
-
 /** Optimiser or sampler state, in PyTorch's order: with it and the weights a run resumes exactly. */
 export interface SamplerState {
   /** [P]; absent where the sampler keeps nothing. */
@@ -94,62 +73,6 @@ export interface SamplerState {
   readonly head?: Float32Array;
   /** [4]: the loss scale, steps made since it changed, steps skipped, whether the last one was. */
   readonly lossScale?: Float32Array;
-}
-
-/** Device memory that a run needs, in bytes. */
-export interface MemoryEstimate {
-  readonly parameters: number;
-  readonly gradients: number;
-  readonly samplerState: number;
-  readonly prior: number;
-  readonly activations: number;
-  /** Least that any plan of the activations needs. */
-  readonly activationsLowerBound: number;
-  readonly total: number;
-}
-
-/** The classifier of a run's step. */
-function buildStep(config: ClassifierConfig, options: TrainingOptions): Classifier {
-  return buildClassifier(config, options.batchSize, { ...options, scaledLoss: options.precision === "mixed" });
-}
-
-function lowerStep(gpu: Gpu, { graph, totals }: Classifier, { recompute, precision }: TrainingOptions): Dispatch[] {
-  const target = targetOf(gpu, { training: true });
-  const dispatches = recompute
-    ? lowerRecomputing(graph, target)
-    : [...lowerForward(graph, target), ...lowerBackward(graph, target)];
-  return precision === "mixed" ? packActivations(graph, dispatches, [totals]) : dispatches;
-}
-
-/** What a run would allocate; allocates nothing. */
-export function estimateMemory(gpu: Gpu, config: ClassifierConfig, options: TrainingOptions): MemoryEstimate {
-  const layouts = layoutModel(config, gpu.maxBindingBytes);
-  const classifier = buildStep(config, options);
-  const plan = planProgram(gpu, lowerStep(gpu, classifier, options), [classifier.totals]);
-  const trainable = 4 * (layouts.backbone.paddedCount + layouts.head.paddedCount);
-  const rows = options.prior ? 2 + options.prior.rows.length : 0;
-  const parts = {
-    parameters: trainable + 4 * layouts.state.paddedCount,
-    gradients: trainable,
-    samplerState: SAMPLERS[options.settings.sampler].stateful ? trainable : 0,
-    prior: 4 * layouts.backbone.paddedCount * rows +
-      (options.headVariance === undefined ? 0 : 8 * layouts.head.paddedCount),
-    activations: plan.slabs.reduce((sum, bytes) => sum + bytes, 0),
-  };
-  const total = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
-  return { ...parts, activationsLowerBound: plan.lowerBound, total };
-}
-
-/** Refuses to go on from losses or gradients that are not finite. */
-function requireFinite(metrics: readonly StepMetrics[]): void {
-  const diverged = metrics.find(({ loss, lossScale = 1 }) => !Number.isFinite(loss) || lossScale < 1);
-  if (diverged === undefined) return;
-  const { step, loss, lossScale } = diverged;
-  const found = Number.isFinite(loss) ? "the gradient overflows f16 even at a loss scale of 1" : `the loss is ${loss}`;
-  throw new DivergedError(
-    `Cannot go on training: at step ${step} ${found}, but a finite one is required; use a smaller learning rate` +
-      (lossScale === undefined ? "" : ", or --precision f32: f16 holds activations up to 65504"),
-  );
 }
 
 /** A model in training. */
@@ -162,12 +85,11 @@ export class TrainingSession {
   readonly #gradients: { readonly backbone: FlatVector; readonly head: FlatVector };
   readonly #priors: { readonly backbone?: DeviceGaussian; readonly head?: DeviceGaussian };
   readonly #control: Control;
-  readonly #ring: GPUBuffer;
+  readonly #ring: MetricsRing;
   #program!: Program;
   #clip: GradientClip | undefined;
   #lossScale: LossScale | undefined;
   #updates!: { readonly backbone: FlatUpdate; readonly head: FlatUpdate };
-  #pending: number[] = [];
 
   private constructor(model: DeviceModel, options: TrainingOptions) {
     const { gpu, layouts } = model;
@@ -187,7 +109,7 @@ export class TrainingSession {
         : new DeviceGaussian(gpu, layouts.head, isotropic(new Float32Array(layouts.head.count), options.headVariance)),
     };
     this.#control = new Control(gpu, "training");
-    this.#ring = gpu.createBuffer("metrics ring", RING_SLOTS * SLOT_LENGTH * 4);
+    this.#ring = new MetricsRing(gpu);
   }
 
   /** Compiles the step of a model. */
@@ -252,9 +174,7 @@ export class TrainingSession {
    * @param profiler times each launch, from within its `record`
    */
   submit(step: number, batch: Batch, learningRate: number, noisy: boolean, profiler?: Profiler): void {
-    if (this.#pending.length === RING_SLOTS) {
-      throw new RangeError("Cannot submit a step: the metrics of 64 steps wait to be read");
-    }
+    this.#ring.requireRoom();
     const { settings, seed, chain = 0 } = this.options;
     const { queue } = this.#gpu.device;
     const { images, labels, totals } = this.#classifier;
@@ -271,16 +191,10 @@ export class TrainingSession {
       this.#encode((launches) => encodeLaunches(pass, launches), values.priorStep!);
       pass.end();
     }
-    const { buffer, offset, size } = this.#program.rangeOf(totals);
-    const slot = this.#pending.length * SLOT_LENGTH * 4;
-    encoder.copyBufferToBuffer(buffer, offset, this.#ring, slot, size);
-    if (this.#lossScale) {
-      encoder.copyBufferToBuffer(this.#lossScale.buffer, 0, this.#ring, slot + size, LOSS_SCALE_LENGTH * 4);
-    }
+    this.#ring.keep(encoder, step, this.#program.rangeOf(totals), this.#lossScale?.buffer);
     const commands = encoder.finish();
     profiler?.mark("submit");
     queue.submit([commands]);
-    this.#pending.push(step);
   }
 
   /** Encodes all launches of a step, list by list. */
@@ -302,7 +216,7 @@ export class TrainingSession {
 
   /** Steps whose metrics wait to be read; at 64 they must be. */
   get pending(): number {
-    return this.#pending.length;
+    return this.#ring.pending;
   }
 
   /**
@@ -310,20 +224,8 @@ export class TrainingSession {
    *
    * @throws DivergedError at the first loss that is not finite, or where gradients are not, however the loss is scaled
    */
-  async metrics(): Promise<StepMetrics[]> {
-    if (this.#pending.length === 0) return [];
-    const numbers = new Float32Array(
-      await this.#gpu.read(this.#ring, 0, this.#pending.length * SLOT_LENGTH * 4),
-    );
-    const metrics = this.#pending.map((step, index): StepMetrics => {
-      const slot = numbers.subarray(index * SLOT_LENGTH, (index + 1) * SLOT_LENGTH);
-      const [loss, right, count] = slot;
-      const scaling = this.#lossScale && { lossScale: slot[TOTALS], skippedSteps: slot[TOTALS + 2] };
-      return { step, loss: loss / count, accuracy: right / count, ...scaling };
-    });
-    this.#pending = [];
-    requireFinite(metrics);
-    return metrics;
+  metrics(): Promise<StepMetrics[]> {
+    return this.#ring.read(this.#lossScale !== undefined);
   }
 
   /** log prior of backbone and head, in nats. Waits for the device. */
@@ -354,7 +256,7 @@ export class TrainingSession {
     this.#lossScale?.destroy();
     this.#program.destroy();
     this.#externals.forEach((buffer) => this.#gpu.destroyBuffer(buffer));
-    this.#gpu.destroyBuffer(this.#ring);
+    this.#ring.destroy();
     this.#control.destroy();
     for (const part of ["backbone", "head"] as const) {
       this.#gradients[part].destroy();

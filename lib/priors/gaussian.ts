@@ -36,10 +36,9 @@ export interface PriorScaling {
   readonly compat?: boolean;
 }
 
-function requirePositive(what: string, value: number, least = 0): void {
-  if (!(value >= least && Number.isFinite(value)) || (least === 0 && value === 0)) {
-    throw new RangeError(`Cannot build a prior: ${what} is ${value}, but a positive number is required`);
-  }
+function requirePositive(what: string, value: number): void {
+  if (value > 0 && value < Infinity) return;
+  throw new RangeError(`Cannot build a prior: ${what} is ${value}, but a positive number is required`);
 }
 
 /**

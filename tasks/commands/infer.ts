@@ -8,7 +8,7 @@ import denoConfig from "../../deno.json" with { type: "json" };
 import { writeNpz } from "../../lib/checkpoint/npy.ts";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
 import { requireRunnable } from "../../lib/inference/chain.ts";
-import { estimateMemory } from "../../lib/inference/training.ts";
+import { estimateMemory } from "../../lib/inference/training_step.ts";
 import {
   DATA_FLAGS,
   DEVICE_FLAGS,

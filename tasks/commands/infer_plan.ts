@@ -14,7 +14,7 @@ import type { Normalisation } from "../../lib/data/normalisation.ts";
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { type Weights, weightsFromStateDict } from "../../lib/models/weights.ts";
-import type { PriorFile } from "../../lib/priors/files.ts";
+import type { PriorFile } from "../../lib/priors/prior_file.ts";
 import { type Gaussian, isotropic, shiftedGaussian } from "../../lib/priors/gaussian.ts";
 import { requireSameParameters } from "../../lib/priors/parameter_order.ts";
 import type { Flags } from "./infer.ts";

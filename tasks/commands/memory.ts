@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { MemoryEstimate } from "../../lib/inference/training.ts";
+import type { MemoryEstimate } from "../../lib/inference/training_step.ts";
 
 /** The plan as lines for people. */
 export function memoryLines(memory: MemoryEstimate): string[] {

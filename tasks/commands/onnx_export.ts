@@ -12,7 +12,7 @@ import { layoutModel } from "../../lib/models/device_model.ts";
 import { type ExportedWeights, type OnnxExportOptions, writeOnnx } from "../../lib/models/export.ts";
 import { weightsFromStateDict } from "../../lib/models/weights.ts";
 import type { OnnxNetwork } from "../../lib/onnx/network.ts";
-import type { PriorFile } from "../../lib/priors/files.ts";
+import type { PriorFile } from "../../lib/priors/prior_file.ts";
 import { requireSameParameters } from "../../lib/priors/parameter_order.ts";
 import type { StateDict } from "../../lib/tensor.ts";
 import { MODEL_FLAGS } from "../cli/flag_groups.ts";

@@ -10,7 +10,7 @@ import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
 import type { FeatureEvaluation } from "../../lib/inference/features.ts";
 import type { LearnedPrior } from "../../lib/inference/learn_prior.ts";
 import type { MergedPrior } from "../../lib/inference/multi_swag.ts";
-import type { MemoryEstimate } from "../../lib/inference/training.ts";
+import type { MemoryEstimate } from "../../lib/inference/training_step.ts";
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import {

@@ -5,17 +5,10 @@
  */
 
 import { UsageError } from "../../lib/errors.ts";
-import {
-  type PriorFile,
-  type PriorParts,
-  type PriorPartsOptions,
-  readPrior,
-  readPriorParts,
-  type StorageError,
-  writeHalfPrior,
-  writePrior,
-  writePriorParts,
-} from "../../lib/priors/files.ts";
+import { readPrior, writeHalfPrior, writePrior } from "../../lib/priors/files.ts";
+import type { StorageError } from "../../lib/priors/half.ts";
+import { type PriorParts, type PriorPartsOptions, readPriorParts, writePriorParts } from "../../lib/priors/parts.ts";
+import type { PriorFile } from "../../lib/priors/prior_file.ts";
 import { exists, readInput } from "../cli/files.ts";
 
 /** The paths of the original's four files. */

@@ -28,7 +28,7 @@ import { OBJECTIVE_NAMES, objectiveOf } from "../../lib/inference/objectives/obj
 import { estimateSelfSupervised, layoutObjective } from "../../lib/inference/objectives/session.ts";
 import { pretraining } from "../../lib/inference/pretraining.ts";
 import type { Schedule } from "../../lib/inference/schedules.ts";
-import { estimateMemory, type MemoryEstimate } from "../../lib/inference/training.ts";
+import { estimateMemory, type MemoryEstimate } from "../../lib/inference/training_step.ts";
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel, type ModelLayouts } from "../../lib/models/device_model.ts";
 import type { Weights } from "../../lib/models/weights.ts";

@@ -8,7 +8,7 @@
 import { readSafetensors, writeSafetensors } from "../../lib/checkpoint/safetensors.ts";
 import { FormatError } from "../../lib/errors.ts";
 import type { ChainCheckpoint, Sample } from "../../lib/inference/chain.ts";
-import type { StepMetrics } from "../../lib/inference/training.ts";
+import type { StepMetrics } from "../../lib/inference/metrics_ring.ts";
 import type { ModelLayouts } from "../../lib/models/device_model.ts";
 import { stateDictFromWeights, type Weights, weightsFromStateDict } from "../../lib/models/weights.ts";
 import type { StateDict } from "../../lib/tensor.ts";

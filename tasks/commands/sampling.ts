@@ -6,7 +6,7 @@
 
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { runChain } from "../../lib/inference/chain.ts";
-import type { StepMetrics } from "../../lib/inference/training.ts";
+import type { StepMetrics } from "../../lib/inference/metrics_ring.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import type { Io } from "../cli/output.ts";
 import type { Plan } from "./infer_plan.ts";

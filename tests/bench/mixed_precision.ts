@@ -22,7 +22,8 @@ import { type Gpu, type KernelSchedule, openGpu } from "../../lib/gpu/device.ts"
 import { samplePosterior } from "../../lib/inference/chain.ts";
 import { averagePredictions, PredictionSession } from "../../lib/inference/prediction.ts";
 import { cosine, cyclical } from "../../lib/inference/schedules.ts";
-import { estimateMemory, type Precision, type TrainingOptions, TrainingSession } from "../../lib/inference/training.ts";
+import { type Precision, type TrainingOptions, TrainingSession } from "../../lib/inference/training.ts";
+import { estimateMemory } from "../../lib/inference/training_step.ts";
 import { DeviceModel, layoutModel } from "../../lib/models/device_model.ts";
 import { initialWeights, weightsFromStateDict } from "../../lib/models/weights.ts";
 import { isotropic } from "../../lib/priors/gaussian.ts";

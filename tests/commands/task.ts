@@ -4,7 +4,9 @@ import { writeSafetensors } from "../../lib/checkpoint/safetensors.ts";
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { initialWeights, stateDictFromWeights } from "../../lib/models/weights.ts";
-import { type PriorFile, writePrior, writePriorParts } from "../../lib/priors/files.ts";
+import { writePrior } from "../../lib/priors/files.ts";
+import { writePriorParts } from "../../lib/priors/parts.ts";
+import type { PriorFile } from "../../lib/priors/prior_file.ts";
 import { PhiloxSequence } from "../../lib/random/philox.ts";
 import { type CliResult, runCli } from "../cli/run_cli.ts";
 

@@ -17,7 +17,8 @@ import { type ChainCheckpoint, type ChainOptions, runChain, type Sample } from "
 import { averagePredictions } from "../../lib/inference/prediction.ts";
 import { type SamplerName, SAMPLERS } from "../../lib/inference/samplers.ts";
 import { constant } from "../../lib/inference/schedules.ts";
-import { type StepMetrics, type TrainingOptions, TrainingSession } from "../../lib/inference/training.ts";
+import type { StepMetrics } from "../../lib/inference/metrics_ring.ts";
+import { type TrainingOptions, TrainingSession } from "../../lib/inference/training.ts";
 import { buildClassifier } from "../../lib/models/classifier.ts";
 import { DeviceModel, layoutModel } from "../../lib/models/device_model.ts";
 import { initialWeights, type Weights, weightsFromStateDict } from "../../lib/models/weights.ts";

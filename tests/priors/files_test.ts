@@ -2,15 +2,9 @@ import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/ass
 import { writeTorch } from "../../lib/checkpoint/torch.ts";
 import { readSafetensors, writeSafetensors } from "../../lib/checkpoint/safetensors.ts";
 import { FormatError } from "../../lib/errors.ts";
-import {
-  type PriorFile,
-  type PriorParts,
-  readPrior,
-  readPriorParts,
-  writeHalfPrior,
-  writePrior,
-  writePriorParts,
-} from "../../lib/priors/files.ts";
+import { readPrior, writeHalfPrior, writePrior } from "../../lib/priors/files.ts";
+import { type PriorParts, readPriorParts, writePriorParts } from "../../lib/priors/parts.ts";
+import type { PriorFile } from "../../lib/priors/prior_file.ts";
 import { float32Tensor, sizeOf, type StateDict } from "../../lib/tensor.ts";
 import published from "../fixtures/networks/torchvision_parameters.json" with { type: "json" };
 import { hashedUnit } from "../reference/hashed.ts";

@@ -4,7 +4,8 @@ import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/ass
 import { readSafetensors, writeSafetensors } from "../../lib/checkpoint/safetensors.ts";
 import { FormatError } from "../../lib/errors.ts";
 import { curvaturePrior } from "../../lib/priors/curvature.ts";
-import { readPrior, writePrior, writePriorParts } from "../../lib/priors/files.ts";
+import { readPrior, writePrior } from "../../lib/priors/files.ts";
+import { writePriorParts } from "../../lib/priors/parts.ts";
 import { shiftedGaussian } from "../../lib/priors/gaussian.ts";
 import type { SwagKind } from "../../lib/priors/kinds.ts";
 import { principalComponents } from "../../lib/priors/subspace/principal_components.ts";

@@ -1,0 +1,65 @@
+/**
+ * A step of training as a program, and the memory that it takes.
+ *
+ * @module
+ */
+
+import type { Gpu } from "../gpu/device.ts";
+import { lowerBackward, lowerForward } from "../graph/graph.ts";
+import { packActivations } from "../graph/precision.ts";
+import { planProgram } from "../graph/program.ts";
+import { lowerRecomputing } from "../graph/recompute.ts";
+import { buildClassifier, type Classifier, type ClassifierConfig } from "../models/classifier.ts";
+import { layoutModel } from "../models/device_model.ts";
+import { type Dispatch, targetOf } from "../ops/operation.ts";
+import { SAMPLERS } from "./samplers.ts";
+import type { TrainingOptions } from "./training.ts";
+
+/** Device memory that a run needs, in bytes. */
+export interface MemoryEstimate {
+  readonly parameters: number;
+  readonly gradients: number;
+  readonly samplerState: number;
+  readonly prior: number;
+  readonly activations: number;
+  /** Least that any plan of the activations needs. */
+  readonly activationsLowerBound: number;
+  readonly total: number;
+}
+
+/** The classifier of a run's step. */
+export function buildStep(config: ClassifierConfig, options: TrainingOptions): Classifier {
+  return buildClassifier(config, options.batchSize, { ...options, scaledLoss: options.precision === "mixed" });
+}
+
+/** The launches of a step up to its gradients. */
+export function lowerStep(
+  gpu: Gpu,
+  { graph, totals }: Classifier,
+  { recompute, precision }: TrainingOptions,
+): Dispatch[] {
+  const target = targetOf(gpu, { training: true });
+  const dispatches = recompute
+    ? lowerRecomputing(graph, target)
+    : [...lowerForward(graph, target), ...lowerBackward(graph, target)];
+  return precision === "mixed" ? packActivations(graph, dispatches, [totals]) : dispatches;
+}
+
+/** What a run would allocate; allocates nothing. */
+export function estimateMemory(gpu: Gpu, config: ClassifierConfig, options: TrainingOptions): MemoryEstimate {
+  const layouts = layoutModel(config, gpu.maxBindingBytes);
+  const classifier = buildStep(config, options);
+  const plan = planProgram(gpu, lowerStep(gpu, classifier, options), [classifier.totals]);
+  const trainable = 4 * (layouts.backbone.paddedCount + layouts.head.paddedCount);
+  const rows = options.prior ? 2 + options.prior.rows.length : 0;
+  const parts = {
+    parameters: trainable + 4 * layouts.state.paddedCount,
+    gradients: trainable,
+    samplerState: SAMPLERS[options.settings.sampler].stateful ? trainable : 0,
+    prior: 4 * layouts.backbone.paddedCount * rows +
+      (options.headVariance === undefined ? 0 : 8 * layouts.head.paddedCount),
+    activations: plan.slabs.reduce((sum, bytes) => sum + bytes, 0),
+  };
+  const total = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
+  return { ...parts, activationsLowerBound: plan.lowerBound, total };
+}
