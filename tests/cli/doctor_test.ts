@@ -2,7 +2,8 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { openGpu } from "../../lib/gpu/device.ts";
 import { command } from "../../tasks/commands/doctor.ts";
 import { selfTest } from "../../tasks/commands/self_test.ts";
-import { cacheKey } from "../../tasks/commands/tuning.ts";
+import { createIo } from "../../tasks/cli/output.ts";
+import { cacheKey, tuningState } from "../../tasks/commands/tuning.ts";
 import { updateCache } from "../../tasks/cli/tuning_cache.ts";
 import { NO_ADAPTER, runCli, withFolder } from "./run_cli.ts";
 
@@ -14,6 +15,7 @@ Deno.test("swagpu doctor finds this machine well, without any permission", async
   assertEquals([code, stderr], [0, ""]);
   assertMatch(stdout, /^adapter +\S/m);
   assertEquals(stdout.match(/^kernel .*: ok$/gm)?.length, 5);
+  assertMatch(stdout, /^tuning +(on|off on CPUs.*); no cache: the cache folder is not known \(--allow-env=/m);
   assertMatch(stdout, /All is well\n$/);
 });
 
@@ -78,22 +80,22 @@ Deno.test("swagpu doctor tests the kernels of either schedule", async () => {
 });
 
 Deno.test("swagpu doctor says whether matrix products are tuned, and what the cache knows", async () => {
-  const { stdout } = await runCli(["doctor"], { permissions });
-  assertMatch(stdout, /^tuning +(on|off on CPUs.*); no cache: the cache folder is not known \(--allow-env=/m);
   await withFolder(async (folder) => {
-    const env = { XDG_CACHE_HOME: folder };
-    const found = async () => {
-      const { code, stdout } = await runCli(["doctor", "--json"], { permissions: "--allow-env --allow-read", env });
-      assertEquals(code, 0);
-      return JSON.parse(stdout.trimEnd().split("\n").at(-1)!).tuning;
-    };
     const path = `${folder}/swagpu/tuning.json`;
-    assertEquals([(await found()).cache, (await found()).products], [path, 0]);
-    const gpu = await openGpu();
+    using gpu = await openGpu();
+    const sink = { write: () => {}, columns: () => undefined };
+    const state = () => tuningState(gpu, path, createIo(sink, sink, { json: false, quiet: true }));
+    assertEquals([(await state()).cache, (await state()).products], [path, 0]);
     const entries = { p: { kernels: "0", variant: "v" }, q: { kernels: "0", variant: "v" } };
     await updateCache(path, (cache) => ({ ...cache, [cacheKey(gpu)]: entries, other: { r: entries.p } }));
-    assertEquals((await found()).products, 2);
-    assertEquals((await found()).on, !gpu.adapter.isCpu);
-    gpu.destroy();
+    assertEquals((await state()).products, 2);
+    // Deno's own cache stays where it is: to fill another one takes seconds.
+    const info = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output();
+    const { denoDir } = JSON.parse(new TextDecoder().decode(info.stdout));
+    const env = { XDG_CACHE_HOME: folder, DENO_DIR: denoDir };
+    const { code, stdout } = await runCli(["doctor", "--json"], { permissions: "--allow-env --allow-read", env });
+    assertEquals(code, 0);
+    const found = JSON.parse(stdout.trimEnd().split("\n").at(-1)!).tuning;
+    assertEquals([found.cache, found.products, found.on], [path, 2, !gpu.adapter.isCpu]);
   });
 });

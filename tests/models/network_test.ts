@@ -132,7 +132,7 @@ for (const schedule of ["cpu", "gpu"] as const) {
   Deno.test(`resnet20 agrees with PyTorch with the variants that a search finds, schedule ${schedule}`, () => {
     return compareNetwork("resnet20", true, { schedule }, async (gpu, products) => {
       // The products with the most work come first; all of them take minutes on a CPU.
-      const { rows, left, table } = await autotune(gpu, products, { seconds: 20 });
+      const { rows, left, table } = await autotune(gpu, products, { seconds: 5 });
       assertEquals(rows.flatMap(({ rejected }) => rejected), []);
       assert(rows.length > 0);
       assertEquals(rows.length + left, products.filter(({ variants }) => variants.length > 1).length);
