@@ -72,14 +72,20 @@ export async function fisherDiagonal(gpu: Gpu, options: FisherOptions): Promise<
   }
 }
 
+/**
+ * Refuses a number of examples that there are not.
+ *
+ * @throws RangeError that names both
+ */
+export function requireExamples(examples: number, available: number): void {
+  if (Number.isInteger(examples) && examples >= 1 && examples <= available) return;
+  throw new RangeError(`Cannot measure the curvature on ${examples} examples: 1 to ${available} are required`);
+}
+
 /** The examples to use, with the labels that gradients are of. */
 async function labelledExamples(model: DeviceModel, options: FisherOptions): Promise<ImageSource> {
   const { train, seed, batchSize = 64, normalisation, examples = train.labels.length } = options;
-  if (!Number.isInteger(examples) || examples < 1 || examples > train.labels.length) {
-    throw new RangeError(
-      `Cannot measure the curvature on ${examples} examples: 1 to ${train.labels.length} are required`,
-    );
-  }
+  requireExamples(examples, train.labels.length);
   const order = new PhiloxSequence(seed, Stream.subset).shuffle(Uint32Array.from(train.labels, (_, i) => i));
   const set = takeExamples(train, order.slice(0, examples));
   if (options.labels === "data") return set;

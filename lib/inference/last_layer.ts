@@ -23,6 +23,17 @@ export interface LastLayerData {
   readonly numClasses: number;
 }
 
+/** Logits [n, C] of features [n, F] by a head [C * F + C]: weight, then bias. In float64, rounded once. */
+export function headLogits(features: Float32Array, head: Float32Array, numClasses: number): Float32Array {
+  const width = head.length / numClasses - 1, bias = width * numClasses;
+  return Float32Array.from({ length: features.length / width * numClasses }, (_, i) => {
+    const c = i % numClasses, row = (i - c) / numClasses * width, weight = c * width;
+    let sum = head[bias + c];
+    for (let j = 0; j < width; j++) sum += head[weight + j] * features[row + j];
+    return sum;
+  });
+}
+
 /** How the posterior is approximated. */
 export interface LastLayerOptions {
   /** What of the Gauss-Newton matrix is kept. */

@@ -4,19 +4,22 @@
  * @module
  */
 
+import type { ImageSource } from "../../lib/data/dataset.ts";
 import { UsageError } from "../../lib/errors.ts";
 import { computeMetrics, type Metrics } from "../../lib/evaluation/metrics.ts";
 import { softmax } from "../../lib/evaluation/softmax.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
-import { PredictionSession } from "../../lib/inference/prediction.ts";
+import { type PredictionOptions, PredictionSession } from "../../lib/inference/prediction.ts";
 import { DeviceModel } from "../../lib/models/device_model.ts";
 import { COMPAT_FLAG, DATA_FLAGS, DEVICE_FLAGS, MODEL_FLAGS, REPORT_FLAGS } from "../cli/flag_groups.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
-import { kernelScheduleOf, loadSource, loadSplit } from "./inputs.ts";
-import { LAPLACE_FLAGS, predictLaplace, requireLaplaceFlags } from "./laplace.ts";
+import { refuseUnread } from "../cli/unread_flags.ts";
+import { kernelScheduleOf, loadSplit } from "./inputs.ts";
+import { LAPLACE_FLAGS, type LaplaceSets, loadSets, predictLaplace, requireLaplaceFlags } from "./laplace.ts";
 import { averageRun } from "./model_average.ts";
 import { classifierOf, importedNetwork, loadWeights, recordedClassifier, remarks, statedTreatment } from "./network.ts";
+import type { OnnxFile } from "./onnx_file.ts";
 import { RunFolder } from "./run_writer.ts";
 import { type DataFlags, normalisationOf } from "./treatment.ts";
 
@@ -83,15 +86,35 @@ type Flags = FlagsOf<typeof command>;
 
 /** Runs `evaluate`. */
 export async function run(flags: Flags, io: Io): Promise<number> {
+  requireConsistentFlags(flags);
+  return flags.run === undefined ? await evaluateWeights(flags, io) : await evaluateRun(flags, flags.run, io);
+}
+
+/** What a run's own settings say. */
+const OF_RUN = ["encoder", "head", "smallStem", "seed", "normalisation", "compat", "batchSize"];
+
+/**
+ * Refuses what contradicts itself or would be ignored.
+ *
+ * @throws UsageError that names the flags
+ */
+export function requireConsistentFlags(flags: Flags): void {
+  const { run, laplace, weightsPath, onnx } = flags;
   requireLaplaceFlags(flags);
-  if (flags.run !== undefined && flags.laplace !== "none") {
+  if (run !== undefined && laplace !== "none") {
     throw new UsageError("Cannot use --laplace with --run: its samples are of all layers; give --weights-path instead");
   }
-  if (flags.run !== undefined && flags.weightsPath === undefined) return await evaluateRun(flags, flags.run, io);
-  if (flags.run === undefined && (flags.weightsPath ?? flags.onnx) !== undefined) {
-    return await evaluateWeights(flags, io);
+  if (run === undefined ? (weightsPath ?? onnx) === undefined : weightsPath !== undefined) {
+    throw new UsageError("Cannot evaluate: exactly one of --run and --weights-path (or --onnx) is required");
   }
-  throw new UsageError("Cannot evaluate: exactly one of --run and --weights-path (or --onnx) is required");
+  if (laplace !== "none") {
+    if (onnx !== undefined) {
+      throw new UsageError("Cannot use --laplace with --onnx: a network by its name, --encoder, is required");
+    }
+    refuseUnread(command.flags, flags, ["precision"], "with --laplace: features are taken in f32");
+  }
+  if (run === undefined) return;
+  refuseUnread(command.flags, flags, OF_RUN, "with --run: the run has its own, which is used");
 }
 
 async function evaluateRun(flags: Flags, path: string, io: Io): Promise<number> {
@@ -114,13 +137,8 @@ async function evaluateWeights(flags: Flags, io: Io): Promise<number> {
   const data = { ...DEFAULT_DATA, ...flags, ...trained, ...statedTreatment(onnx) };
   const set = await loadSplit(data, flags.valDataset, "val");
   const config = classifierOf(flags, set, onnx);
-  const stated = onnx?.network.head.numClasses ?? config.numClasses;
-  if (stated !== config.numClasses && flags.weightsPath === undefined) {
-    throw new TypeError(
-      `Cannot evaluate ${flags.onnx} on ${set.name}: it tells ${stated} classes apart, but the set has ` +
-        `${config.numClasses}; infer trains a head for them`,
-    );
-  }
+  requireClasses(flags, set, onnx);
+  const sets = flags.laplace === "none" ? undefined : await loadSets(data, flags.seed, set);
   remarks(config).forEach(io.note);
   using gpu = await openGpu({ schedule: kernelScheduleOf(flags) });
   const model = new DeviceModel(gpu, config);
@@ -130,22 +148,37 @@ async function evaluateWeights(flags: Flags, io: Io): Promise<number> {
     normalisation: normalisationOf(data, "val"),
     precision: flags.precision,
   };
-  if (flags.laplace !== "none") {
-    const train = await loadSource(data, flags.seed);
-    const { probabilities, fitted } = await predictLaplace(model, { train, set }, flags, options);
-    const metrics = computeMetrics(probabilities, set.labels);
-    const { precision, logEvidence } = fitted;
-    io.result({ ...metrics, laplace: { curvature: flags.laplace, precision, logEvidence } }, [
-      ...metricLines(metrics),
-      `last layer          ${flags.laplace} curvature of ${train.labels.length} images, precision ${
-        precision.toPrecision(4)
-      }`,
-    ]);
-    return 0;
-  }
+  if (sets !== undefined) return await reportLaplace(flags, model, sets, options, io);
   const session = await PredictionSession.create(model, options);
   const metrics = computeMetrics(softmax(await session.logits(set), config.numClasses), set.labels);
   io.result({ ...metrics }, metricLines(metrics));
+  return 0;
+}
+
+/** Refuses a set of other classes than those that an imported network tells apart. */
+function requireClasses({ onnx: path, weightsPath }: Flags, set: ImageSource, onnx: OnnxFile | undefined): void {
+  const { length } = set.classNames, stated = onnx?.network.head.numClasses ?? length;
+  if (stated === length || weightsPath !== undefined) return;
+  throw new TypeError(
+    `Cannot evaluate ${path} on ${set.name}: it tells ${stated} classes apart, but the set has ${length}; infer ` +
+      "trains a head for them",
+  );
+}
+
+async function reportLaplace(
+  flags: Flags,
+  model: DeviceModel,
+  sets: LaplaceSets,
+  options: PredictionOptions,
+  io: Io,
+): Promise<number> {
+  const { probabilities, fitted: { precision, logEvidence } } = await predictLaplace(model, sets, flags, options);
+  const metrics = computeMetrics(probabilities, sets.set.labels);
+  const examples = sets.train.labels.length;
+  io.result({ ...metrics, laplace: { curvature: flags.laplace, precision, logEvidence } }, [
+    ...metricLines(metrics),
+    `last layer          ${flags.laplace} curvature of ${examples} images, precision ${precision.toPrecision(4)}`,
+  ]);
   return 0;
 }
 

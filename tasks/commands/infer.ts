@@ -22,6 +22,7 @@ import {
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
 import { metricLines } from "./evaluate.ts";
+import { requireConsistentFlags } from "./infer_flags.ts";
 import { type Plan, planRun } from "./infer_plan.ts";
 import { inputsOf, requireSameInputs } from "./infer_resume.ts";
 import { resumedFlags, settingsOf } from "./resumed_flags.ts";
@@ -86,7 +87,9 @@ export type Flags = FlagsOf<typeof command>;
 export async function run(given: Flags, io: Io): Promise<number> {
   const resumed = given.resume ? await RunFolder.open(given.out) : undefined;
   if (!given.resume && !given.dryRun) await RunFolder.requireAbsent(given.out);
-  const flags = resumed ? resumedFlags(given, resumed.config.flags) : given;
+  const flags = resumed ? resumedFlags(command.flags, given, resumed.config.flags) : given;
+  // A run that was begun by an earlier version goes on with what that took.
+  if (!resumed) requireConsistentFlags(command.flags, flags);
   const plan = await planRun(flags, resumed);
   requireRunnable(plan.chain);
   remarks(plan.classifier).forEach(io.note);

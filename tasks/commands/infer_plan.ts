@@ -6,7 +6,6 @@
 
 import { epochOf } from "../../lib/data/batches.ts";
 import type { ImageSource } from "../../lib/data/dataset.ts";
-import { UsageError } from "../../lib/errors.ts";
 import type { ChainOptions } from "../../lib/inference/chain.ts";
 import type { SamplerSettings } from "../../lib/inference/samplers.ts";
 import { constant, cosine, cyclical, type Schedule } from "../../lib/inference/schedules.ts";
@@ -18,9 +17,10 @@ import type { PriorFile } from "../../lib/priors/prior_file.ts";
 import { type Gaussian, isotropic, shiftedGaussian } from "../../lib/priors/gaussian.ts";
 import { requireSameParameters } from "../../lib/priors/parameter_order.ts";
 import type { Flags } from "./infer.ts";
-import { loadPrior, loadTask } from "./inputs.ts";
+import { loadTask } from "./inputs.ts";
 import { classifierOf, importedNetwork, loadWeights, recordedNetwork, statedTreatment } from "./network.ts";
 import type { OnnxFile } from "./onnx_file.ts";
+import { readPriorAt } from "./prior_files.ts";
 import type { RunFolder } from "./run_writer.ts";
 import { augmentationOf, normalisationOf } from "./treatment.ts";
 
@@ -57,10 +57,7 @@ function priorOf(flags: Flags, prior: PriorFile | undefined, start: Weights): Ga
     case "isotropic":
       return isotropic(mean, flags.priorScale);
     default:
-      if (prior === undefined) {
-        throw new UsageError("Cannot use --prior-type shifted_gaussian without a learned prior: give --prior-path");
-      }
-      return shiftedGaussian(prior.swag, {
+      return shiftedGaussian(prior!.swag, {
         scale: flags.priorScale,
         eps: flags.priorEps,
         rank: flags.numberOfSamplesPrior,
@@ -83,7 +80,12 @@ function scheduleOf(flags: Flags, stepsPerEpoch: number): Schedule {
 /** The prior of `--prior-path`; refuses one that is not over the network's parameters in their order. */
 async function learnedPrior(flags: Flags, classifier: ClassifierConfig): Promise<PriorFile | undefined> {
   if (flags.priorPath === undefined) return undefined;
-  const prior = await loadPrior(flags.priorPath, flags.priorNormalisation, classifier.network !== undefined);
+  const prior = await readPriorAt(flags.priorPath, {
+    normalised: flags.priorNormalisation === "auto" ? undefined : flags.priorNormalisation === "normalised",
+    consume: true,
+    // Names of an imported network are its own.
+    keepPrefixes: classifier.network !== undefined,
+  });
   requireSameParameters(prior.parameters, layoutModel(classifier).backbone.entries);
   return prior;
 }

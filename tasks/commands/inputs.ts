@@ -1,5 +1,5 @@
 /**
- * What the training commands read: data and priors, from their flags.
+ * What the training commands read: images, by their flags.
  *
  * @module
  */
@@ -11,9 +11,6 @@ import { holdStream } from "../../lib/data/render.ts";
 import { balancedSubset, splitTrainVal, takeExamples } from "../../lib/data/subset.ts";
 import { UsageError } from "../../lib/errors.ts";
 import type { KernelSchedule } from "../../lib/gpu/device.ts";
-import { readPrior } from "../../lib/priors/files.ts";
-import { readPriorParts } from "../../lib/priors/parts.ts";
-import type { PriorFile } from "../../lib/priors/prior_file.ts";
 import type { DEVICE_FLAGS } from "../cli/flag_groups.ts";
 import { readInput } from "../cli/files.ts";
 import type { FlagValues } from "../cli/flags.ts";
@@ -104,6 +101,11 @@ export async function loadSource(flags: DataFlags, seed: number): Promise<ImageS
   return (await loadTrain(flags, seed)).train;
 }
 
+/** The training images as evaluation sees them: fitted, and in memory where they are not too many. */
+export async function loadFitted(flags: DataFlags, seed: number): Promise<ImageSource> {
+  return await held(await loadSource(flags, seed));
+}
+
 /**
  * Loads the training and validation images. A test set never chooses anything: with `--val-split` it is not even read.
  */
@@ -113,22 +115,4 @@ export async function loadTask(flags: DataFlags, seed: number): Promise<TaskData
   // A second data set gets the size of the first.
   const sized = { ...flags, imageSize: train.height };
   return { train, val: await loadSplit(sized, flags.valDataset ?? flags.trainDataset, "val", classNames) };
-}
-
-/**
- * A learned prior: one safetensors file, or the original's four files by their prefix.
- *
- * @param keepPrefixes leave `encoder.` and the like on the four files' names: those of an imported network are its own
- */
-export async function loadPrior(path: string, normalisation: string, keepPrefixes: boolean): Promise<PriorFile> {
-  if (path.endsWith(".safetensors")) return readPrior(await readInput(path, "a prior"), path);
-  const part = (name: string) => readInput(`${path}_${name}.pt`, "a part of a prior");
-  const parts = {
-    model: await part("model"),
-    mean: await part("mean"),
-    variance: await part("variance"),
-    covmat: await part("covmat"),
-  };
-  const normalised = normalisation === "auto" ? undefined : normalisation === "normalised";
-  return readPriorParts(parts, { normalised, consume: true, keepPrefixes });
 }

@@ -4,14 +4,17 @@
  * @module
  */
 
-import { type ImageSource, isStream } from "../../lib/data/dataset.ts";
+import { type ImageSet, type ImageSource, isStream } from "../../lib/data/dataset.ts";
 import { UsageError } from "../../lib/errors.ts";
 import { FeatureSession } from "../../lib/inference/features.ts";
-import { LastLayerLaplace } from "../../lib/inference/last_layer.ts";
-import { type PredictionOptions, PredictionSession } from "../../lib/inference/prediction.ts";
+import { headLogits, LastLayerLaplace } from "../../lib/inference/last_layer.ts";
+import type { PredictionOptions } from "../../lib/inference/prediction.ts";
 import type { DeviceModel } from "../../lib/models/device_model.ts";
 import { DATA_FLAGS } from "../cli/flag_groups.ts";
 import type { FlagTable, FlagValues } from "../cli/flags.ts";
+import { refuseUnread } from "../cli/unread_flags.ts";
+import { loadFitted } from "./inputs.ts";
+import type { DataFlags } from "./treatment.ts";
 
 /** Which approximation, fitted to which images. */
 export const LAPLACE_FLAGS = {
@@ -45,17 +48,17 @@ export const LAPLACE_FLAGS = {
 type Flags = FlagValues<typeof LAPLACE_FLAGS>;
 
 /**
- * Refuses flags of the approximation where there is none.
+ * Refuses flags of the approximation where there is none, and a precision that no posterior has.
  *
  * @throws UsageError that names the first of them
  */
 export function requireLaplaceFlags(flags: Flags): void {
-  if (flags.laplace !== "none") return;
-  for (const name of ["laplacePrecision", "trainDataset", "trainDir", "numOfTrainExamples"] as const) {
-    if (flags[name] === undefined) continue;
-    const spelt = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    throw new UsageError(`Cannot use --${spelt} without --laplace: --laplace diagonal or kronecker is required`);
+  if (flags.laplace !== "none") {
+    if (flags.laplacePrecision !== 0) return;
+    throw new UsageError("Cannot use --laplace-precision 0: a positive number is required");
   }
+  const { laplace: _, ...table } = LAPLACE_FLAGS;
+  refuseUnread(table, flags, Object.keys(table), "without --laplace: --laplace diagonal or kronecker is required");
 }
 
 /** Probabilities, and what they follow from. */
@@ -65,22 +68,45 @@ export interface LaplacePrediction {
   readonly fitted: LastLayerLaplace;
 }
 
+/** What a last layer's posterior is fitted to, and what is predicted by it. */
+export interface LaplaceSets {
+  readonly train: ImageSet;
+  readonly set: ImageSet;
+}
+
+/**
+ * `set` and the images that the network was trained on, as it sees them in evaluation: of the size of `set`, unchanged.
+ *
+ * @throws TypeError where their classes are not as many as those of `set`
+ * @throws RangeError where they are too many for memory
+ */
+export async function loadSets(flags: DataFlags, seed: number, set: ImageSource): Promise<LaplaceSets> {
+  const train = await loadFitted({ ...flags, imageSize: set.height }, seed);
+  if (train.classNames.length !== set.classNames.length) {
+    throw new TypeError(
+      `Cannot fit a last layer to ${train.name}: it has ${train.classNames.length} classes, but the network tells ` +
+        `${set.classNames.length} apart; --train-dataset is to name the set that it was trained on`,
+    );
+  }
+  return { train: inMemory(train), set: inMemory(set) };
+}
+
 /** Fits the last layer's posterior to `train` and predicts `set`. */
 export async function predictLaplace(
   model: DeviceModel,
-  { train, set }: { readonly train: ImageSource; readonly set: ImageSource },
+  { train, set }: LaplaceSets,
   { laplace, laplacePrecision }: Flags,
   options: PredictionOptions,
 ): Promise<LaplacePrediction> {
   const { numClasses } = model.config;
   if (laplace === "none") throw new RangeError("Cannot fit no posterior: diagonal or kronecker is required");
-  const features = await FeatureSession.create(model, options), logits = await PredictionSession.create(model, options);
+  const session = await FeatureSession.create(model, options);
   try {
     const { head } = await model.read();
-    const of = async (images: ImageSource) => ({
-      features: await features.features(inMemory(images)),
-      logits: await logits.logits(images),
-    });
+    const of = async (images: ImageSet) => {
+      const features = await session.features(images);
+      return { features, logits: headLogits(features, head, numClasses) };
+    };
     const fitted = LastLayerLaplace.fit({ ...await of(train), head, numClasses }, {
       curvature: laplace,
       precision: laplacePrecision,
@@ -88,12 +114,11 @@ export async function predictLaplace(
     const found = await of(set);
     return { probabilities: fitted.predict(found.features, found.logits), fitted };
   } finally {
-    features.destroy();
-    logits.destroy();
+    session.destroy();
   }
 }
 
-function inMemory(set: ImageSource) {
+function inMemory(set: ImageSource): ImageSet {
   if (!isStream(set)) return set;
   throw new RangeError(
     `Cannot take features of ${set.name}: its ${set.labels.length} images are too many for memory, and ones that fit ` +

@@ -32,9 +32,8 @@ import { estimateMemory, type MemoryEstimate } from "../../lib/inference/trainin
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel, type ModelLayouts } from "../../lib/models/device_model.ts";
 import type { Weights } from "../../lib/models/weights.ts";
-import { OBJECTIVE_FLAGS } from "../cli/objective_flags.ts";
 import type { Flags } from "./prior.ts";
-import { pcaRankOf } from "./prior_schedule.ts";
+import { pcaRankOf } from "./prior_flags.ts";
 import { augmentationOf, type DataFlags, normalisationOf } from "./treatment.ts";
 
 /** What a prior is learned from. */
@@ -83,27 +82,6 @@ export function preparePrior(
   swag: (stepsPerEpoch: number) => Schedule,
 ): PriorLearning {
   return flags.objective === "supervised" ? fromLabels(gpu, flags, task, swag) : fromViews(gpu, flags, task, swag);
-}
-
-/**
- * Refuses flags that the objective does not read.
- *
- * @throws UsageError that names the first of them
- */
-export function requireObjectiveFlags(flags: Flags): void {
-  if (flags.objective !== "supervised") {
-    if (flags.precision === "f32") return;
-    throw new UsageError(
-      `Cannot use --precision ${flags.precision} with --objective ${flags.objective}: f32 is required`,
-    );
-  }
-  const given = Object.keys(OBJECTIVE_FLAGS).find((name) => {
-    const value = flags[name as keyof typeof OBJECTIVE_FLAGS];
-    return value !== undefined && value !== false;
-  });
-  if (given === undefined) return;
-  const name = given.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  throw new UsageError(`Cannot use --${name} with --objective supervised: an objective without labels is required`);
 }
 
 function fromLabels(

@@ -17,10 +17,11 @@ import { sha256 } from "./hashes.ts";
 import { baseName } from "./onnx_file.ts";
 import type { Flags } from "./prior.ts";
 import { requireNoCheckpoint } from "./prior_checkpoint.ts";
+import { priorPaths } from "./prior_files.ts";
 
 /** Files that the prior will be written to. */
 export function targets({ out, format }: Flags): readonly string[] {
-  return format === "safetensors" ? [out] : ["model", "mean", "variance", "covmat"].map((part) => `${out}_${part}.pt`);
+  return format === "safetensors" ? [out] : Object.values(priorPaths(out));
 }
 
 /** Refuses a path that could not be written at the end, before the work begins. */

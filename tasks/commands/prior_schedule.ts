@@ -1,13 +1,11 @@
 /**
- * What the flags of `prior` say of SWAG: when snapshots are taken, and what is kept of them.
+ * What the flags of `prior` say of SWAG: when snapshots are taken, and at which learning rates.
  *
  * @module
  */
 
-import { UsageError } from "../../lib/errors.ts";
 import type { Schedule } from "../../lib/inference/schedules.ts";
 import { constantSwag, cyclicalSwag } from "../../lib/inference/swag_schedules.ts";
-import type { PcaRank } from "../../lib/priors/subspace/principal_components.ts";
 import type { Flags } from "./prior.ts";
 
 /** Learning rates and snapshots, by the steps of an epoch. */
@@ -26,40 +24,16 @@ export function scheduleOf(flags: Flags, stepsPerEpoch: number): Schedule {
 }
 
 /**
- * The value of `--pca-rank`.
+ * Refuses a schedule that takes too few snapshots for a covariance: the training would tell only at its end.
  *
- * @throws UsageError where it is none
+ * @throws RangeError where they are fewer than two
  */
-export function pcaRankOf({ pcaRank, subspace, maxRank }: Flags): PcaRank | undefined {
-  if (pcaRank === undefined) return undefined;
-  if (subspace !== "pca") {
-    throw new UsageError(`Cannot use --pca-rank with --subspace ${subspace}: --subspace pca is required`);
-  }
-  if (pcaRank === "mle") return pcaRank;
-  const rank = Number(pcaRank);
-  if (Number.isInteger(rank) && rank >= 1 && rank <= maxRank) return rank;
-  throw new UsageError(
-    `Cannot use --pca-rank ${pcaRank}: mle, or a whole number from 1 to --max-rank ${maxRank}, is required`,
+export function requireSnapshots(schedule: Schedule): void {
+  let count = 0;
+  for (let step = 0; step < schedule.steps && count < 2; step++) if (schedule.collect(step)) count++;
+  if (count === 2) return;
+  throw new RangeError(
+    `Cannot learn a prior from ${count} snapshots in ${schedule.steps} steps: at least 2 are required; take more steps ` +
+      "(--epochs, --max-steps), or begin earlier (--start-swag)",
   );
-}
-
-/**
- * Refuses what would fail, or would mean something else, only after the training.
- *
- * @throws UsageError that names the flags
- */
-export function requireConsistentMethod(flags: Flags): void {
-  const { method, objective, format, subspace, chains } = flags;
-  if (method !== "swag" && objective !== "supervised") {
-    throw new UsageError(
-      `Cannot use --method ${method} with --objective ${objective}: --objective supervised is required`,
-    );
-  }
-  if (format === "parts" && (method !== "swag" || subspace !== "covariance" || chains > 1)) {
-    throw new UsageError(
-      "Cannot write this prior with --format parts: the four files mean the deviations of one chain and cannot say " +
-        "otherwise; --format safetensors is required",
-    );
-  }
-  pcaRankOf(flags);
 }

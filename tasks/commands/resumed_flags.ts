@@ -4,6 +4,10 @@
  * @module
  */
 
+import { UsageError } from "../../lib/errors.ts";
+import type { FlagTable } from "../cli/flags.ts";
+import { isDefault, spelt } from "../cli/unread_flags.ts";
+
 type Flags = Readonly<Record<string, unknown>>;
 
 /** How a command reports and where it writes. They change nothing that it computes; `--resume` takes them anew. */
@@ -25,9 +29,31 @@ export function settingsOf(flags: Flags): Record<string, unknown> {
   return Object.fromEntries(Object.entries(flags).filter(([name]) => !FREE_FLAGS.has(name)));
 }
 
-/** The flags written down, with how to report, and where an imported network's file lies now, from the command line. */
-export function resumedFlags<Given extends Flags>(given: Given, recorded: Flags): Given {
-  const free = Object.fromEntries(Object.entries(given).filter(([name]) => FREE_FLAGS.has(name)));
-  const onnx = recorded.onnx === undefined ? undefined : given.onnx ?? recorded.onnx;
-  return { ...recorded, ...free, operands: given.operands, onnx } as unknown as Given;
+/**
+ * Where things lie that are the same wherever they lie: what `--resume` goes on with is told by its hash, so that a
+ * file that was moved may be named anew.
+ */
+const PLACES: ReadonlySet<string> = new Set(["onnx", "weightsPath", "priorPath", "dataDir"]);
+
+/**
+ * The flags that were written down, with how to report and where things lie now from the command line.
+ *
+ * @param table of the command
+ * @throws UsageError where another flag is given and says something else
+ */
+export function resumedFlags<Given extends Flags>(table: FlagTable, given: Given, recorded: Flags): Given {
+  const taken: Record<string, unknown> = { operands: given.operands };
+  for (const [name, flag] of Object.entries(table)) {
+    const value = given[name], known = recorded[name];
+    if (FREE_FLAGS.has(name)) taken[name] = value;
+    else if (isDefault(flag, value) || value === known) continue;
+    else if (PLACES.has(name) && known !== undefined) taken[name] = value;
+    else throw new UsageError(`Cannot use ${spelt(name, value)} with --resume: ${wentOnWith(name, known)}`);
+  }
+  return { ...recorded, ...taken } as unknown as Given;
+}
+
+function wentOnWith(name: string, known: unknown): string {
+  const began = known === undefined ? "without it" : `with ${typeof known === "boolean" ? spelt(name, known) : known}`;
+  return `what goes on began ${began}, and its own settings are required`;
 }

@@ -82,17 +82,17 @@ export class RunFolder {
     return new RunFolder(path, config, []);
   }
 
-  /** Opens the folder of a run that exists. */
+  /**
+   * Opens the folder of a run that exists.
+   *
+   * @throws FormatError where the settings or the manifest are not what was written
+   */
   static async open(path: string): Promise<RunFolder> {
-    const config = await readJson(`${path}/config.json`, "a run's settings");
-    let samples: SampleEntry[] = [];
-    try {
-      samples =
-        (await readJson(`${path}/samples/manifest.json`, "a run's manifest") as { samples: SampleEntry[] }).samples;
-    } catch (error) {
-      if (error instanceof FormatError) throw error;
-    }
-    return new RunFolder(path, config, samples);
+    const config = await readJson(`${path}/config.json`, "a run's settings", ["flags", "classifier"]);
+    const manifest = `${path}/samples/manifest.json`;
+    if (!await exists(manifest)) return new RunFolder(path, config, []);
+    const { samples } = await readJson(manifest, "a run's manifest", ["samples"]);
+    return new RunFolder(path, config, samples as SampleEntry[]);
   }
 
   /** Samples that the run has kept, in order of chain and step. */
@@ -181,8 +181,12 @@ export class RunFolder {
   }
 }
 
-async function readJson(path: string, as: string): Promise<unknown> {
-  return parseJson(new TextDecoder().decode(await readInput(path, as)), path);
+/** The object of a JSON file, which must have some members that are objects. */
+async function readJson(path: string, as: string, members: readonly string[]): Promise<Record<string, unknown>> {
+  const found = parseJson(new TextDecoder().decode(await readInput(path, as)), path);
+  const lacking = members.find((name) => typeof (found as Record<string, unknown> | null)?.[name] !== "object");
+  if (lacking === undefined) return found as Record<string, unknown>;
+  throw new FormatError(`Cannot read ${path} as ${as}: it lacks ${lacking}, which is required`);
 }
 
 function parseJson(text: string, path: string): unknown {

@@ -20,7 +20,7 @@ import { layoutModel } from "../../lib/models/device_model.ts";
 import { DeviceGaussian } from "../../lib/priors/device_gaussian.ts";
 import { shiftedGaussian } from "../../lib/priors/gaussian.ts";
 import { timeLaunches } from "../../tasks/bench/operation.ts";
-import { loadPrior } from "../../tasks/commands/inputs.ts";
+import { readPriorAt } from "../../tasks/commands/prior_files.ts";
 
 const PARTS = ["model", "mean", "variance", "covmat"];
 const ROUNDS = 5;
@@ -34,7 +34,7 @@ if (import.meta.main) {
   const files = PARTS.reduce((sum, part) => sum + Deno.statSync(`${prefix}_${part}.pt`).size, 0);
   const before = largestResidentSet();
   const start = performance.now();
-  const { swag } = await loadPrior(prefix, "auto", false);
+  const { swag } = await readPriorAt(prefix, { consume: true });
   const loading = performance.now() - start;
   const peak = largestResidentSet();
 

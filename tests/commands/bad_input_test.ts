@@ -102,7 +102,7 @@ Deno.test("infer refuses damaged priors and those of another network", async () 
       await Deno.writeFile(path, kept);
     }
     await Deno.remove(`${task.parts}_variance.pt`);
-    await refuses(folder, prior(task.parts), /^swagpu infer: Cannot read .*_variance\.pt as a part of a prior/);
+    await refuses(folder, prior(task.parts), /^swagpu infer: Cannot read .*_variance\.pt as a part of a learned prior/);
 
     await Deno.writeFile(`${folder}/other.safetensors`, writePrior(tinyPrior({ ...TINY, encoder: "resnet8" })));
     await refuses(folder, prior(`${folder}/other.safetensors`), /^swagpu infer: Cannot .*conv1\.weight/);
@@ -173,6 +173,26 @@ Deno.test("infer and prior refuse an output that exists or cannot be written, be
     await refuses(folder, [...prior(`${folder}/old`), "--force"], /^swagpu prior: Cannot write .*: it is a folder/);
     const lost = ["infer", "--resume", "--out", `${folder}/none`];
     await refuses(folder, lost, /^swagpu infer: Cannot read .*none\/config\.json as a run's settings/);
+  });
+});
+
+Deno.test("infer --resume and evaluate refuse a folder whose settings are not a run's", async () => {
+  await withTask(async (folder) => {
+    const path = `${folder}/run/config.json`;
+    await Deno.mkdir(`${folder}/run`);
+    for (const text of ["{", "null", "[]", '{"flags":{}}']) {
+      await Deno.writeTextFile(path, text);
+      await refuses(
+        folder,
+        ["infer", "--resume", "--out", `${folder}/run`],
+        /^swagpu infer: Cannot read .*config\.json as /,
+      );
+    }
+    await refuses(
+      folder,
+      ["evaluate", "--run", `${folder}/run`],
+      /^swagpu evaluate: Cannot read .*: it lacks classifier/,
+    );
   });
 });
 

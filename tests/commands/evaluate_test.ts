@@ -8,8 +8,8 @@ import { openGpu } from "../../lib/gpu/device.ts";
 import { PredictionSession } from "../../lib/inference/prediction.ts";
 import { DeviceModel } from "../../lib/models/device_model.ts";
 import { weightsFromStateDict } from "../../lib/models/weights.ts";
-import { assertRefused, runCli } from "../cli/run_cli.ts";
-import { resultOf } from "./task.ts";
+import { assertRefused, runCli, withFolder } from "../cli/run_cli.ts";
+import { makeTask, resultOf, runJson } from "./task.ts";
 
 const DATA = fromFileUrl(new URL("../../../shared/data", import.meta.url));
 const present = await Deno.stat(`${DATA}/checkpoints`).then(() => true, () => false);
@@ -19,6 +19,10 @@ async function evaluate(encoder: string, file: string, flags: readonly string[] 
   const data = ["--val-dataset", "cifar10", "--data-dir", `${DATA}/cifar10`, "--json"];
   return resultOf(await runCli([...args, ...data], { permissions: "--allow-read" }));
 }
+
+let resnet20: ReturnType<typeof evaluate> | undefined;
+/** Metrics of the published ResNet-20, computed once. */
+const evaluateResnet20 = () => resnet20 ??= evaluate("resnet20", "resnet20-12fca82f.th");
 
 for (
   const [encoder, file, accuracy, nll] of [
@@ -30,7 +34,7 @@ for (
     name: `evaluate reproduces PyTorch's accuracy and NLL of ${encoder} on CIFAR-10 (shared/data)`,
     ignore: !present,
     async fn() {
-      const result = await evaluate(encoder, file);
+      const result = encoder === "resnet20" ? await evaluateResnet20() : await evaluate(encoder, file);
       assertEquals([result.n, result.accuracy], [1000, accuracy]);
       assertAlmostEquals(result.nll, nll, 1e-3);
       assertEquals(Number.isFinite(result.ece) && result.ece > 0 && result.ece < 0.1, true);
@@ -78,7 +82,7 @@ Deno.test({
   name: "evaluate --laplace makes resnet20 less sure of itself, and no less right (shared/data)",
   ignore: !present,
   async fn() {
-    const plain = await evaluate("resnet20", "resnet20-12fca82f.th");
+    const plain = await evaluateResnet20();
     // 4,000 training images; of 500 the posterior is so wide that the predictions are too cautious.
     const found = await evaluate("resnet20", "resnet20-12fca82f.th", ["--laplace", "kronecker"]);
     // Logits of unequal variance may change places: of a thousand images those of ten at most.
@@ -88,12 +92,30 @@ Deno.test({
   },
 });
 
-Deno.test("evaluate refuses --laplace of a run, and its flags without it", async () => {
-  const refused = async (args: string[], message: RegExp) =>
-    assertRefused(await runCli(["evaluate", ...args], { permissions: "--allow-read" }), 2, message);
-  await refused(["--run", "r", "--laplace", "diagonal"], /Cannot use --laplace with --run/);
-  await refused(
-    ["--weights-path", "w", "--laplace-precision", "1"],
-    /Cannot use --laplace-precision without --laplace/,
-  );
+Deno.test("evaluate --laplace treats the training images as the others: one size, whole, also under --transforms original", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder);
+    const args = [
+      "evaluate",
+      "--encoder",
+      "resnet8_narrow",
+      "--weights-path",
+      task.checkpoint,
+      "--data-dir",
+      task.data,
+    ];
+    const original = [...args, "--transforms", "original", "--image-size", "40"];
+    const plain = await runJson(original);
+    // So stiff a prior leaves the network as it is.
+    const stiff = await runJson([...original, "--laplace", "kronecker", "--laplace-precision", "1e12"]);
+    assertEquals([stiff.n, stiff.accuracy], [23, plain.accuracy]);
+    assertAlmostEquals(stiff.nll, plain.nll, 1e-5);
+
+    const wrong = [...args, "--laplace", "diagonal", "--train-dataset", "procedural-source", "--quiet"];
+    assertRefused(
+      await runCli(wrong, { permissions: "--allow-read" }),
+      1,
+      /Cannot fit a last layer to .*: it has 24 classes, but the network tells 10 apart; --train-dataset/,
+    );
+  });
 });

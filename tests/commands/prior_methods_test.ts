@@ -11,11 +11,11 @@ import { makeTask, runJson, type Task, taskFlags } from "./task.ts";
 const PERMISSIONS = { permissions: "--allow-read --allow-write" };
 
 function priorArgs(task: Task, out: string, more: readonly string[]): string[] {
-  return ["prior", ...taskFlags(task), "--weights-path", task.checkpoint, "--swa-lrs", "0.01", ...more, "--out", out];
+  return ["prior", ...taskFlags(task), "--weights-path", task.checkpoint, ...more, "--out", out];
 }
 
 /** Ten steps, a snapshot after each from the third on. */
-const CONSTANT = ["--swag-scheduler", "constant", "--max-steps", "10", "--start-swag", "3"];
+const CONSTANT = ["--swag-scheduler", "constant", "--swa-lrs", "0.01", "--max-steps", "10", "--start-swag", "3"];
 
 const swagAt = (path: string) => readPrior(Deno.readFileSync(path)).swag;
 
@@ -73,6 +73,25 @@ Deno.test("prior refuses methods and ranks that contradict each other, before it
       ] as [string[], RegExp][]
     ) {
       assertRefused(await runCli([...priorArgs(task, out, more), "--quiet"], PERMISSIONS), 2, message);
+    }
+  });
+});
+
+Deno.test("prior refuses what only the end of its work would tell, before it replaces what was not finished", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder), out = `${folder}/p.safetensors`, checkpoint = `${out}.checkpoint`;
+    await Deno.writeTextFile(checkpoint, "of a prior that was not finished");
+    for (
+      const [more, message] of [
+        [["--swag-scheduler", "constant", "--max-steps", "9", "--start-swag", "9"], /from 1 snapshots in 9 steps: at/],
+        [["--swag-scheduler", "constant", "--max-steps", "9", "--start-swag", "10"], /Cannot take a snapshot after 10/],
+        [["--max-steps", "1"], /Cannot learn a prior from 1 snapshots in 1 steps: at least 2 are required/],
+        [["--method", "fisher", "--fisher-examples", "41"], /Cannot measure the curvature on 41 examples: 1 to 40 are/],
+        [[...CONSTANT, "--profile", checkpoint], /Cannot write the profile .*: /],
+      ] as [string[], RegExp][]
+    ) {
+      assertRefused(await runCli([...priorArgs(task, out, more), "--force", "--quiet"], PERMISSIONS), 1, message);
+      assert(await exists(checkpoint), more.join(" "));
     }
   });
 });
@@ -160,14 +179,6 @@ Deno.test("prior --method laplace and fisher keep the checkpoint's weights and s
       stiff = await learn("fisher", "--source-precision", "1e6");
     assertNotEquals(few.swag.variance, fisher.swag.variance);
     stiff.swag.variance.forEach((value) => assert(Math.abs(value * 1e6 / 2 - 1) < 0.1));
-    assertRefused(
-      await runCli(
-        [...priorArgs(task, `${folder}/many`, ["--method", "fisher", "--fisher-examples", "41"]), "--quiet"],
-        PERMISSIONS,
-      ),
-      1,
-      /Cannot measure the curvature on 41 examples: 1 to 40 are required/,
-    );
   });
 });
 

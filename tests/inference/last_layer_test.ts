@@ -2,7 +2,7 @@
 
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { softmax } from "../../lib/evaluation/softmax.ts";
-import { LastLayerLaplace } from "../../lib/inference/last_layer.ts";
+import { headLogits, LastLayerLaplace } from "../../lib/inference/last_layer.ts";
 import { symmetricEigen } from "../../lib/priors/eigen.ts";
 import { eigenOfSymmetric } from "../../lib/priors/tridiagonal.ts";
 import { PhiloxSequence } from "../../lib/random/philox.ts";
@@ -20,6 +20,10 @@ const TESTED = {
   features: Float32Array.from(features.slice(n * width)),
   logits: Float32Array.from(logits.slice(n * classes)),
 };
+
+Deno.test("headLogits() are those that PyTorch recorded of the head", () => {
+  headLogits(DATA.features, DATA.head, classes).forEach((value, i) => assertAlmostEquals(value, DATA.logits[i], 1e-5));
+});
 
 for (const curvature of ["diagonal", "kronecker"] as const) {
   const expected = reference[curvature];

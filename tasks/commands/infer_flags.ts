@@ -1,0 +1,48 @@
+/**
+ * Which flags of `infer` go together. What would be ignored, or would fail only after the images are read, is refused at
+ * once.
+ *
+ * @module
+ */
+
+import { UsageError } from "../../lib/errors.ts";
+import type { FlagTable } from "../cli/flags.ts";
+import { refuseUnread } from "../cli/unread_flags.ts";
+import type { Flags } from "./infer.ts";
+
+type Refuse = (names: readonly string[], why: string) => void;
+
+/**
+ * Refuses what would fail, would mean something else or would be ignored.
+ *
+ * @param table of `infer`
+ * @throws UsageError that names the flags
+ */
+export function requireConsistentFlags(table: FlagTable, flags: Flags): void {
+  const refuse: Refuse = (names, why) => refuseUnread(table, flags, names, why);
+  requirePriorFlags(flags, refuse);
+  const { sampler, schedule } = flags;
+  if (schedule !== "cyclical") refuse(["nCycles"], `with --schedule ${schedule}: --schedule cyclical is required`);
+  if (sampler === "sgd") refuse(["temperature"], "with --sampler sgd: it draws nothing, and a sampler is required");
+  else refuse(["nesterov"], `with --sampler ${sampler}: --sampler sgd is required`);
+  if (sampler === "sgld") refuse(["momentum"], "with --sampler sgld: it has none, and another sampler is required");
+}
+
+function requirePriorFlags({ priorType, priorPath, weightsPath, onnx }: Flags, refuse: Refuse): void {
+  if (priorType === "shifted_gaussian" && priorPath === undefined) {
+    throw new UsageError("Cannot use --prior-type shifted_gaussian without a learned prior: give --prior-path");
+  }
+  if (priorType === "isotropic" && (priorPath ?? weightsPath ?? onnx) === undefined) {
+    throw new UsageError(
+      "Cannot use --prior-type isotropic without pre-trained weights: give --weights-path, --onnx or --prior-path",
+    );
+  }
+  if (priorType !== "shifted_gaussian") {
+    const learned = `with --prior-type ${priorType}: --prior-type shifted_gaussian is required`;
+    refuse(["priorEps", "numberOfSamplesPrior"], learned);
+  }
+  if (priorType === "none") refuse(["priorScale"], "with --prior-type none: a prior is required");
+  if (priorPath === undefined || priorPath.endsWith(".safetensors")) {
+    refuse(["priorNormalisation"], "without the original's four files: their prefix as --prior-path is required");
+  }
+}

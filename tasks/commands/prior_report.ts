@@ -1,0 +1,71 @@
+/**
+ * What `prior` says of a plan and of a prior that it learned.
+ *
+ * @module
+ */
+
+import type { FeatureEvaluation } from "../../lib/inference/features.ts";
+import type { LearnedPrior } from "../../lib/inference/learn_prior.ts";
+import type { MergedPrior } from "../../lib/inference/multi_swag.ts";
+import type { MemoryEstimate } from "../../lib/inference/training_step.ts";
+import type { ClassifierConfig } from "../../lib/models/classifier.ts";
+import { layoutModel } from "../../lib/models/device_model.ts";
+import type { Io } from "../cli/output.ts";
+import { memoryLines } from "./memory.ts";
+import type { Flags } from "./prior.ts";
+import type { PriorMetrics } from "./prior_learning.ts";
+import { targets } from "./prior_output.ts";
+
+/** What was learned, and what the training reported. */
+export interface Outcome {
+  /** The prior. */
+  readonly learned: LearnedPrior | MergedPrior;
+  readonly steps: number;
+  readonly imagesPerSecond?: number;
+  readonly last?: PriorMetrics;
+  readonly evaluations: readonly (FeatureEvaluation & { readonly steps: number })[];
+}
+
+/** Prints what a run would allocate. */
+export function reportMemory(flags: Flags, classifier: ClassifierConfig, memory: MemoryEstimate, io: Io): void {
+  const rowsOnDevice = flags.method === "swag" && flags.subspace !== "random" ? flags.maxRank : 0;
+  const swag = 4 * layoutModel(classifier).backbone.paddedCount * (2 + rowsOnDevice);
+  io.result({ out: null, ...memory, swag }, [
+    ...memoryLines(memory),
+    `SWAG            ${(swag / 2 ** 20).toFixed(1)} MiB`,
+  ]);
+}
+
+/** Prints what was learned. */
+export function reportPrior(flags: Flags, outcome: Outcome, seconds: number, io: Io): void {
+  const { learned, steps, imagesPerSecond, last, evaluations } = outcome;
+  const { swag, snapshots } = learned;
+  const merged = "kept" in learned ? { kept: learned.kept, dropped: learned.dropped } : undefined;
+  const result = {
+    out: flags.out,
+    steps,
+    seconds,
+    imagesPerSecond,
+    loss: last?.loss,
+    accuracy: last?.accuracy,
+    ...evaluations.length > 0 && { evaluations },
+    snapshots,
+    rank: swag.covFactor.length,
+    ...merged,
+    parameters: swag.mean.length,
+  };
+  const source = flags.method === "swag" ? `${snapshots} snapshots` : `the curvature (${flags.method})`;
+  io.result(result, [
+    `prior over ${result.parameters} parameters, rank ${result.rank}, from ${source}: ${targets(flags).join(" ")}`,
+    ...merged === undefined ? [] : [
+      `${flags.chains} chains merged: the factor keeps ${
+        (100 * merged.kept).toFixed(2)
+      } % of their low-rank variance; ` +
+      `the largest direction that it lacks has variance ${merged.dropped.toExponential(2)}`,
+    ],
+    ...evaluations.map(({ steps, knn, linear }) =>
+      `after ${steps} steps: ${(100 * knn).toFixed(1)} % by nearest neighbours, ${(100 * linear).toFixed(1)} % linear`
+    ),
+    ...last === undefined ? [] : [`last loss ${last.loss.toFixed(4)}, ${steps} steps in ${seconds.toFixed(1)} s`],
+  ]);
+}
