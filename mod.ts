@@ -94,6 +94,7 @@ export {
   NORMALISATIONS,
 } from "./lib/data/normalisation.ts";
 export { readTrimap, TRIMAP, type Trimap } from "./lib/data/oxford_pets.ts";
+export { type PixelCache, type SharedPixelCache } from "./lib/data/pixel_cache.ts";
 export {
   proceduralDownstream,
   type ProceduralOptions,
@@ -103,6 +104,7 @@ export {
 } from "./lib/data/procedural.ts";
 export { type Recipe, RECIPES } from "./lib/data/recipes.ts";
 export { holdStream } from "./lib/data/render.ts";
+export { serveRenderJobs } from "./lib/data/render_thread.ts";
 export { type Filter } from "./lib/data/resample_weights.ts";
 export { type Box, type RgbImage } from "./lib/data/resize.ts";
 export { balancedSubset, type Split, splitTrainVal, takeExamples } from "./lib/data/subset.ts";

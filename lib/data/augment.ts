@@ -87,52 +87,61 @@ export function augmentImage(
   out: Uint8Array,
   offset = 0,
 ): void {
-  const place = (target: Uint8Array, at: number) => target.set(image, at);
-  augment({ ...size, rgb: image }, size, place, augmentation, key, out, offset);
+  const own = { ...size, rgb: image };
+  const prepared = augmentation.kind === "rotated-crop" ? enlarge(own, size, augmentation.margin) : own;
+  augmentPrepared(prepared, size, augmentation, key, out, offset);
 }
 
 /**
- * Writes an image of any size, fitted and augmented, into `out` from `offset` on: what is cut out at random is cut out
- * of the whole image, as in torchvision, and the fit serves where nothing is.
+ * What is done to an image before anything random: it gets a size, or stays whole (`undefined`). What is cut out at
+ * random is cut out of the whole image, as in torchvision, and the fit serves where nothing is.
  */
-export function fitAndAugment(
-  image: RgbImage,
-  fit: Fit,
-  augmentation: Augmentation,
-  key: AugmentationKey,
-  out: Uint8Array,
-  offset = 0,
-): void {
-  const size = { height: fit.size, width: fit.size };
-  augment(image, size, (target, at) => fitImage(image, fit, target, at), augmentation, key, out, offset);
+export function preparationOf(fit: Fit, augmentation: Augmentation): Fit | undefined {
+  switch (augmentation.kind) {
+    case "resized-crop":
+      return undefined;
+    case "rotated-crop":
+      return { size: enlarged(fit.size, augmentation.margin), resize: "squash" };
+    default:
+      return fit;
+  }
 }
 
-/** @param place writes the image at its final size without any change */
-function augment(
+/** The image after its preparation. */
+export function prepareImage(image: RgbImage, preparation: Fit | undefined): RgbImage {
+  if (preparation === undefined) return image;
+  const { size } = preparation;
+  return { height: size, width: size, rgb: fitImage(image, preparation) };
+}
+
+/**
+ * Writes an image that was prepared for its augmentation by {@linkcode prepareImage}, augmented, into `out` from
+ * `offset` on.
+ *
+ * @param size of the result
+ */
+export function augmentPrepared(
   image: RgbImage,
   size: ImageSize,
-  place: (out: Uint8Array, offset: number) => void,
   augmentation: Augmentation,
   { seed, epoch, example }: AugmentationKey,
   out: Uint8Array,
-  offset: number,
+  offset = 0,
 ): void {
   if (augmentation.kind === "none") {
-    place(out, offset);
+    out.set(image.rgb, offset);
     return;
   }
   const { height, width } = size;
   const random = new PhiloxSequence(seed, Stream.augmentation, epoch, example);
   switch (augmentation.kind) {
     case "flip":
-      place(out, offset);
+      out.set(image.rgb, offset);
       break;
     case "crop": {
       const left = random.below(2 * augmentation.padding + 1) - augmentation.padding;
       const top = random.below(2 * augmentation.padding + 1) - augmentation.padding;
-      const placed = new Uint8Array(height * width * 3);
-      place(placed, 0);
-      copyWindow(placed, { left, top, width, height }, out, offset);
+      copyWindow(image.rgb, { left, top, width, height }, out, offset);
       break;
     }
     case "resized-crop": {
@@ -140,26 +149,24 @@ function augment(
       resizeImage(image, width, height, { box, out, offset });
       break;
     }
-    case "rotated-crop":
-      rotateAndCrop(image, size, augmentation, random, out, offset);
+    case "rotated-crop": {
+      const rotated = rotateImage(image, augmentation.degrees * (2 * random.uniform() - 1));
+      const left = random.below(image.width - width + 1), top = random.below(image.height - height + 1);
+      copyBox(rotated, { left, top, width, height }, out, offset);
+    }
   }
   if ((augmentation.kind === "flip" || augmentation.flip) && coin(random)) mirror(out, size, offset);
   if ("verticalFlip" in augmentation && augmentation.verticalFlip && coin(random)) turnUpsideDown(out, size, offset);
 }
 
-function rotateAndCrop(
-  image: RgbImage,
-  { height, width }: ImageSize,
-  { margin, degrees }: Augmentation & { kind: "rotated-crop" },
-  random: PhiloxSequence,
-  out: Uint8Array,
-  offset: number,
-): void {
-  const large = { height: Math.round(height * (1 + margin)), width: Math.round(width * (1 + margin)) };
-  const squashed = { ...large, rgb: resizeImage(image, large.width, large.height) };
-  const rotated = rotateImage(squashed, degrees * (2 * random.uniform() - 1));
-  const left = random.below(large.width - width + 1), top = random.below(large.height - height + 1);
-  copyBox(rotated, { left, top, width, height }, out, offset);
+/** Squashes an image to a size larger by `margin`. */
+function enlarge(image: RgbImage, size: ImageSize, margin: number): RgbImage {
+  const height = enlarged(size.height, margin), width = enlarged(size.width, margin);
+  return { height, width, rgb: resizeImage(image, width, height) };
+}
+
+function enlarged(length: number, margin: number): number {
+  return Math.round(length * (1 + margin));
 }
 
 function coin(random: PhiloxSequence): boolean {

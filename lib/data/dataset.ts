@@ -6,6 +6,7 @@
 
 import { createHash } from "node:crypto";
 import { checkFit, type Fit } from "./fit.ts";
+import type { SharedPixelCache } from "./pixel_cache.ts";
 import type { RgbImage } from "./resize.ts";
 
 /** What is known of a set of labelled images before any is decoded. */
@@ -41,6 +42,8 @@ export interface ImageStream extends ImageFacts {
   readonly fit: Fit;
   /** Where the whole image of an example is. */
   readonly locate: (example: number) => ImageLocation;
+  /** Where decoded files are kept between runs; nowhere unless given. */
+  readonly cache?: SharedPixelCache;
 }
 
 /** Images for training or evaluation. */
@@ -117,7 +120,8 @@ export function createImageSet(parts: ImageSetParts): ImageSet {
 }
 
 /** What a stream is made of; size and `hash` follow from it. */
-export interface ImageStreamParts extends Pick<ImageStream, "name" | "classNames" | "labels" | "fit" | "locate"> {
+export interface ImageStreamParts
+  extends Pick<ImageStream, "name" | "classNames" | "labels" | "fit" | "locate" | "cache"> {
   /** What tells these data from others, as the files' names and sizes; the hash is made of it. */
   readonly identity: string;
 }

@@ -6,6 +6,7 @@
 
 import { createImageStream, type ImageStream } from "./dataset.ts";
 import type { Fit } from "./fit.ts";
+import type { SharedPixelCache } from "./pixel_cache.ts";
 import { type FolderOptions, type LabelledFiles, listImageFolder } from "./image_folder.ts";
 
 /** How a stream of files is called and what size its images get. */
@@ -14,6 +15,8 @@ export interface FileStreamOptions {
   readonly name: string;
   /** How an image gets its size. */
   readonly fit: Fit;
+  /** Where decoded files are kept between runs; nowhere unless given. */
+  readonly cache?: SharedPixelCache;
 }
 
 /**
@@ -22,7 +25,7 @@ export interface FileStreamOptions {
  *
  * @throws {Error} naming the first file that is missing
  */
-export function openFiles(root: string, files: LabelledFiles, { name, fit }: FileStreamOptions): ImageStream {
+export function openFiles(root: string, files: LabelledFiles, { name, fit, cache }: FileStreamOptions): ImageStream {
   const { classNames, paths, labels } = files;
   const identity = paths.map((path) => `${path.slice(root.length)} ${sizeOf(path, name)}`).join("\n");
   return createImageStream({
@@ -30,6 +33,7 @@ export function openFiles(root: string, files: LabelledFiles, { name, fit }: Fil
     classNames,
     labels,
     fit,
+    cache,
     identity,
     locate: (i) => ({ kind: "file", path: paths[i] }),
   });

@@ -14,6 +14,7 @@ import type { Fit, ResizeMode } from "./fit.ts";
 import { openImageNet, openImageNet100 } from "./imagenet.ts";
 import { type FlowerSplit, openOxfordFlowers } from "./oxford_flowers.ts";
 import { openOxfordPets } from "./oxford_pets.ts";
+import type { SharedPixelCache } from "./pixel_cache.ts";
 import { PROCEDURAL_SIZE, proceduralDownstream, proceduralSource } from "./procedural.ts";
 import { RECIPES } from "./recipes.ts";
 import { holdStream } from "./render.ts";
@@ -85,6 +86,8 @@ export interface DatasetRequest {
   readonly perClass?: number;
   /** The most bytes of pixels to hold; default 4 GiB. */
   readonly memoryLimit?: number;
+  /** Where decoded files are kept between runs; nowhere unless given. */
+  readonly cache?: SharedPixelCache;
 }
 
 const DEFAULT_SIZE = 224;
@@ -160,17 +163,17 @@ export async function openDataset(request: DatasetRequest): Promise<ImageSource>
 async function openFolder(name: DatasetName, request: DatasetRequest): Promise<ImageSource> {
   const dir = requireDir(name, request.dir);
   const fit = fitOf(name, request, request.defaultSize ?? DEFAULT_SIZE);
-  const { split, subfolder, classNames, only } = request;
+  const { split, subfolder, classNames, only, cache } = request;
   if (name === "oxford102flowers" && await isFolder(`${dir}/jpg`)) {
     const part = officialSplit(name, subfolder ?? split);
-    return await openOxfordFlowers(dir, part, { name: `${name} (${part})`, fit });
+    return await openOxfordFlowers(dir, part, { name: `${name} (${part})`, fit, cache });
   }
   if (name === "oxfordpets" && await isFolder(`${dir}/images`)) {
     const list = officialSplit(name, subfolder ?? split) === "train" ? "trainval" : "test";
-    return await openOxfordPets(dir, list, { name: `${name} (${list})`, fit });
+    return await openOxfordPets(dir, list, { name: `${name} (${list})`, fit, cache });
   }
   const folder = await chooseFolder(name, dir, request);
-  const options = { name: `${name} (${folder})`, fit, classNames, only };
+  const options = { name: `${name} (${folder})`, fit, cache, classNames, only };
   const open = { "imagenet": openImageNet, "imagenet100": openImageNet100 }[name as string] ?? openImageFolder;
   return await open(`${dir}/${folder}`, options);
 }

@@ -4,10 +4,11 @@
  * @module
  */
 
-import { type Augmentation, type AugmentationKey, fitAndAugment } from "./augment.ts";
+import { type Augmentation, type AugmentationKey, augmentPrepared, preparationOf, prepareImage } from "./augment.ts";
 import { imageBytes, type ImageLocation } from "./dataset.ts";
 import { decodeImage } from "./decode.ts";
 import type { Fit } from "./fit.ts";
+import { formatEntry, parseEntry, type PixelCache, pixelKey } from "./pixel_cache.ts";
 import { columnsToRgb, readRange } from "./planes.ts";
 import type { RgbImage } from "./resize.ts";
 
@@ -23,20 +24,55 @@ export interface RenderJob {
   readonly key: AugmentationKey;
 }
 
-/** Carries out a job, into `out` from `offset` on. */
-export async function renderJob(job: RenderJob, out: Uint8Array, offset: number): Promise<void> {
-  fitAndAugment(await readImage(job.location), job.fit, job.augmentation, job.key, out, offset);
+/**
+ * Carries out a job, into `out` from `offset` on.
+ *
+ * @param cache where decoded files are kept, if anywhere; the pixels do not depend on it
+ * @returns whether a file was decoded
+ */
+export async function renderJob(
+  { location, fit, augmentation, key }: RenderJob,
+  out: Uint8Array,
+  offset: number,
+  cache?: PixelCache,
+): Promise<boolean> {
+  const preparation = preparationOf(fit, augmentation);
+  const { image, decoded } = await readPrepared(location, preparation, cache);
+  augmentPrepared(image, { height: fit.size, width: fit.size }, augmentation, key, out, offset);
+  return decoded;
 }
 
-async function readImage(location: ImageLocation): Promise<RgbImage> {
+async function readPrepared(
+  location: ImageLocation,
+  preparation: Fit | undefined,
+  cache: PixelCache | undefined,
+): Promise<{ image: RgbImage; decoded: boolean }> {
   switch (location.kind) {
     case "pixels":
-      return location.image;
-    case "file":
-      return await decodeImage(await Deno.readFile(location.path), location.path);
+      return { image: prepareImage(location.image, preparation), decoded: false };
     case "columns": {
       const { path, offset, height, width } = location;
-      return columnsToRgb(await readRange(path, offset, imageBytes(1, height, width)), height, width);
+      const planes = await readRange(path, offset, imageBytes(1, height, width));
+      return { image: prepareImage(columnsToRgb(planes, height, width), preparation), decoded: false };
     }
+    case "file":
+      return await readFile(location.path, preparation, cache);
   }
+}
+
+async function readFile(
+  path: string,
+  preparation: Fit | undefined,
+  cache: PixelCache | undefined,
+): Promise<{ image: RgbImage; decoded: boolean }> {
+  const bytes = await Deno.readFile(path);
+  const decode = async () => prepareImage(await decodeImage(bytes, path), preparation);
+  if (cache === undefined) return { image: await decode(), decoded: true };
+  const key = pixelKey(bytes, preparation);
+  const entry = cache.read(key);
+  const kept = entry && parseEntry(key, entry);
+  if (kept !== undefined) return { image: kept, decoded: false };
+  const image = await decode();
+  cache.write(key, formatEntry(key, image));
+  return { image, decoded: true };
 }

@@ -5,6 +5,7 @@
  */
 
 import { FormatError } from "../errors.ts";
+import type { SharedPixelCache } from "./pixel_cache.ts";
 import type { RenderJob } from "./render_job.ts";
 
 /** Jobs for a thread. */
@@ -14,11 +15,13 @@ export interface RenderRequest {
   readonly jobs: readonly RenderJob[];
   /** Bytes of one result. */
   readonly size: number;
+  /** Settings of the cache of decoded images, where there is one. */
+  readonly cacheSettings?: unknown;
 }
 
-/** The results, one after the other, or what went wrong. */
+/** The results, one after the other, and how many files were decoded for them, or what went wrong. */
 export type RenderReply =
-  | { readonly id: number; readonly pixels: Uint8Array<ArrayBuffer> }
+  | { readonly id: number; readonly pixels: Uint8Array<ArrayBuffer>; readonly decoded: number }
   | { readonly id: number; readonly error: { readonly name: string; readonly message: string } };
 
 /** Jobs handed to a thread at once: enough to hide the messages, few enough to spread a batch. */
@@ -32,13 +35,13 @@ export class PoolUnavailable extends Error {}
 const SCRIPT = new URL("./render_worker.ts", import.meta.url);
 
 /** Whether threads can be started: where the program lies on this machine, it must be permitted to read itself. */
-export function canStartThreads(): boolean {
-  return SCRIPT.protocol !== "file:" || Deno.permissions.querySync({ name: "read", path: SCRIPT }).state === "granted";
+export function canStartThreads(script: URL = SCRIPT): boolean {
+  return script.protocol !== "file:" || Deno.permissions.querySync({ name: "read", path: script }).state === "granted";
 }
 
 interface Task {
   readonly request: RenderRequest;
-  readonly resolve: (pixels: Uint8Array) => void;
+  readonly resolve: (result: { readonly pixels: Uint8Array; readonly decoded: number }) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -50,9 +53,18 @@ export class RenderPool implements Disposable {
   #waiting: Task[] = [];
   #nextId = 0;
   #closed: Error | undefined;
+  readonly #cache: SharedPixelCache | undefined;
 
-  /** Starts the threads: one fewer than the processor has, since the main thread has work too. */
-  constructor(threads: number = Math.min(MOST_THREADS, Math.max(1, navigator.hardwareConcurrency - 1))) {
+  /**
+   * Starts the threads.
+   *
+   * @param threads default one fewer than the processor has, since the main thread has work too
+   */
+  constructor(
+    threads: number = Math.min(MOST_THREADS, Math.max(1, navigator.hardwareConcurrency - 1)),
+    cache?: SharedPixelCache,
+  ) {
+    this.#cache = cache;
     this.#workers = Array.from({ length: threads }, () => this.#start());
     this.#idle = [...this.#workers];
   }
@@ -60,18 +72,22 @@ export class RenderPool implements Disposable {
   /**
    * Carries out jobs, each result of `size` bytes, into `out` in order.
    *
+   * @returns how many files were decoded
    * @throws {FormatError} if an image cannot be decoded
    * @throws {PoolUnavailable} if the threads cannot be started
    */
-  async run(jobs: readonly RenderJob[], size: number, out: Uint8Array): Promise<void> {
-    const chunks: Promise<void>[] = [];
+  async run(jobs: readonly RenderJob[], size: number, out: Uint8Array): Promise<number> {
+    const chunks: Promise<number>[] = [];
     for (let first = 0; first < jobs.length; first += CHUNK) {
-      const pixels = this.#submit(jobs.slice(first, first + CHUNK), size);
-      chunks.push(pixels.then((bytes) => out.set(bytes, first * size)));
+      const result = this.#submit(jobs.slice(first, first + CHUNK), size);
+      chunks.push(result.then(({ pixels, decoded }) => {
+        out.set(pixels, first * size);
+        return decoded;
+      }));
     }
     // All are waited for, so that none writes into `out` after an error.
-    const failed = (await Promise.allSettled(chunks)).find((result) => result.status === "rejected");
-    if (failed) throw failed.reason;
+    await Promise.allSettled(chunks);
+    return (await Promise.all(chunks)).reduce((sum, decoded) => sum + decoded, 0);
   }
 
   /** Ends the threads; what they were at is given up. */
@@ -79,11 +95,12 @@ export class RenderPool implements Disposable {
     this.#close(new Error("Cannot render: the pool is closed"));
   }
 
-  #submit(jobs: readonly RenderJob[], size: number): Promise<Uint8Array> {
-    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+  #submit(jobs: readonly RenderJob[], size: number): Promise<{ pixels: Uint8Array; decoded: number }> {
+    const { promise, resolve, reject } = Promise.withResolvers<{ pixels: Uint8Array; decoded: number }>();
     if (this.#closed) reject(this.#closed);
     else {
-      this.#waiting.push({ request: { id: this.#nextId++, jobs, size }, resolve, reject });
+      const cacheSettings = this.#cache?.settings;
+      this.#waiting.push({ request: { id: this.#nextId++, jobs, size, cacheSettings }, resolve, reject });
       this.#dispatch();
     }
     return promise;
@@ -98,12 +115,12 @@ export class RenderPool implements Disposable {
   }
 
   #start(): Worker {
-    const worker = new Worker(SCRIPT, { type: "module" });
+    const worker = new Worker(this.#cache?.worker ?? SCRIPT, { type: "module" });
     worker.onmessage = ({ data }: MessageEvent<RenderReply>) => {
       const task = this.#running.get(worker)!;
       this.#running.delete(worker);
       this.#idle.push(worker);
-      if ("pixels" in data) task.resolve(data.pixels);
+      if ("pixels" in data) task.resolve(data);
       else task.reject(new (data.error.name === "FormatError" ? FormatError : Error)(data.error.message));
       this.#dispatch();
     };

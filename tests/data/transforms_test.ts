@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { createHash } from "node:crypto";
 import recorded from "../fixtures/transforms.json" with { type: "json" };
-import { type Augmentation, fitAndAugment } from "../../lib/data/augment.ts";
+import { type Augmentation, augmentPrepared, preparationOf, prepareImage } from "../../lib/data/augment.ts";
 import { fitImage } from "../../lib/data/fit.ts";
 import type { RgbImage } from "../../lib/data/resize.ts";
 import { rotateImage } from "../../lib/data/rotate.ts";
@@ -37,7 +37,8 @@ const FIT = { size: 8, resize: "squash" } as const;
 /** One augmentation of an image, by example. */
 function augmented(image: RgbImage, augmentation: Augmentation, example: number): Uint8Array {
   const out = new Uint8Array(8 * 8 * 3);
-  fitAndAugment(image, FIT, augmentation, { seed: 5, epoch: 0, example }, out);
+  const prepared = prepareImage(image, preparationOf(FIT, augmentation));
+  augmentPrepared(prepared, { height: FIT.size, width: FIT.size }, augmentation, { seed: 5, epoch: 0, example }, out);
   return out;
 }
 
@@ -51,7 +52,7 @@ const grid: RgbImage = {
   }),
 };
 
-Deno.test("fitAndAugment() cuts a resized crop out of the whole image, upside down half of the time", () => {
+Deno.test("augmentPrepared() cuts a resized crop out of the whole image, upside down half of the time", () => {
   const crop = {
     kind: "resized-crop",
     scale: [0.08, 1],
@@ -71,7 +72,7 @@ Deno.test("fitAndAugment() cuts a resized crop out of the whole image, upside do
   assert(widest > 36, `a window reaches column ${widest} of 40`);
 });
 
-Deno.test("fitAndAugment() turns a rotated crop by at most its degrees and cuts it to size", () => {
+Deno.test("augmentPrepared() turns a rotated crop by at most its degrees and cuts it to size", () => {
   const crop = { kind: "rotated-crop", margin: 0.5, degrees: 30, flip: false } as const;
   const slopes = Array.from({ length: 300 }, (_, example) => {
     const pixels = augmented(grid, crop, example);
@@ -85,7 +86,7 @@ Deno.test("fitAndAugment() turns a rotated crop by at most its degrees and cuts 
   assertEquals(augmented(grid, crop, 3), augmented(grid, crop, 3));
 });
 
-Deno.test("fitAndAugment() fits first where nothing is cut out", () => {
+Deno.test("augmentPrepared() fits first where nothing is cut out", () => {
   const fitted = fitImage(grid, FIT);
   assertEquals(augmented(grid, { kind: "none" }, 0), fitted);
   const flips = Array.from({ length: 40 }, (_, example) => digest(augmented(grid, { kind: "flip" }, example)));

@@ -1,0 +1,37 @@
+/**
+ * What a thread does that carries out render jobs; started by `render_pool.ts`.
+ *
+ * @module
+ */
+
+import type { PixelCache } from "./pixel_cache.ts";
+import type { RenderReply, RenderRequest } from "./render_pool.ts";
+import { renderJob } from "./render_job.ts";
+
+/** What a dedicated worker's global scope has; the library's types are those of the main thread. */
+interface WorkerScope {
+  onmessage: ((event: MessageEvent<RenderRequest>) => void) | null;
+  postMessage(reply: RenderReply, transfer?: Transferable[]): void;
+}
+
+/**
+ * Makes this thread, a module worker, one that carries out render jobs.
+ *
+ * @param openCache opens the cache of decoded images by its settings, once
+ */
+export function serveRenderJobs(openCache?: (settings: unknown) => PixelCache): void {
+  const scope = self as unknown as WorkerScope;
+  let cache: PixelCache | undefined;
+  scope.onmessage = async ({ data: { id, jobs, size, cacheSettings } }) => {
+    const pixels = new Uint8Array(jobs.length * size);
+    let decoded = 0;
+    try {
+      cache ??= openCache?.(cacheSettings);
+      for (const [row, job] of jobs.entries()) if (await renderJob(job, pixels, row * size, cache)) decoded++;
+      scope.postMessage({ id, pixels, decoded }, [pixels.buffer]);
+    } catch (error) {
+      const { name, message } = error as Error;
+      scope.postMessage({ id, error: { name, message } });
+    }
+  };
+}
