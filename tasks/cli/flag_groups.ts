@@ -127,6 +127,20 @@ export const DATA_FLAGS = {
       "auto: those of --transforms",
   },
   batchSize: { type: "integer", default: 64, min: 1, group: "Data", help: "images of a step" },
+  cacheDir: {
+    type: "string",
+    value: "DIR",
+    group: "Data",
+    help: "keep decoded images in DIR between runs; by default in the user's cache folder, where " +
+      "--allow-env=XDG_CACHE_HOME,HOME lets it be found. Results do not depend on it",
+  },
+  cacheSize: {
+    type: "number",
+    default: 8,
+    min: 0,
+    group: "Data",
+    help: "GiB that decoded images may take there; those used least recently make room. 0: keep none",
+  },
 } as const satisfies FlagTable;
 
 /** The original system's mistakes with images, for commands without a prior. */

@@ -51,6 +51,11 @@ export const command = defineCommand({
     normalisation: DATA_FLAGS.normalisation,
     ...COMPAT_FLAG,
     batchSize: { ...DATA_FLAGS.batchSize, default: 100 },
+    cacheDir: {
+      ...DATA_FLAGS.cacheDir,
+      help: "take decoded images from DIR, and keep them there where --allow-write lets it; see infer",
+    },
+    cacheSize: DATA_FLAGS.cacheSize,
     precision: {
       type: "choice",
       choices: ["f32", "mixed"],

@@ -14,6 +14,7 @@ import type { KernelSchedule } from "../../lib/gpu/device.ts";
 import type { DEVICE_FLAGS } from "../cli/flag_groups.ts";
 import { readInput } from "../cli/files.ts";
 import type { FlagValues } from "../cli/flags.ts";
+import { sharedPixelCache } from "../pixel_cache/shared.ts";
 import { type DataFlags, transformsOf } from "./treatment.ts";
 
 /** Values of the device flags. */
@@ -69,6 +70,7 @@ async function openSplit(
       : parseClassList(new TextDecoder().decode(await readInput(classList, "a list of classes")), classList),
     corruption: flags.corruption,
     severity: flags.severity,
+    cache: sharedPixelCache(flags),
   });
   if (flags.numOfLabels !== undefined && flags.numOfLabels !== set.classNames.length) {
     throw new UsageError(

@@ -22,6 +22,8 @@ const FREE_FLAGS: ReadonlySet<string> = new Set([
   "autotune",
   "tuningCache",
   "tuningSeconds",
+  "cacheDir",
+  "cacheSize",
 ]);
 
 /** The flags that a command is gone on with. */

@@ -11,10 +11,11 @@ import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { autotune, defaultSeconds } from "../../lib/tuning/autotune.ts";
 import { adapterKey, entriesOf, knownVariants, withEntries } from "../../lib/tuning/cache.ts";
 import type { ProductClass } from "../../lib/tuning/products.ts";
+import type { CachePlace } from "../cli/cache_place.ts";
 import type { TUNING_FLAGS } from "../cli/flag_groups.ts";
 import type { FlagValues } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
-import { type CachePlace, locateCache, readCache, updateCache } from "../cli/tuning_cache.ts";
+import { locateTuningCache, readCache, updateCache } from "../cli/tuning_cache.ts";
 
 /** Values of the tuning flags. */
 export type TuningFlags = Omit<FlagValues<typeof TUNING_FLAGS>, "operands">;
@@ -44,7 +45,7 @@ export async function tune(
   searching = true,
 ): Promise<void> {
   if (!isTuned(gpu, flags)) return;
-  const place = locateCache(flags.tuningCache);
+  const place = locateTuningCache(flags.tuningCache);
   const products = classifierProducts(gpu, classifier, batchSize).filter(({ variants }) => variants.length > 1);
   const cache = "path" in place ? await readCache(place.path, io.note) : {};
   const known = await knownVariants(cache, cacheKey(gpu), products);
@@ -104,7 +105,7 @@ export interface TuningState {
 
 /** What tuning would do on this device. */
 export async function tuningState(gpu: Gpu, tuningCache: string | undefined, io: Io): Promise<TuningState> {
-  const place = locateCache(tuningCache);
+  const place = locateTuningCache(tuningCache);
   const on = isTuned(gpu, { autotune: undefined, tuningCache });
   const cache = "path" in place ? await readCache(place.path, io.note) : {};
   const products = Object.keys(cache[cacheKey(gpu)] ?? {}).length;

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { type CacheHost, locateCache, readCache, updateCache } from "../../tasks/cli/tuning_cache.ts";
+import type { CacheHost } from "../../tasks/cli/cache_place.ts";
+import { locateTuningCache, readCache, updateCache } from "../../tasks/cli/tuning_cache.ts";
 import { namesIn, withFolder } from "./run_cli.ts";
 
 const entry = (variant: string) => ({ kernels: "0", variant });
@@ -12,27 +13,30 @@ function host(os: string, variables: Record<string, string>, may: readonly strin
   return { os, env: (name) => variables[name], may: (name) => may.includes(name) };
 }
 
-Deno.test("locateCache() takes the file that is given, else the platform's cache folder", () => {
+Deno.test("locateTuningCache() takes the file that is given, else the platform's cache folder", () => {
   const home = { HOME: "/home/me" };
-  const pathOf = (place: ReturnType<typeof locateCache>) => "path" in place ? place.path : place.missing;
-  assertEquals(pathOf(locateCache("here.json", host("linux", home))), "here.json");
-  assertEquals(pathOf(locateCache(undefined, host("linux", home))), "/home/me/.cache/swagpu/tuning.json");
+  const pathOf = (place: ReturnType<typeof locateTuningCache>) => "path" in place ? place.path : place.missing;
+  assertEquals(pathOf(locateTuningCache("here.json", host("linux", home))), "here.json");
+  assertEquals(pathOf(locateTuningCache(undefined, host("linux", home))), "/home/me/.cache/swagpu/tuning.json");
   const xdg = { ...home, XDG_CACHE_HOME: "/cache" };
-  assertEquals(pathOf(locateCache(undefined, host("linux", xdg))), "/cache/swagpu/tuning.json");
+  assertEquals(pathOf(locateTuningCache(undefined, host("linux", xdg))), "/cache/swagpu/tuning.json");
   assertEquals(
-    pathOf(locateCache(undefined, host("linux", { ...home, XDG_CACHE_HOME: "relative" }))),
+    pathOf(locateTuningCache(undefined, host("linux", { ...home, XDG_CACHE_HOME: "relative" }))),
     "/home/me/.cache/swagpu/tuning.json",
   );
-  assertEquals(pathOf(locateCache(undefined, host("darwin", xdg))), "/home/me/Library/Caches/swagpu/tuning.json");
+  assertEquals(pathOf(locateTuningCache(undefined, host("darwin", xdg))), "/home/me/Library/Caches/swagpu/tuning.json");
   const windows = host("windows", { LOCALAPPDATA: "C:\\Users\\me\\AppData\\Local" });
-  assertEquals(pathOf(locateCache(undefined, windows)), "C:\\Users\\me\\AppData\\Local/swagpu/tuning.json");
+  assertEquals(pathOf(locateTuningCache(undefined, windows)), "C:\\Users\\me\\AppData\\Local/swagpu/tuning.json");
 });
 
-Deno.test("locateCache() says what is not permitted, and asks for nothing", () => {
-  const missing = (place: ReturnType<typeof locateCache>) => "missing" in place ? place.missing : "";
-  assertMatch(missing(locateCache(undefined, host("linux", {}))), /--allow-env=XDG_CACHE_HOME,HOME/);
-  assertMatch(missing(locateCache(undefined, host("linux", { HOME: "/me" }, []))), /^\/me\/.cache\/.* may not be read/);
-  assertEquals(locateCache("a/b.json", host("linux", {}, ["read"])), { path: "a/b.json", writable: false });
+Deno.test("locateTuningCache() says what is not permitted, and asks for nothing", () => {
+  const missing = (place: ReturnType<typeof locateTuningCache>) => "missing" in place ? place.missing : "";
+  assertMatch(missing(locateTuningCache(undefined, host("linux", {}))), /--allow-env=XDG_CACHE_HOME,HOME/);
+  assertMatch(
+    missing(locateTuningCache(undefined, host("linux", { HOME: "/me" }, []))),
+    /^\/me\/.cache\/.* may not be read/,
+  );
+  assertEquals(locateTuningCache("a/b.json", host("linux", {}, ["read"])), { path: "a/b.json", writable: false });
 });
 
 Deno.test("updateCache() makes the folder, keeps other entries and leaves no other file but the lock", async () => {
