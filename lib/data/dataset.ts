@@ -25,7 +25,7 @@ export interface ImageFacts {
   readonly labels: Uint32Array;
   /**
    * sha256, in hex, by which a resumed run knows its data: of the pixels followed by the labels as little-endian 32-bit
-   * words, or of a stream's description.
+   * words, or of a stream's description, which says what it covers: see `openFiles`.
    */
   readonly hash: string;
 }

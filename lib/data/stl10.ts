@@ -7,6 +7,7 @@
 
 import { FormatError } from "../errors.ts";
 import { createImageStream, type ImageStream } from "./dataset.ts";
+import { describeContents } from "./file_contents.ts";
 import { isFile, isFolder } from "./files.ts";
 import type { Fit } from "./fit.ts";
 
@@ -34,7 +35,7 @@ const FILES = { train: "train", test: "test", unlabelled: "unlabeled" } as const
 export type Stl10Split = keyof typeof FILES;
 
 /**
- * Opens STL-10; images are read when they are asked for. The unlabelled images have the one class "unlabelled".
+ * Opens STL-10; images are read when they are asked for, and once before for the hash of the stream, which covers them. The unlabelled images have the one class "unlabelled".
  *
  * @param folder holds `train_X.bin` and the others, itself or in `stl10_binary/`
  * @throws {FormatError} if a file does not hold whole images, or labels are missing, too many or out of range
@@ -63,7 +64,7 @@ export async function openStl10(folder: string, split: Stl10Split, fit: Fit): Pr
     classNames: labelled ? STL10_NAMES : ["unlabelled"],
     labels: labelled ? await readLabels(`${root}/${split}_y.bin`, count) : new Uint32Array(count),
     fit,
-    identity: `stl10 ${split} ${size}`,
+    identity: `stl10 ${split} ${size} ${describeContents([{ path, size }])}`,
     locate: (example) => ({
       kind: "columns",
       path,

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { CORRUPTIONS } from "../../lib/data/cifar_variants.ts";
 import { RECIPES } from "../../lib/data/recipes.ts";
-import { assertRefused, runCli, withFolder } from "../cli/run_cli.ts";
+import { assertRefused, namesIn, runCli, withFolder } from "../cli/run_cli.ts";
 import { flowerFiles, JPEG, npyImages, npyLabels, petFiles, trimapPng, writeTree } from "../data/arrays.ts";
 import { makeTask, runJson, type Task, taskFlags } from "./task.ts";
 
@@ -55,6 +55,14 @@ Deno.test("infer under --transforms original decodes flowers on demand, resumes,
     const again = ["evaluate", "--run", run, "--val-dataset", "oxford102flowers", ...data.slice(2)];
     assertEquals((await runJson(again)).nll, result.nll);
     assertEquals((await runJson(["infer", "--resume", "--out", run])).nll, result.nll);
+    // Other pixels in files of the same names and sizes.
+    for (const name of namesIn(`${folder}/flowers/jpg`)) {
+      const path = `${folder}/flowers/jpg/${name}`, bytes = await Deno.readFile(path);
+      bytes[bytes.length - 40] ^= 4;
+      await Deno.writeFile(path, bytes);
+    }
+    const changed = await runCli(["infer", "--resume", "--out", run], { permissions: "--allow-read --allow-write" });
+    assertRefused(changed, 1, /the training images differ from the run's/);
   }));
 
 Deno.test("prior and infer take oxfordpets in their official layout, and custom under --compat with its mistake", () =>
