@@ -1,0 +1,200 @@
+/**
+ * What data cost: the share of a CIFAR step that waits for its batch, images a second that threads make of JPEG files
+ * with and without the cache of decoded images, and the time to hash files. Writes `results/data.md`:
+ *
+ * `python3 tests/bench/data_images.py runs/data_images 256; deno run -A tests/bench/data.ts runs/data_images`
+ *
+ * It needs `../shared/data` beside the project, an otherwise idle machine and about two minutes on two CPU cores.
+ *
+ * @module
+ */
+
+// deno-lint-ignore-file no-console
+
+import { type Augmentation, AUGMENTATIONS } from "../../lib/data/augment.ts";
+import { type BatchOptions, trainingBatches } from "../../lib/data/batches.ts";
+import { describeContents } from "../../lib/data/file_contents.ts";
+import { openImageFolder } from "../../lib/data/file_stream.ts";
+import type { ImageSource, ImageStream } from "../../lib/data/dataset.ts";
+import type { Fit } from "../../lib/data/fit.ts";
+import { listImageFolder } from "../../lib/data/image_folder.ts";
+import { loadDataset } from "../../lib/data/load.ts";
+import { NORMALISATIONS } from "../../lib/data/normalisation.ts";
+import { RECIPES } from "../../lib/data/recipes.ts";
+import { Renderer } from "../../lib/data/render.ts";
+import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
+import { trainSteps } from "../../lib/inference/loop.ts";
+import { constant } from "../../lib/inference/schedules.ts";
+import { TrainingSession } from "../../lib/inference/training.ts";
+import { DeviceModel } from "../../lib/models/device_model.ts";
+import { initialWeights } from "../../lib/models/weights.ts";
+import { sharedPixelCache } from "../../tasks/pixel_cache/shared.ts";
+
+const CIFAR = new URL("../../../shared/data/cifar10", import.meta.url).pathname;
+const RESULTS = new URL("results/data.md", import.meta.url);
+const BATCH = 64;
+const ROUNDS = 3;
+const STATES = ["no cache", "empty cache", "full cache"] as const;
+
+const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1];
+
+function table(heads: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+  return [heads, heads.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n");
+}
+
+/** Seconds that some steps take, and seconds of them that the loop waits for batches. */
+async function timeTraining(gpu: Gpu, train: ImageSource, encoder: string, options: BatchOptions, steps: number) {
+  const model = new DeviceModel(gpu, { encoder, numClasses: 10, height: train.height, width: train.width });
+  model.write(initialWeights(model.layouts, 1));
+  const settings = { sampler: "sgd", momentum: 0.9, temperature: 0, numData: 1000, priorStep: "explicit" } as const;
+  const session = await TrainingSession.create(model, {
+    batchSize: options.batchSize,
+    normalisation: NORMALISATIONS.imagenet,
+    settings,
+    seed: 1,
+  });
+  using batches = trainingBatches(train, options);
+  let waited = 0;
+  const timed = {
+    async batchAt(step: number) {
+      const start = performance.now();
+      const batch = await batches.batchAt(step);
+      waited += (performance.now() - start) / 1000;
+      return batch;
+    },
+  };
+  const schedule = constant({ learningRate: 1e-3, steps: 3 + steps, samples: 1 });
+  await trainSteps(session, timed, schedule, {}, { until: 3 });
+  waited = 0;
+  const start = performance.now();
+  await trainSteps(session, timed, schedule, {}, { from: 3 });
+  const seconds = (performance.now() - start) / 1000;
+  session.destroy();
+  model.destroy();
+  return { seconds, waited };
+}
+
+async function cifarTable(gpu: Gpu): Promise<string> {
+  const train = await loadDataset({ name: "cifar10", split: "train", dir: CIFAR });
+  const rows = [];
+  for (const name of ["none", "crop", "resized-crop"] as const) {
+    const options = { batchSize: BATCH, seed: 1, augmentation: AUGMENTATIONS[name] };
+    const { seconds, waited } = await timeTraining(gpu, train, "resnet20", options, 20);
+    rows.push([
+      name,
+      (1000 * seconds / 20).toFixed(1),
+      (1000 * waited / 20).toFixed(2),
+      `${(100 * waited / seconds).toFixed(2)} %`,
+      Math.round(20 * BATCH / waited),
+    ]);
+  }
+  return table(["augmentation", "step, ms", "of it for data, ms", "share", "images/s that data allow"], rows);
+}
+
+/** What threads make of a stream: images a second after the first batch, in which they start, and the last bytes. */
+interface Loaded {
+  readonly rate: number;
+  readonly pixels: Uint8Array;
+  readonly decoded: number;
+}
+
+async function timeLoader(stream: ImageStream, augmentation: Augmentation, threads: number): Promise<Loaded> {
+  using renderer = new Renderer(stream, threads);
+  const pixels = new Uint8Array(BATCH * stream.height * stream.width * 3), count = stream.labels.length;
+  let start = 0;
+  for (let first = 0; first < count; first += BATCH) {
+    if (first === BATCH) start = performance.now();
+    const keys = Array.from({ length: Math.min(BATCH, count - first) }, (_, row) => first + row);
+    await renderer.render(keys.map((example) => ({ seed: 1, epoch: 0, example })), augmentation, pixels);
+  }
+  const seconds = (performance.now() - start) / 1000;
+  return { rate: (count - BATCH) / seconds, pixels, decoded: renderer.decoded };
+}
+
+async function loaderTable(root: string): Promise<string> {
+  const cases: readonly (readonly [string, Fit, Augmentation])[] = [
+    ["evaluation: 256, centre 224, bicubic", RECIPES.imagenet.fit(224), AUGMENTATIONS.none],
+    ["flip of the same", RECIPES.imagenet.fit(224), AUGMENTATIONS.flip],
+    ["random resized crop of the whole image", RECIPES.imagenet.fit(224), AUGMENTATIONS["resized-crop"]],
+    ["flowers: squash 230, rotation, crop", { size: 224, resize: "squash" }, RECIPES.oxford102flowers.augmentation],
+  ];
+  const rows = [];
+  for (const [name, fit, augmentation] of cases) {
+    for (const threads of [1, 2]) {
+      const rates: number[][] = [[], [], []];
+      for (let round = 0; round < ROUNDS; round++) {
+        const cacheDir = await Deno.makeTempDir();
+        const results: Loaded[] = [];
+        for (const [state, of] of STATES.entries()) {
+          const cache = of === "no cache" ? undefined : sharedPixelCache({ cacheDir, cacheSize: 1 });
+          const stream = await openImageFolder(root, { name: "images", fit, cache });
+          const result = await timeLoader(stream, augmentation, threads);
+          if (result.decoded !== (of === "full cache" ? 0 : stream.labels.length)) throw new Error(`${of}: decoded`);
+          rates[state].push(result.rate);
+          results.push(result);
+        }
+        if (!results.every(({ pixels }) => pixels.every((byte, i) => byte === results[0].pixels[i]))) {
+          throw new Error(`${name}: the bytes differ`);
+        }
+        await Deno.remove(cacheDir, { recursive: true });
+      }
+      const [none, empty, full] = rates.map(median);
+      rows.push([name, threads, ...[none, empty, full].map(Math.round), (full / none).toFixed(1)]);
+    }
+  }
+  return table(["treatment", "threads", ...STATES.map((state) => `${state}, images/s`), "full / none"], rows);
+}
+
+async function hashLine(root: string): Promise<string> {
+  const { paths } = await listImageFolder(root, {});
+  const files = paths.map((path) => ({ path, size: Deno.statSync(path).size }));
+  const bytes = files.reduce((sum, { size }) => sum + size, 0);
+  const times = Array.from({ length: 5 }, () => {
+    const start = performance.now();
+    for (let pass = 0; pass < 10; pass++) describeContents(files);
+    return (performance.now() - start) / 1000;
+  });
+  const rate = 10 * bytes / median(times);
+  return `${(rate / 1e6).toFixed(0)} MB/s of ${files.length} files of ${
+    (bytes / files.length / 1000).toFixed(0)
+  } KB that ` +
+    `the system holds in memory: ${(0.33e9 / rate).toFixed(1)} s for Oxford flowers (0.33 GB), ` +
+    `${(4 * 2 ** 30 / rate).toFixed(1)} s for 4 GiB, ${
+      (145e9 / rate).toFixed(0)
+    } s for ImageNet (145 GB), which a disk ` +
+    `of 200 MB/s would make ${(145e9 / 200e6 / 60).toFixed(0)} minutes`;
+}
+
+const root = `${Deno.args[0]}/train`;
+using gpu = await openGpu();
+const count = (await listImageFolder(root, {})).paths.length;
+const text = `# Data
+
+\`deno run -A tests/bench/data.ts\`, ${new Date().toISOString().slice(0, 10)}, ${gpu.adapter.description}, \
+${navigator.hardwareConcurrency} CPU cores. Nothing here comes from a GPU.
+
+## CIFAR-10 in memory: what a training step waits for its batch
+
+ResNet-20, batches of ${BATCH}, 20 steps after 3. Batches are made on the main thread while the device works on the \
+steps before. Here the device is the same CPU, so the share says little of a GPU; the last column does: data hold back \
+a device that trains faster than that.
+
+${await cifarTable(gpu)}
+
+## JPEG files: images a second that threads deliver at 224 pixels
+
+${count} files of 500 x 375 pixels, noise with a photograph's spectrum, 114 KB each (\`data_images.py\`), in batches of \
+${BATCH}; files and cache are in the system's memory. Median of ${ROUNDS} rounds; the three states take turns and give \
+the same bytes. A full cache holds the image as it is before anything random: 224 or 230 pixels square, or whole where a \
+random part is cut out, which still has to be resized.
+
+${await loaderTable(root)}
+
+## Hashing the files of a stream
+
+${await hashLine(root)}.
+
+So a set up to 4 GiB is hashed whole when it is opened, and of a larger one every second, third, ... file.
+`;
+await Deno.writeTextFile(RESULTS, text);
+console.log(text);
