@@ -18,8 +18,8 @@ const EVICTED_TO = 0.9;
 const PROMISED_SHARE = 1 / 64;
 /** Age at which a file that was not finished is taken to be left by a process that was killed, in milliseconds. */
 const ABANDONED_AFTER = 3_600_000;
-/** Digits of the number, so that it is replaced in place. */
-const DIGITS = 16;
+/** Two numbers of 16 digits and a blank. */
+const RECORD_BYTES = 33;
 
 /** Which folder, how large it may become, and since when entries are in use. */
 export interface LedgerSettings {
@@ -31,6 +31,14 @@ export interface LedgerSettings {
 /** What a file takes on a disk. */
 export function blockBytes(size: number): number {
   return Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
+}
+
+/** What is known of the folder without looking through it. */
+interface LedgerRecord {
+  /** Bytes taken, at most. */
+  readonly taken: number;
+  /** The latest beginning of a run whose images were found to fill the folder. */
+  readonly fullOf: number;
 }
 
 interface Entry {
@@ -55,14 +63,18 @@ export class PixelLedger {
    * @throws {Error} if the folder cannot be written
    */
   reserve(bytes: number): boolean {
-    const { path, limit } = this.#settings;
+    const { path, limit, since } = this.#settings;
     Deno.mkdirSync(path, { recursive: true });
     using file = Deno.openSync(numberPath(path), { read: true, write: true, create: true });
     file.lockSync(true);
-    let taken = readNumber(file) ?? Infinity;
-    if (taken + bytes > limit) taken = this.#evict(limit * EVICTED_TO - bytes) + limit * PROMISED_SHARE;
+    const found = readRecord(file);
+    let { taken } = found;
+    // A run's threads need not all look through a folder that one of them found full of what is in use.
+    if (taken + bytes > limit && since > found.fullOf) {
+      taken = this.#evict(limit * EVICTED_TO - bytes) + limit * PROMISED_SHARE;
+    }
     const granted = taken + bytes <= limit;
-    writeNumber(file, Math.ceil(granted ? taken + bytes : taken));
+    writeRecord(file, granted ? { taken: taken + bytes, fullOf: found.fullOf } : { taken, fullOf: since });
     return granted;
   }
 
@@ -123,14 +135,18 @@ function removed(path: string): boolean {
   }
 }
 
-function readNumber(file: Deno.FsFile): number | undefined {
-  const bytes = new Uint8Array(DIGITS + 1);
+/** What the file holds: nothing that is known, unless it is whole. */
+function readRecord(file: Deno.FsFile): LedgerRecord {
+  const bytes = new Uint8Array(RECORD_BYTES + 1);
   const text = new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
-  return text.length === DIGITS && /^\d+$/.test(text) ? Number(text) : undefined;
+  const [, taken, fullOf] = /^(\d{16}) (\d{16})$/.exec(text) ?? [];
+  return taken === undefined ? { taken: Infinity, fullOf: -1 } : { taken: Number(taken), fullOf: Number(fullOf) };
 }
 
-function writeNumber(file: Deno.FsFile, value: number): void {
-  file.truncateSync(DIGITS);
+/** Replaces the record in place. */
+function writeRecord(file: Deno.FsFile, { taken, fullOf }: LedgerRecord): void {
+  const digits = (value: number) => String(Math.ceil(Math.max(0, value))).padStart(16, "0");
+  file.truncateSync(RECORD_BYTES);
   file.seekSync(0, Deno.SeekMode.Start);
-  file.writeSync(new TextEncoder().encode(String(value).padStart(DIGITS, "0")));
+  file.writeSync(new TextEncoder().encode(`${digits(taken)} ${digits(fullOf)}`));
 }
