@@ -171,7 +171,9 @@ function cell(values: readonly number[]): string {
 /** Two tables: what the chosen settings came to on test images, and the search. */
 export function renderRows(rows: readonly Row[], chosen: ReadonlyMap<string, Setting>): string {
   const lines = [...chosen].map(([method, { learningRate, scale }]) => {
-    const metrics = rows.filter((row) => row.phase === "final" && row.method === method).map((row) => row.metrics);
+    const metrics = SEEDS.flatMap((seed) =>
+      rows.filter((row) => same(row, { phase: "final", method, learningRate, scale, seed })).map((row) => row.metrics)
+    );
     const columns = [(m: Metrics) => 100 * m.accuracy, (m: Metrics) => m.nll, (m: Metrics) => m.ece].map((of) =>
       cell(metrics.map(of))
     );
