@@ -1,17 +1,21 @@
 // Cross-entropy of rows of LENGTH parts of logits against weights t, a row to a workgroup:
 // loss = (sum of t) log(sum of exp x) - sum of t x. BACKWARD: d_logits = d_loss ((sum of t) softmax(x) - t).
-// SOFT: targets [ROWS, LENGTH] are t; otherwise t is 1 in column (STEP * row + SHIFT) % COLUMNS of COLUMNS, 0 elsewhere.
+// SOFT: targets [ROWS, LENGTH] are t. LABELLED: t is 1 in column labels[row] - 1, where there is one, 0 elsewhere.
+// Otherwise t is 1 in column (STEP * row + SHIFT) % COLUMNS of COLUMNS, 0 elsewhere.
 // WITHOUT_SELF: column `row` of a row does not exist.
 
 @group(0) @binding(0) var<storage, read_write> logits: array<Part>;
 #if SOFT
 @group(0) @binding(1) var<storage, read_write> targets: array<Part>;
 #end
+#if LABELLED
+@group(0) @binding(1) var<storage, read_write> labels: array<f32>;
+#end
 #if BACKWARD
-@group(0) @binding($(SOFT + 1)) var<storage, read_write> d_losses: array<f32>;
-@group(0) @binding($(SOFT + 2)) var<storage, read_write> d_logits: array<Part>;
+@group(0) @binding($(SOFT + LABELLED + 1)) var<storage, read_write> d_losses: array<f32>;
+@group(0) @binding($(SOFT + LABELLED + 2)) var<storage, read_write> d_logits: array<Part>;
 #else
-@group(0) @binding($(SOFT + 1)) var<storage, read_write> losses: array<f32>;
+@group(0) @binding($(SOFT + LABELLED + 1)) var<storage, read_write> losses: array<f32>;
 #end
 
 /// 1 in the column `wanted`, 0 elsewhere, of the columns of part k.
@@ -27,7 +31,12 @@ fn target_of(row: u32, k: u32) -> Part {
 #if SOFT
   return targets[row * LENGTH + k];
 #else
+#if LABELLED
+  // A label of 0 is no column, however it wraps.
+  return marked(k, u32(labels[row]) - 1u);
+#else
   return marked(k, (STEP * row + SHIFT) % COLUMNS);
+#end
 #end
 }
 

@@ -72,11 +72,14 @@ export function epochOf(set: ImageFacts, batchSize: number): Epoch {
 class TrainingOrder {
   readonly epoch: Epoch;
   readonly #order: Uint32Array<ArrayBuffer>;
+  readonly #places: Uint32Array<ArrayBuffer>;
   #orderEpoch = -1;
+  #placesEpoch = -1;
 
   constructor(set: ImageFacts, { batchSize }: BatchOptions, readonly seed: number) {
     this.epoch = epochOf(set, batchSize);
     this.#order = new Uint32Array(set.labels.length);
+    this.#places = new Uint32Array(set.labels.length);
   }
 
   /** Examples of a global step, valid until the next call, and their epoch. */
@@ -87,12 +90,31 @@ class TrainingOrder {
     const { batchSize, stepsPerEpoch } = this.epoch;
     const epoch = Math.floor(step / stepsPerEpoch);
     if (epoch !== this.#orderEpoch) {
-      for (let index = 0; index < this.#order.length; index++) this.#order[index] = index;
-      new PhiloxSequence(this.seed, Stream.order, epoch).shuffle(this.#order);
+      this.#shuffle(this.#order, epoch);
       this.#orderEpoch = epoch;
     }
     const first = (step % stepsPerEpoch) * batchSize;
     return { examples: this.#order.subarray(first, first + batchSize), epoch };
+  }
+
+  /** Where the examples of a global step stood in the epoch before. */
+  placesBefore(step: number): Uint32Array<ArrayBuffer> {
+    const { examples, epoch } = this.at(step), { batchSize, stepsPerEpoch } = this.epoch;
+    const nowhere = stepsPerEpoch * batchSize;
+    if (epoch !== this.#placesEpoch) {
+      this.#places.fill(nowhere);
+      if (epoch > 0) {
+        const before = this.#shuffle(new Uint32Array(this.#order.length), epoch - 1);
+        for (let place = 0; place < nowhere; place++) this.#places[before[place]] = place;
+      }
+      this.#placesEpoch = epoch;
+    }
+    return examples.map((example) => this.#places[example]);
+  }
+
+  #shuffle(order: Uint32Array<ArrayBuffer>, epoch: number): Uint32Array<ArrayBuffer> {
+    for (let index = 0; index < order.length; index++) order[index] = index;
+    return new PhiloxSequence(this.seed, Stream.order, epoch).shuffle(order);
   }
 }
 
@@ -155,6 +177,14 @@ export class BatchSequence implements TrainingBatches {
       labels[row] = this.#set.labels[example];
     });
     return { images, labels, examples: examples.slice(), epoch };
+  }
+
+  /**
+   * Where each example of a global step stood in the epoch before: step of the epoch * batchSize + row, or stepsPerEpoch *
+   * batchSize where it was left out or there was no such epoch.
+   */
+  placesBefore(step: number): Uint32Array<ArrayBuffer> {
+    return this.#order.placesBefore(step);
   }
 
   /** Nothing is held. */

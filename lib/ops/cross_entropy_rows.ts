@@ -15,7 +15,9 @@ export type RowTargets =
   /** Row i belongs to column (i + shift) mod M; with `withoutSelf` column i of row i does not exist. */
   | { readonly kind: "shifted"; readonly shift: number; readonly withoutSelf?: boolean }
   /** Every row belongs to the first column. */
-  | { readonly kind: "first" };
+  | { readonly kind: "first" }
+  /** Row i belongs to column labels[i] - 1 or, where labels[i] is 0, to none: it has no loss. Whole numbers [N]. */
+  | { readonly kind: "labels"; readonly labels: Tensor };
 
 /**
  * The loss of each row: -sum over columns of t log softmax(logits).
@@ -34,6 +36,10 @@ export function crossEntropyRows(name: string, logits: Tensor, targets: RowTarge
     const found = `targets [${targets.targets.shape}] of logits [${logits.shape}]`;
     throw shapeError("crossEntropyRows", found, "equal shapes are required");
   }
+  if (targets.kind === "labels" && targets.labels.shape.join() !== `${rows}`) {
+    const found = `labels [${targets.labels.shape}] of logits [${logits.shape}]`;
+    throw shapeError("crossEntropyRows", found, `[${rows}] is required`);
+  }
   const shifted = targets.kind === "shifted" ? targets : { shift: 0, withoutSelf: false };
   requireSize("crossEntropyRows", "shift", shifted.shift, 0);
   if (shifted.withoutSelf && (shifted.shift % columns === 0 || rows > columns)) {
@@ -43,7 +49,8 @@ export function crossEntropyRows(name: string, logits: Tensor, targets: RowTarge
     );
   }
   const output = scratch(name, [rows]);
-  const operands = targets.kind === "soft" ? [logits, targets.targets] : [logits];
+  const given = targets.kind === "soft" ? [targets.targets] : targets.kind === "labels" ? [targets.labels] : [];
+  const operands = [logits, ...given];
   const launch = (target: Target, label: string, constants: Record<string, number>, bindings: Tensor[]) =>
     overRows(target, {
       label: `${name} ${label}`,
@@ -53,6 +60,7 @@ export function crossEntropyRows(name: string, logits: Tensor, targets: RowTarge
       constants: {
         COLUMNS: columns,
         SOFT: targets.kind === "soft" ? 1 : 0,
+        LABELLED: targets.kind === "labels" ? 1 : 0,
         STEP: targets.kind === "first" ? 0 : 1,
         SHIFT: shifted.shift,
         WITHOUT_SELF: shifted.withoutSelf ? 1 : 0,

@@ -40,12 +40,17 @@ export function gatherTables(indices: readonly number[], size: number): GatherTa
 
 /**
  * input[..., indices, ...] along an axis, by the tables of {@linkcode gatherTables}. Gradients of lines that were taken
- * several times are summed in order.
+ * several times are summed in order; without `places` there are none.
  */
-export function gather(name: string, input: Tensor, axis: number, tables: GatherTables<Tensor>): Operation {
+export function gather(
+  name: string,
+  input: Tensor,
+  axis: number,
+  tables: Pick<GatherTables<Tensor>, "indices"> & Partial<GatherTables<Tensor>>,
+): Operation {
   const along = axisOf("gather", axis, input.shape.length);
   const { indices, places } = tables, lines = sizeOf(indices.shape), size = input.shape[along];
-  if (sizeOf(places.shape) !== size + 1 + lines) {
+  if (places !== undefined && sizeOf(places.shape) !== size + 1 + lines) {
     throw shapeError(
       "gather",
       `tables of ${lines} and ${sizeOf(places.shape)} numbers for an axis of ${size}`,
@@ -68,7 +73,7 @@ export function gather(name: string, input: Tensor, axis: number, tables: Gather
       bindings: [indices, input, output],
     })],
     backward(_target, dOutput, gradientOf) {
-      const slot = gradientOf(input);
+      const slot = places && gradientOf(input);
       if (slot === undefined) return [];
       return [loop({
         label: `${name} gradient`,
@@ -77,7 +82,7 @@ export function gather(name: string, input: Tensor, axis: number, tables: Gather
         width,
         items: 1,
         constants: { ...constants, BACKWARD: 1, ACCUMULATE: slot.accumulate ? 1 : 0 },
-        bindings: [places, dOutput, slot.tensor],
+        bindings: [places!, dOutput, slot.tensor],
       })];
     },
   };

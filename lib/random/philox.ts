@@ -47,6 +47,10 @@ export const Stream = {
   subspace: 15,
   /** Labels drawn from a network's predictions. */
   predictedLabel: 16,
+  /** Order of the examples within a step. */
+  batchOrder: 17,
+  /** Rows that clusterings begin with. */
+  clusters: 18,
 } as const;
 
 /** High 32 bits of the product of two unsigned 32-bit integers. */

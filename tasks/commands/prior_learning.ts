@@ -144,6 +144,11 @@ function settingsGiven(flags: Flags): ObjectiveSettings {
     predHidden: flags.predHiddenDim,
     queueSize: flags.queueSize,
     prototypes: flags.numPrototypes,
+    heads: flags.prototypeHeads,
+    clusterIterations: flags.kmeansIters,
+    whiteningSize: flags.whiteningSize,
+    whiteningIterations: flags.whiteningIters,
+    whiteningEps: flags.whiteningEps,
   };
   return Object.fromEntries(Object.entries(given).filter((entry): entry is [string, number] => entry[1] !== undefined));
 }

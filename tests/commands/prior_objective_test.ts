@@ -72,11 +72,19 @@ Deno.test("prior --objective refuses what it has not, by name", async () => {
     const labels = ["prior", ...taskFlags(task), "--weights-path", task.checkpoint, "--out", out];
     await refused([...labels, "--knn-every", "1"], /Cannot use --knn-every with --objective supervised/);
     await refused([...args(task, out), "--queue-size", "8"], /Cannot set queueSize of the objective simclr/);
+    await refused([...args(task, out, "wmse"), "--whitening-size", "5"], /batch of \d+ .* wmse: whiteningSize is 5/);
+    await refused([...args(task, out, "deepclusterv2")], /Cannot make 3000 prototypes by the objective deepclusterv2/);
     const small = ["--num-small-crops", "2"];
-    await refused([...args(task, out), ...small], /Cannot use --num-small-crops 2 with --objective simclr: swav would/);
+    await refused(
+      [...args(task, out), ...small],
+      /Cannot use --num-small-crops 2 with --objective simclr: deepclusterv2, swav would/,
+    );
     assertEquals(await exists(out), false);
     const planned = await runJson([...args(task, out, "swav"), ...small, "--num-prototypes", "8", "--dry-run"]);
     assert(planned.total > 0);
+    const whitening = ["--whitening-size", "8", "--whitening-iters", "2"];
+    const whitened = await runJson([...args(task, out, "wmse"), ...whitening, "--whitening-eps", "0.01", "--dry-run"]);
+    assert(whitened.total > 0);
   });
 });
 
@@ -106,35 +114,43 @@ Deno.test("prior --objective simclr --dry-run states its memory and writes nothi
   });
 });
 
-/** A queue of two and a half steps, which goes round between checkpoints. */
-const moco = (task: Task, out: string) => [...args(task, out, "mocov2plus"), "--queue-size", "40"];
+/** Objectives that remember, and their sizes. */
+const REMEMBERING: [string, string, string[]][] = [
+  // A queue of two and a half steps, which goes round between checkpoints.
+  ["mocov2plus", "queue", ["--queue-size", "40"]],
+  ["deepclusterv2", "clusters", ["--num-prototypes", "8", "--prototype-heads", "2", "--kmeans-iters", "3"]],
+];
 
-Deno.test({
-  name:
-    "prior --objective mocov2plus --resume, queue and all, ends with a bit-identical prior after kills at random moments",
-  ignore: Deno.build.os === "windows",
-  async fn() {
-    await withFolder(async (folder) => {
-      const task = makeTask(folder), whole = `${folder}/whole.safetensors`, out = `${folder}/learned.safetensors`;
-      await runJson(moco(task, whole));
-      let kills = 0, resumed = 0;
-      const again = async () =>
-        await exists(`${out}.checkpoint`) ? ["prior", "--resume", "--out", out] : moco(task, out);
-      while (kills < KILLS) {
-        const before = await modified(`${out}.checkpoint`);
-        if (before > 0) resumed++;
-        const { landed } = await killAt([...await again(), "--quiet"], async (ended) => {
-          while (!ended() && await modified(`${out}.checkpoint`) === before) await pause(1);
-          await pause(Math.random() * 20);
-        });
-        if (landed) kills++;
-        if (!await exists(out)) continue;
+for (const [objective, memory, sizes] of REMEMBERING) {
+  const begin = (task: Task, out: string) => [...args(task, out, objective), ...sizes];
+  Deno.test({
+    name:
+      `prior --objective ${objective} --resume, ${memory} and all, ends with a bit-identical prior after kills at ` +
+      "random moments",
+    ignore: Deno.build.os === "windows",
+    async fn() {
+      await withFolder(async (folder) => {
+        const task = makeTask(folder), whole = `${folder}/whole.safetensors`, out = `${folder}/learned.safetensors`;
+        await runJson(begin(task, whole));
+        let kills = 0, resumed = 0;
+        const again = async () =>
+          await exists(`${out}.checkpoint`) ? ["prior", "--resume", "--out", out] : begin(task, out);
+        while (kills < KILLS) {
+          const before = await modified(`${out}.checkpoint`);
+          if (before > 0) resumed++;
+          const { landed } = await killAt([...await again(), "--quiet"], async (ended) => {
+            while (!ended() && await modified(`${out}.checkpoint`) === before) await pause(1);
+            await pause(Math.random() * 20);
+          });
+          if (landed) kills++;
+          if (!await exists(out)) continue;
+          assertEquals(await Deno.readFile(out), await Deno.readFile(whole));
+          await Deno.remove(out);
+        }
+        assert(resumed > 0, "no kill fell behind a checkpoint");
+        await runJson(await again());
         assertEquals(await Deno.readFile(out), await Deno.readFile(whole));
-        await Deno.remove(out);
-      }
-      assert(resumed > 0, "no kill fell behind a checkpoint");
-      await runJson(await again());
-      assertEquals(await Deno.readFile(out), await Deno.readFile(whole));
-    });
-  },
-});
+      });
+    },
+  });
+}

@@ -53,6 +53,25 @@ Deno.test("batchAt() is a pure function of the step, so a resumed run equals an 
   }
 });
 
+Deno.test("placesBefore() says where an example stood in the epoch before, at whatever step it is asked", () => {
+  const batches = new BatchSequence(set, { batchSize: 5, seed: 1 });
+  // 4 steps an epoch, of 20 of the 23 examples.
+  const seen = Array.from({ length: 12 }, (_, step) => [...batches.batchAt(step).examples]);
+  const wanted = seen.map((examples, step) =>
+    examples.map((example) => {
+      const epoch = Math.floor(step / 4), before = seen.slice(4 * (epoch - 1), 4 * epoch).flat();
+      return epoch > 0 && before.includes(example) ? before.indexOf(example) : 20;
+    })
+  );
+  assertEquals(wanted[3], Array(5).fill(20));
+  assert(wanted.slice(4).flat().includes(20), "no example was left out of the epoch before");
+  for (const step of [11, 0, 4, 3, 5, 9, 8, 1, 2, 6, 7, 10]) {
+    assertEquals([...batches.placesBefore(step)], wanted[step]);
+    assertEquals([...new BatchSequence(set, { batchSize: 5, seed: 1 }).placesBefore(step)], wanted[step]);
+    assertEquals([...batches.batchAt(step).examples], seen[step]);
+  }
+});
+
 Deno.test("BatchSequence trains on a set smaller than a batch", () => {
   const batches = new BatchSequence(set, { batchSize: 64, seed: 1 });
   assertEquals([batches.batchSize, batches.stepsPerEpoch], [23, 1]);

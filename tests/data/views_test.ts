@@ -126,8 +126,8 @@ const SET = countingSet(Array.from({ length: 11 }, (_, index) => index % 4), 4);
 const SMALL: View = { height: 2, width: 2, window: { kind: "random", padding: 1 }, horizontalFlip: 0.5 };
 
 /** A batch, copied: its arrays are used again. */
-function copied({ images, parameters, examples, epoch }: ViewBatch): ViewBatch {
-  return { images: images.slice(), parameters: parameters.map((table) => table.slice()), examples, epoch };
+function copied({ images, parameters, ...facts }: ViewBatch): ViewBatch {
+  return { images: images.slice(), parameters: parameters.map((table) => table.slice()), ...facts };
 }
 
 Deno.test("ViewSequence names the image that each row is made of, view by view, in each group", () => {

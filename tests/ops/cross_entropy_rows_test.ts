@@ -5,6 +5,7 @@ import { operandsOf, recorded } from "../fixtures/fixture.ts";
 import { gpuTests, runOperation } from "../gpu/harness.ts";
 import { crossEntropyRows as twin } from "../reference/cross_entropy_rows.ts";
 import type { Operands } from "../reference/twin.ts";
+import { tensor } from "../reference/tensor.ts";
 import { assertClose, fixturesOf, mapped, normal, plus, WAYS } from "./helpers.ts";
 import { earlierGradient } from "../gpu/harness.ts";
 
@@ -17,19 +18,23 @@ interface Config {
   readonly first?: boolean;
   readonly shift?: number;
   readonly withoutSelf?: boolean;
+  /** Every third row has no label. */
+  readonly labelled?: boolean;
 }
 
 function caseOf(operands: Operands, { first, shift, withoutSelf }: Config) {
-  const targetsOf = (targets: Tensor): RowTargets =>
-    first
+  const targetsOf = (targets?: Tensor, labels?: Tensor): RowTargets =>
+    labels
+      ? { kind: "labels", labels }
+      : first
       ? { kind: "first" }
       : shift === undefined
-      ? { kind: "soft", targets }
+      ? { kind: "soft", targets: targets! }
       : { kind: "shifted", shift, withoutSelf };
   return {
     operands: Object.fromEntries(Object.entries(operands).map(([name, value]) => [name, { value }])),
-    build: ({ logits, targets }: Readonly<Record<string, Tensor>>) =>
-      crossEntropyRows("loss", logits, targetsOf(targets)),
+    build: ({ logits, targets, labels }: Readonly<Record<string, Tensor>>) =>
+      crossEntropyRows("loss", logits, targetsOf(targets, labels)),
   };
 }
 
@@ -51,12 +56,16 @@ const CASES: [string, [number, number], Config][] = [
   ["the first column", [6, 1], { shift: 0 }],
   ["the first of several columns", [7, 10], { first: true }],
   ["a wide row", [3, 4000], { shift: 5 }],
+  ["labels", [7, 12], { labelled: true }],
+  ["labels of odd width", [130, 33], { labelled: true }],
 ];
 
 for (const [name, [rows, columns], config] of CASES) {
   gpuTest(`crossEntropyRows() and its gradient equal the f64 twin's: ${name}`, async (gpu) => {
     const logits = mapped(normal([rows, columns], 1), (x) => 4 * x);
-    const operands: Operands = config.shift === undefined && !config.first
+    const operands: Operands = config.labelled
+      ? { logits, labels: tensor([rows], Array.from({ length: rows }, (_, i) => i % 3 && 1 + (5 * i) % columns)) }
+      : config.shift === undefined && !config.first
       ? { logits, targets: mapped(normal([rows, columns], 2), (x) => x * x / columns) }
       : { logits };
     const dOutput = normal([rows], 3);
@@ -77,6 +86,8 @@ Deno.test("crossEntropyRows() rejects what does not fit", () => {
   assertThrows(() => build([3], { kind: "shifted", shift: 0 }), TypeError, "[N, M] is required");
   const soft: RowTargets = { kind: "soft", targets: scratch("targets", [2, 4]) };
   assertThrows(() => build([2, 3], soft), TypeError, "equal shapes are required");
+  const labels: RowTargets = { kind: "labels", labels: scratch("labels", [3]) };
+  assertThrows(() => build([2, 3], labels), TypeError, "[2] is required");
   assertThrows(() => build([2, 3], { kind: "shifted", shift: -1 }), RangeError, "shift is -1");
   const self = (shift: number): RowTargets => ({ kind: "shifted", shift, withoutSelf: true });
   assertThrows(() => build([4, 4], self(4)), RangeError, "another column");

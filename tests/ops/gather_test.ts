@@ -61,6 +61,18 @@ for (const [shape, axis, indices] of CASES) {
   );
 }
 
+gpuTest("gather() without places takes lines and lets nothing flow back", async (gpu) => {
+  const { operands, dOutput } = caseOf(normal([5, 3], 1), [4, 0, 4], 0, normal([3, 3], 2));
+  const found = await runOperation(gpu, {
+    operands,
+    build: ({ input, indices }) => gather("y", input, 0, { indices }),
+    dOutput,
+  });
+  const { data } = operands.input.value;
+  assertEquals([...found.output.data], [4, 0, 4].flatMap((line) => [...data.subarray(3 * line, 3 * line + 3)]));
+  assertEquals(found.gradients, {});
+});
+
 Deno.test("gatherTables() lists the places of each line", () => {
   const { indices, places } = gatherTables([2, 0, 2], 4);
   assertEquals([...indices], [2, 0, 2]);

@@ -137,10 +137,48 @@ const swav: LossTwin = (
   return terms.reduce((sum, term) => sum.plus(term)).scale(-1 / terms.length);
 };
 
+/**
+ * Rows without their mean and times L^-T, with L L^T = (1 - eps) covariance + eps identity: what is Q of that matrix's
+ * square root X = Q R with R = L^T, by Gram and Schmidt.
+ */
+function whitened(x: Matrix, eps: number): Matrix {
+  const scale = Math.sqrt((1 - eps) / (x.rows - 1));
+  const identity = Matrix.make(x.columns, x.columns, (i, j) => i === j ? Math.sqrt(eps) : 0);
+  const root = x.minus(x.sumColumns().scale(1 / x.rows)).scale(scale).stack(identity).transpose();
+  const units: Matrix[] = [];
+  for (let i = 0; i < x.columns; i++) {
+    let column = root.slice(i, i + 1);
+    for (const unit of units) column = column.minus(unit.times(rowProducts(column, unit)));
+    units.push(column.normalise());
+  }
+  return units.reduce((all, next) => all.stack(next)).transpose().slice(0, x.rows).scale(1 / scale);
+}
+
+/** Ermolov et al., arXiv 2007.06346, equations 3 to 6, over all pairs of views. */
+const wmse: LossTwin = ({ z }, { views, size, eps }) => {
+  const slices = Array.from({ length: z.rows / size }, (_, i) => whitened(z.slice(i * size, (i + 1) * size), eps));
+  const unit = slices.reduce((all, next) => all.stack(next)).normalise(), batch = z.rows / views;
+  const parts = Array.from({ length: views }, (_, v) => unit.slice(v * batch, (v + 1) * batch));
+  const distances = parts.flatMap((a, v) => parts.slice(v + 1).map((b) => a.minus(b).square().sumRows().mean()));
+  return distances.reduce((sum, distance) => sum.plus(distance)).scale(1 / distances.length);
+};
+
+/** The cross-entropy of Caron et al., arXiv 2006.09882, appendix D, of the rows that have a label. */
+const deepclusterv2: LossTwin = ({ logits, labels }, { temperature }) => {
+  const wanted = Matrix.make(
+    logits.rows,
+    logits.columns,
+    (i, j) => labels.data[i % labels.data.length] === j + 1 ? 1 : 0,
+  );
+  const labelled = wanted.data.reduce((sum, weight) => sum + weight, 0);
+  return logits.scale(1 / temperature).logSoftmax().times(wanted).sum().scale(-1 / labelled);
+};
+
 /** By the name of the objective. */
 export const LOSS_TWINS: Readonly<Record<string, LossTwin>> = {
   "barlow_twins": barlowTwins,
   byol,
+  deepclusterv2,
   dino,
   mocov2plus,
   nnbyol,
@@ -151,4 +189,5 @@ export const LOSS_TWINS: Readonly<Record<string, LossTwin>> = {
   simsiam,
   swav,
   vicreg,
+  wmse,
 };

@@ -7,6 +7,7 @@
 import { arithmetic } from "./arithmetic.ts";
 import { convTranspose2d } from "./conv_transpose2d.ts";
 import { crossEntropyRows } from "./cross_entropy_rows.ts";
+import { inverseCholesky } from "./inverse_cholesky.ts";
 import { l2Normalise } from "./l2_normalise.ts";
 import { layerNorm } from "./layer_norm.ts";
 import { matmul } from "./matmul.ts";
@@ -26,6 +27,7 @@ export const TENSOR_TWINS: Readonly<Record<string, Twin>> = {
   crossEntropyRows,
   expand,
   gather,
+  inverseCholesky,
   l2Normalise,
   layerNorm,
   matmul,

@@ -23,6 +23,8 @@ export interface ViewBatch {
   readonly epoch: number;
   /** [B]: indices of the examples in their set. */
   readonly examples: Uint32Array<ArrayBuffer>;
+  /** [B]: where each example stood in the pass before, as {@linkcode BatchSequence.placesBefore} says. */
+  readonly placesBefore: Uint32Array<ArrayBuffer>;
 }
 
 /** Refuses views that cannot run as one batch, or more views than there are random numbers for. */
@@ -91,6 +93,6 @@ export class ViewSequence {
         view++;
       });
     });
-    return { images, parameters, epoch, examples };
+    return { images, parameters, epoch, examples, placesBefore: this.#batches.placesBefore(step) };
   }
 }

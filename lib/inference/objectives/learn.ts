@@ -5,6 +5,7 @@
  */
 
 import { type ViewGroup, ViewSequence } from "../../data/augmentation/views.ts";
+import { epochOf } from "../../data/batches.ts";
 import type { ImageSet } from "../../data/dataset.ts";
 import type { Normalisation } from "../../data/normalisation.ts";
 import type { Gpu } from "../../gpu/device.ts";
@@ -83,11 +84,20 @@ function initialState(layout: DeviceModel["layouts"]["state"], backbone: Float32
  * @throws UsageError where there is no such objective, or it has no such setting
  */
 export function networkOptionsOf(
-  { model, objective: name, settings = {}, views, normalisation }: LearnSelfSupervisedOptions,
+  { model, objective: name, settings = {}, views, normalisation, train }: LearnSelfSupervisedOptions,
   batchSize: number,
 ): NetworkOptions {
   const objective = objectiveOf(name);
-  return { model, objective, settings: settingsOf(objective, settings), views, batchSize, normalisation };
+  const { stepsPerEpoch } = epochOf(train, batchSize);
+  return {
+    model,
+    objective,
+    settings: settingsOf(objective, settings),
+    views,
+    batchSize,
+    stepsPerEpoch,
+    normalisation,
+  };
 }
 
 /**

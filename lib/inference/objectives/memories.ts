@@ -11,6 +11,7 @@ import type { Tensor } from "../../ops/operation.ts";
 import { PhiloxSequence, Stream } from "../../random/philox.ts";
 import { sizeOf } from "../../tensor.ts";
 import { ExponentialAverage } from "../optimisers/exponential_average.ts";
+import { SphericalKMeans } from "./clustering.ts";
 import type { ObjectiveNetwork } from "./network.ts";
 import type { MemoryUpdate } from "./objective.ts";
 
@@ -36,28 +37,33 @@ interface KeptAverage {
 
 type Ring = Extract<MemoryUpdate, { kind: "ring" }>;
 
+/** A clustering and the steps between two of it. */
+interface KeptClustering {
+  readonly kmeans: SphericalKMeans;
+  readonly every: number;
+}
+
+/** What the memories of a network are made of. */
+interface Parts {
+  readonly buffers: ReadonlyMap<Tensor, GPUBuffer>;
+  readonly program: Program;
+  readonly averages: readonly KeptAverage[];
+  readonly rings: readonly Ring[];
+  readonly clusterings: readonly KeptClustering[];
+  readonly seed: number;
+}
+
 /** The memories of one network and their updates. */
 export class Memories {
   /** Launches behind those of a step. */
   readonly launches: readonly Launch[];
   readonly #gpu: Gpu;
-  readonly #buffers: ReadonlyMap<Tensor, GPUBuffer>;
-  readonly #averages: readonly KeptAverage[];
-  readonly #rings: readonly Ring[];
-  readonly #program: Program;
+  readonly #parts: Parts;
 
-  private constructor(
-    gpu: Gpu,
-    buffers: ReadonlyMap<Tensor, GPUBuffer>,
-    program: Program,
-    averages: readonly KeptAverage[],
-    rings: readonly Ring[],
-  ) {
+  private constructor(gpu: Gpu, parts: Parts) {
+    const { averages } = parts;
     this.#gpu = gpu;
-    this.#buffers = buffers;
-    this.#program = program;
-    this.#averages = averages;
-    this.#rings = rings;
+    this.#parts = parts;
     this.launches = averages.flatMap(({ average }) => average.launches);
     for (const { average, keep } of averages) average.prepare(keep);
   }
@@ -74,9 +80,10 @@ export class Memories {
   /** Builds the updates; `program` is the network's, which keeps what they read. */
   static async create(
     gpu: Gpu,
-    { memories, updates }: ObjectiveNetwork,
+    { memories, updates, clusterings }: ObjectiveNetwork,
     program: Program,
     externals: ReadonlyMap<Tensor, GPUBuffer>,
+    seed: number,
   ): Promise<Memories> {
     const buffers = new Map([...memories.keys()].map((tensor) => [tensor, externals.get(tensor)!]));
     const kindOf = <K extends MemoryUpdate["kind"]>(kind: K) =>
@@ -88,16 +95,30 @@ export class Memories {
         return { average: await ExponentialAverage.create(gpu, `average of ${memory.name}`, [range]), keep };
       }),
     );
-    return new Memories(gpu, buffers, program, averages, kindOf("ring"));
+    const rings = kindOf("ring");
+    const kept = await Promise.all(clusterings.map(async (clustering) => ({
+      kmeans: await SphericalKMeans.create(gpu, clustering, buffers),
+      every: clustering.rows.shape[0] / rings.find(({ memory }) => memory === clustering.rows)!.from.shape[0],
+    })));
+    return new Memories(gpu, { buffers, program, averages, rings, clusterings: kept, seed });
   }
 
-  /** Puts the step's rows into the rings, over the oldest; behind everything that reads them. */
-  encodeRings(encoder: GPUCommandEncoder, step: number): void {
-    for (const { memory, from } of this.#rings) {
+  /** Puts the step's rows into the rings, over the oldest, and clusters full rings; behind everything that reads them. */
+  encodeUpdates(encoder: GPUCommandEncoder, step: number): void {
+    const { clusterings, seed } = this.#parts;
+    this.#encodeRings(encoder, step);
+    clusterings.forEach(({ kmeans, every }, index) => {
+      if ((step + 1) % every === 0) kmeans.encode(encoder, { seed, step, index });
+    });
+  }
+
+  #encodeRings(encoder: GPUCommandEncoder, step: number): void {
+    const { rings, program, buffers } = this.#parts;
+    for (const { memory, from } of rings) {
       const [size, width] = memory.shape, count = from.shape[0], row = width * 4;
-      const { buffer, offset } = this.#program.rangeOf(from);
+      const { buffer, offset } = program.rangeOf(from);
       const first = (step * count) % size, before = Math.min(count, size - first);
-      const target = this.#buffers.get(memory)!;
+      const target = buffers.get(memory)!;
       encoder.copyBufferToBuffer(buffer, offset, target, first * row, before * row);
       if (before < count) encoder.copyBufferToBuffer(buffer, offset + before * row, target, 0, (count - before) * row);
     }
@@ -106,19 +127,21 @@ export class Memories {
   /** Reads all memories by name. Waits for the device. */
   async read(): Promise<Record<string, Float32Array>> {
     const found: Record<string, Float32Array> = {};
-    for (const [{ name }, buffer] of this.#buffers) found[name] = new Float32Array(await this.#gpu.read(buffer));
+    for (const [{ name }, buffer] of this.#parts.buffers) found[name] = new Float32Array(await this.#gpu.read(buffer));
     return found;
   }
 
   /** Writes what {@linkcode read} gave. */
   write(values: Readonly<Record<string, Float32Array>>): void {
-    for (const [{ name }, buffer] of this.#buffers) {
+    for (const [{ name }, buffer] of this.#parts.buffers) {
       this.#gpu.device.queue.writeBuffer(buffer, 0, Float32Array.from(values[name]));
     }
   }
 
   /** Frees what the updates need; the buffers stay. */
   destroy(): void {
-    this.#averages.forEach(({ average }) => average.destroy());
+    const { averages, clusterings } = this.#parts;
+    averages.forEach(({ average }) => average.destroy());
+    clusterings.forEach(({ kmeans }) => kmeans.destroy());
   }
 }

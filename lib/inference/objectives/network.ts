@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { ViewBatch } from "../../data/augmentation/views.ts";
 import { VIEW_PARAMETERS, viewWeights } from "../../data/augmentation/table.ts";
 import type { ViewGroup } from "../../data/augmentation/views.ts";
 import type { Normalisation } from "../../data/normalisation.ts";
@@ -13,9 +14,11 @@ import { type ClassifierConfig, colourTable } from "../../models/classifier.ts";
 import { encoder, SharedGraph } from "../../models/encoder.ts";
 import { augmentImages } from "../../ops/augment_images.ts";
 import { objective as endOf } from "../../ops/flow.ts";
+import { gatherTables } from "../../ops/gather.ts";
 import { concat } from "../../ops/movement.ts";
 import type { Tensor } from "../../ops/operation.ts";
-import type { MemoryUpdate, Objective, ObjectiveContext, ObjectiveSettings, StepValue } from "./objective.ts";
+import { PhiloxSequence, Stream } from "../../random/philox.ts";
+import type { Clustering, MemoryUpdate, Objective, ObjectiveContext, ObjectiveSettings } from "./objective.ts";
 
 /** What is learned, from which views. */
 export interface NetworkOptions {
@@ -27,8 +30,22 @@ export interface NetworkOptions {
   readonly views: readonly ViewGroup[];
   /** Examples a step. */
   readonly batchSize: number;
+  /** Steps of a pass over the images. */
+  readonly stepsPerEpoch: number;
   readonly normalisation: Normalisation;
 }
+
+/** What the host knows of a step before it runs. */
+export interface StepFacts {
+  readonly step: number;
+  /** Steps of the whole run. */
+  readonly steps: number;
+  readonly seed: number;
+  readonly batch: ViewBatch;
+}
+
+/** Makes what is written before a step. */
+export type StepInput = (facts: StepFacts) => Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
 
 /** A graph and the tensors that the host meets. Those of one name are one buffer in both networks. */
 export interface ObjectiveNetwork {
@@ -39,11 +56,12 @@ export interface ObjectiveNetwork {
   readonly parameters: readonly Tensor[];
   /** What is written once. */
   readonly constants: ReadonlyMap<Tensor, Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>>;
-  /** What is written before each step. */
-  readonly scalars: ReadonlyMap<Tensor, StepValue>;
+  /** What else is written before each step. */
+  readonly inputs: ReadonlyMap<Tensor, StepInput>;
   /** What outlives a step. */
   readonly memories: ReadonlyMap<Tensor, "zeros" | "unit rows">;
   readonly updates: readonly MemoryUpdate[];
+  readonly clusterings: readonly Clustering[];
   /** The loss [1], or what the momentum network gives to it. */
   readonly output: Tensor;
   /** What the momentum network gives, as the loss sees it. */
@@ -54,7 +72,10 @@ export interface ObjectiveNetwork {
 export function buildTargetNetwork(options: NetworkOptions): ObjectiveNetwork | undefined {
   const { momentum } = options.objective;
   if (momentum === undefined) return undefined;
-  return build(options, (context, features) => ({ output: momentum.build(context, features), updates: [] }));
+  return build(
+    options,
+    (context, features) => ({ output: momentum.build(context, features), updates: [], clusterings: [] }),
+  );
 }
 
 /** The network that is trained: it ends with the loss. */
@@ -62,21 +83,21 @@ export function buildTrainedNetwork(options: NetworkOptions): ObjectiveNetwork {
   const shape = buildTargetNetwork(options)?.output.shape;
   return build(options, (context, features) => {
     const targets = shape && context.graph.external("targets", shape);
-    const { loss, updates = [] } = options.objective.build(context, features, targets);
-    return { output: context.graph.apply(endOf("loss", loss)), updates, targets };
+    const { loss, updates = [], clusterings = [] } = options.objective.build(context, features, targets);
+    return { output: context.graph.apply(endOf("loss", loss)), updates, clusterings, targets };
   });
 }
 
 function build(
-  { model, settings, views, batchSize, normalisation }: NetworkOptions,
+  { model, settings, views, batchSize, stepsPerEpoch, normalisation }: NetworkOptions,
   end: (
     context: ObjectiveContext,
     features: Tensor,
-  ) => Pick<ObjectiveNetwork, "output" | "updates" | "targets">,
+  ) => Pick<ObjectiveNetwork, "output" | "updates" | "clusterings" | "targets">,
 ): ObjectiveNetwork {
   const graph = new SharedGraph();
   const constants = new Map<Tensor, Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>>();
-  const scalars = new Map<Tensor, StepValue>(), memories = new Map<Tensor, "zeros" | "unit rows">();
+  const inputs = new Map<Tensor, StepInput>(), memories = new Map<Tensor, "zeros" | "unit rows">();
   const constant = (
     name: string,
     shape: readonly number[],
@@ -86,31 +107,46 @@ function build(
     constants.set(tensor, values);
     return tensor;
   };
+  const input = (name: string, size: number, at: StepInput) => {
+    const tensor = graph.external(name, [size]);
+    inputs.set(tensor, at);
+    return tensor;
+  };
+  let orders = 0;
   const images = graph.external("images", [batchSize, model.height, model.width, 3]);
   const colours = constant("colours", [6], colourTable(normalisation));
   const parameters = views.map((group, index) =>
     graph.external(`parameters ${index}`, [group.length * batchSize, VIEW_PARAMETERS])
   );
   const features = views.map((group, index) => {
-    const input = graph.apply(augmentImages(`views ${index}`, images, parameters[index], colours, {
+    const pixels = graph.apply(augmentImages(`views ${index}`, images, parameters[index], colours, {
       ...augmentOptions(group),
       resize: resizeTensors(group, model, (name, shape, values) => constant(`${name} ${index}`, shape, values)),
     }));
-    return encoder(graph, model, input);
+    return encoder(graph, model, pixels);
   });
   const all = features.length === 1 ? features[0] : graph.apply(concat("features", features, 0));
   const context: ObjectiveContext = {
     graph,
     batchSize,
+    stepsPerEpoch,
     views: views.flat().length,
     largeViews: views[0].length,
     settings,
     constant,
-    scalar(name, at) {
-      const tensor = graph.external(name, [1]);
-      scalars.set(tensor, at);
-      return tensor;
+    scalar: (name, at) => input(name, 1, ({ step, steps }) => Float32Array.of(at(step, steps))),
+    order(name) {
+      const index = orders++;
+      const tables = ({ seed, step }: StepFacts) => {
+        const order = Array.from({ length: batchSize }, (_, row) => row);
+        return gatherTables(new PhiloxSequence(seed, Stream.batchOrder, step, index).shuffle(order), batchSize);
+      };
+      return {
+        indices: input(`order of ${name}`, batchSize, (facts) => tables(facts).indices),
+        places: input(`places of ${name}`, 2 * batchSize + 1, (facts) => tables(facts).places),
+      };
     },
+    placesBefore: () => input("places before", batchSize, ({ batch }) => batch.placesBefore),
     memory(name, shape, initial) {
       const tensor = graph.external(name, shape);
       memories.set(tensor, initial);
@@ -119,7 +155,7 @@ function build(
   };
   const ended = end(context, all);
   const kept = [ended.output, ...ended.updates.map(({ from }) => from)];
-  return { ...ended, graph: fuse(graph, kept), images, parameters, constants, scalars, memories };
+  return { ...ended, graph: fuse(graph, kept), images, parameters, constants, inputs, memories };
 }
 
 /** What the views of a group go through, where any of them does. */

@@ -4,7 +4,9 @@
  * @module
  */
 
+import { UsageError } from "../../errors.ts";
 import type { Graph } from "../../graph/graph.ts";
+import type { GatherTables } from "../../ops/gather.ts";
 import type { Tensor } from "../../ops/operation.ts";
 
 /** Sizes and constants of an objective, by name. */
@@ -18,12 +20,21 @@ export interface ObjectiveContext<S extends ObjectiveSettings = ObjectiveSetting
   readonly graph: Graph;
   /** Examples of a step. Rows are ordered view by view: view v of example i is row v * batchSize + i. */
   readonly batchSize: number;
+  /** Steps of a pass over the images. */
+  readonly stepsPerEpoch: number;
   /** Views of an example; the first {@linkcode largeViews} are large. */
   readonly views: number;
   readonly largeViews: number;
   readonly settings: S;
   /** A number [1] that the host writes before each step. */
   scalar(name: string, at: StepValue): Tensor;
+  /** A random order of the examples of a step, another one for each name: tables for `gather`. */
+  order(name: string): GatherTables<Tensor>;
+  /**
+   * Where each example of a step stood in the pass before, [batchSize]: step of the pass * batchSize + row, or
+   * stepsPerEpoch * batchSize where it did not.
+   */
+  placesBefore(): Tensor;
   /** Numbers that never change. */
   constant(name: string, shape: readonly number[], values: Float32Array<ArrayBuffer>): Tensor;
   /** Numbers that outlive a step, normal ones of unit rows or zeros at first; part of a checkpoint. */
@@ -37,11 +48,24 @@ export type MemoryUpdate =
   /** memory = keep * memory + (1 - keep) * from. */
   | { readonly kind: "average"; readonly memory: Tensor; readonly from: Tensor; readonly keep: number };
 
+/** Memories that are made anew by k-means on the sphere, each time that the rows of a ring have all been replaced. */
+export interface Clustering {
+  /** A ring [N, D] of unit rows. */
+  readonly rows: Tensor;
+  /** Centres [K, D], of unit length. */
+  readonly prototypes: Tensor;
+  /** Cluster of each row, from 1 on, in front of whatever else it holds. */
+  readonly labels: Tensor;
+  readonly iterations: number;
+}
+
 /** What an objective adds to a graph. */
 export interface ObjectiveGraph {
   /** [1]. */
   readonly loss: Tensor;
   readonly updates?: readonly MemoryUpdate[];
+  /** Behind the updates. */
+  readonly clusterings?: readonly Clustering[];
 }
 
 /** An objective of self-supervised learning. */
@@ -66,6 +90,19 @@ export interface Objective<S extends ObjectiveSettings = ObjectiveSettings> {
     /** Appends its layers, named and shaped as those that are trained. The result is what `build` gets. */
     build(context: ObjectiveContext<S>, features: Tensor): Tensor;
   };
+}
+
+/**
+ * Refuses a setting that is no whole number from `least` on.
+ *
+ * @throws UsageError
+ */
+export function requireWhole(objective: string, settings: ObjectiveSettings, key: string, least = 1): void {
+  if (Number.isInteger(settings[key]) && settings[key] >= least) return;
+  throw new UsageError(
+    `Cannot learn by the objective ${objective}: ${key} is ${settings[key]}, but a whole number from ${least} on is ` +
+      "required",
+  );
 }
 
 /** tau of the original: from `base` to `final` by half a cosine. */

@@ -8,6 +8,7 @@ import { UsageError } from "../../errors.ts";
 import type { Objective, ObjectiveSettings } from "./objective.ts";
 import { barlowTwins } from "./barlow_twins.ts";
 import { byol } from "./byol.ts";
+import { deepclusterv2 } from "./deepclusterv2.ts";
 import { dino } from "./dino.ts";
 import { mocov2plus } from "./mocov2plus.ts";
 import { nnbyol } from "./nnbyol.ts";
@@ -18,10 +19,12 @@ import { simclr } from "./simclr.ts";
 import { simsiam } from "./simsiam.ts";
 import { swav } from "./swav.ts";
 import { vicreg } from "./vicreg.ts";
+import { wmse } from "./wmse.ts";
 
 const ALL = [
   barlowTwins,
   byol,
+  deepclusterv2,
   dino,
   mocov2plus,
   nnbyol,
@@ -32,6 +35,7 @@ const ALL = [
   simsiam,
   swav,
   vicreg,
+  wmse,
 ] as unknown as readonly Objective[];
 
 /** Names of the objectives. */

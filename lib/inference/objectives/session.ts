@@ -55,7 +55,7 @@ export interface SelfSupervisedState {
 
 /** Layouts of the backbone and of what the objective puts above it. */
 export function layoutObjective(options: NetworkOptions, maxBindingBytes?: number): ModelLayouts {
-  return layoutGraph(buildTrainedNetwork({ ...options, batchSize: 2 }).graph, maxBindingBytes);
+  return layoutGraph(buildTrainedNetwork(options).graph, maxBindingBytes);
 }
 
 function lowerStep(gpu: Gpu, graph: Graph, recompute = false): Dispatch[] {
@@ -98,7 +98,7 @@ function createExternals(
     network.images,
     ...network.parameters,
     ...network.constants.keys(),
-    ...network.scalars.keys(),
+    ...network.inputs.keys(),
     ...network.targets ? [network.targets] : [],
   ];
   for (const network of networks) {
@@ -174,7 +174,7 @@ export class SelfSupervisedSession implements Steppable<ViewBatch, LossMetrics> 
       program,
       gradients: Object.values(gradients),
       optimisers: { backbone: await optimiser("backbone"), head: await optimiser("head") },
-      memories: await Memories.create(gpu, network, program, externals),
+      memories: await Memories.create(gpu, network, program, externals, options.seed),
       target: targetNetwork && await TargetNetwork.create(
         model,
         targetNetwork,
@@ -190,15 +190,15 @@ export class SelfSupervisedSession implements Steppable<ViewBatch, LossMetrics> 
       throw new RangeError("Cannot submit a step: the losses of 64 steps wait to be read");
     }
     const { network, externals, program, optimisers, memories, target } = this.#parts;
-    const { objective, settings, steps } = this.#options;
+    const { objective, settings, steps, seed } = this.#options;
     const { queue } = this.#gpu.device;
     profiler?.mark("upload");
     queue.writeBuffer(externals.get(network.images)!, 0, batch.images);
     network.parameters.forEach((tensor, index) =>
       queue.writeBuffer(externals.get(tensor)!, 0, batch.parameters[index])
     );
-    for (const [tensor, at] of network.scalars) {
-      queue.writeBuffer(externals.get(tensor)!, 0, new Float32Array([at(step, steps)]));
+    for (const [tensor, at] of network.inputs) {
+      queue.writeBuffer(externals.get(tensor)!, 0, at({ step, steps, seed, batch }));
     }
     optimisers.backbone.prepare(step, learningRate);
     optimisers.head.prepare(step, learningRate);
@@ -214,7 +214,7 @@ export class SelfSupervisedSession implements Steppable<ViewBatch, LossMetrics> 
       ...target?.launches ?? [],
     ];
     encodeAll(encoder, "self-supervised step", launches, profiler);
-    memories.encodeRings(encoder, step);
+    memories.encodeUpdates(encoder, step);
     const { buffer, offset } = program.rangeOf(network.output);
     encoder.copyBufferToBuffer(buffer, offset, this.#losses, this.#pending.length * 4, 4);
     const commands = encoder.finish();

@@ -10,6 +10,7 @@ import type { View } from "../../../lib/data/augmentation/view.ts";
 import { createImageSet, type ImageSet } from "../../../lib/data/dataset.ts";
 import { NORMALISATIONS } from "../../../lib/data/normalisation.ts";
 import { proceduralSource } from "../../../lib/data/procedural.ts";
+import { takeExamples } from "../../../lib/data/subset.ts";
 import { neighbourAccuracy } from "../../../lib/evaluation/nearest_neighbours.ts";
 import type { Gpu } from "../../../lib/gpu/device.ts";
 import { FeatureSession } from "../../../lib/inference/features.ts";
@@ -38,6 +39,11 @@ const UNCHANGED = { mean: [0, 0, 0], std: [1, 1, 1] } as const;
 /** Images to learn from. */
 export function trainingImages(): ImageSet {
   return proceduralSource({ seed: 1, perClass: 16 });
+}
+
+/** The first images of a set. */
+export function firstOf(set: ImageSet, count: number): ImageSet {
+  return takeExamples(set, Uint32Array.from({ length: count }, (_, example) => example));
 }
 
 /** `views` views of each of `count` images that are not learned from; the label is the image. */

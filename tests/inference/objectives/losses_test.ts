@@ -5,6 +5,7 @@ import { Graph, lowerBackward, lowerForward } from "../../../lib/graph/graph.ts"
 import { compile } from "../../../lib/graph/program.ts";
 import { barlowLoss } from "../../../lib/inference/objectives/barlow_twins.ts";
 import { byolLoss } from "../../../lib/inference/objectives/byol.ts";
+import { clusterLoss } from "../../../lib/inference/objectives/deepclusterv2.ts";
 import { dinoLoss } from "../../../lib/inference/objectives/dino.ts";
 import { infoNce } from "../../../lib/inference/objectives/mocov2plus.ts";
 import { nearestIn } from "../../../lib/inference/objectives/neighbours.ts";
@@ -15,6 +16,7 @@ import { relationLoss } from "../../../lib/inference/objectives/ressl.ts";
 import { simsiamLoss } from "../../../lib/inference/objectives/simsiam.ts";
 import { swavLoss } from "../../../lib/inference/objectives/swav.ts";
 import { vicregLoss } from "../../../lib/inference/objectives/vicreg.ts";
+import { wmseLoss } from "../../../lib/inference/objectives/wmse.ts";
 import { objective } from "../../../lib/ops/flow.ts";
 import { targetOf, type Tensor as DeviceTensor } from "../../../lib/ops/operation.ts";
 import { type Fixture, gradientName, readFixture, recorded } from "../../fixtures/fixture.ts";
@@ -35,6 +37,8 @@ type Builder = (
 const LOSSES: Readonly<Record<string, Builder>> = {
   "barlow_twins": (graph, { z }, { lambda, scale }) => barlowLoss(graph, z, { lambda, scale }),
   byol: (graph, { p, t }) => byolLoss(graph, p, t),
+  deepclusterv2: (graph, { logits, labels }, { temperature }) =>
+    clusterLoss(graph, "head", logits, labels, temperature),
   dino: (graph, { s, t, centre, targetTemperature }, { temperature }) =>
     dinoLoss(graph, s, t, centre, targetTemperature, temperature),
   mocov2plus: (graph, { q, k, queue }, { temperature }) => infoNce(graph, q, k, queue, temperature),
@@ -49,6 +53,7 @@ const LOSSES: Readonly<Record<string, Builder>> = {
     swavLoss(graph, logits, { count: views, large }, { temperature, epsilon, iterations }),
   vicreg: (graph, { z }, { invariance, variance, covariance }) =>
     vicregLoss(graph, z, { invariance, variance, covariance }),
+  wmse: (graph, { z, identity }, { views, size, eps }) => wmseLoss(graph, "w", z, views, { size, eps, identity }),
 };
 
 const FOLDER = new URL("../../fixtures/objectives/", import.meta.url);

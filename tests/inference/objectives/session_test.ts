@@ -10,17 +10,20 @@ import {
   layoutObjective,
   SelfSupervisedSession,
 } from "../../../lib/inference/objectives/session.ts";
+import { PhiloxSequence, Stream } from "../../../lib/random/philox.ts";
 import { DeviceModel, layoutModel } from "../../../lib/models/device_model.ts";
 import { initialHead } from "../../../lib/models/initial_head.ts";
 import { initialWeights, type Weights } from "../../../lib/models/weights.ts";
 import { gpuTests } from "../../gpu/harness.ts";
-import { NETWORK, trainingImages, VIEW } from "./instances.ts";
+import { sphericalKMeans } from "../../reference/spherical_kmeans.ts";
+import { firstOf, NETWORK, trainingImages, VIEW } from "./instances.ts";
 
 const gpuTest = gpuTests();
 
 const STEPS = 10;
 const VIEWS = [[{ ...VIEW, height: 16, width: 16 }, { ...VIEW, height: 16, width: 16 }]];
-const batches = new ViewSequence(trainingImages(), VIEWS, { batchSize: 6, seed: 1 });
+/** Two steps an epoch: 13 images, of which each epoch leaves one out. */
+const batches = new ViewSequence(firstOf(trainingImages(), 13), VIEWS, { batchSize: 6, seed: 1 });
 
 function optionsOf(name: string, settings: ObjectiveSettings) {
   const objective = objectiveOf(name);
@@ -29,7 +32,8 @@ function optionsOf(name: string, settings: ObjectiveSettings) {
     objective,
     settings: settingsOf(objective, { projHidden: 16, projOut: 8, ...settings }),
     views: VIEWS,
-    batchSize: 6,
+    batchSize: batches.batchSize,
+    stepsPerEpoch: batches.stepsPerEpoch,
     normalisation: NORMALISATIONS.imagenet,
     optimiser: { optimiser: "sgd", momentum: 0.9, weightDecay: 1e-4 } as const,
     steps: STEPS,
@@ -117,6 +121,93 @@ gpuTest("dino's centre moves towards the mean of the targets", async (gpu) => {
   });
 });
 
+gpuTest("deepclusterv2 remembers an epoch, clusters it, and looks for its images in the next", async (gpu) => {
+  const sizes = { heads: 3, prototypes: 4, clusterIterations: 3 };
+  await withSession(gpu, "deepclusterv2", sizes, async (session) => {
+    const width = 8,
+      rows = 12,
+      rowsOf = (values: Float32Array, count: number) =>
+        Array.from({ length: count }, (_, row) => [...values.subarray(row * width, (row + 1) * width)]);
+    const first = (await session.readState()).memories;
+    step(session, 0);
+    const half = (await session.readState()).memories;
+    for (const view of ["projections0", "projections1"]) {
+      rowsOf(half[view], rows).forEach((row, i) => assertAlmostEquals(Math.hypot(...row), i < 6 ? 1 : 0, 1e-5));
+    }
+    assertEquals([half.prototypes0, half.labels0], [first.prototypes0, new Float32Array(rows + 1)]);
+    step(session, 1);
+    const { memories } = await session.readState();
+    for (const head of [0, 1, 2]) {
+      const projections = rowsOf(memories[`projections${head % 2}`], rows);
+      const order = new PhiloxSequence(1, Stream.clusters, 1, head)
+        .shuffle(Array.from({ length: rows }, (_, row) => row));
+      const wanted = sphericalKMeans(projections, order.slice(0, 4).map((row) => projections[row]), 3);
+      const prototypes = memories[`prototypes${head}`];
+      wanted.prototypes.flat().forEach((value, i) => assertAlmostEquals(prototypes[i], value, 1e-5));
+      assertEquals([...memories[`labels${head}`]], [...wanted.clusters.map((cluster) => cluster + 1), 0]);
+    }
+    // The loss of the third step is that of the labels at the places of its images.
+    const weights = await session.model.read(), state = await session.readState();
+    step(session, 2);
+    const losses = (await session.metrics()).map(({ loss }) => loss);
+    assertEquals(losses.slice(0, 2), [0, 0]);
+    const after = (await session.readState()).memories, { placesBefore } = batches.batchAt(2);
+    assert(placesBefore.some((place) => place < rows));
+    let sum = 0;
+    for (const head of [0, 1, 2]) {
+      const prototypes = rowsOf(memories[`prototypes${head}`], 4);
+      const terms = ["projections0", "projections1"].flatMap((view) =>
+        rowsOf(after[view], 6).flatMap((row, i) => {
+          const label = memories[`labels${head}`][placesBefore[i]];
+          if (label === 0) return [];
+          const logits = prototypes.map((prototype) => 10 * prototype.reduce((dot, x, k) => dot + x * row[k], 0));
+          return [Math.log(logits.reduce((total, x) => total + Math.exp(x), 0)) - logits[label - 1]];
+        })
+      );
+      sum += terms.reduce((total, term) => total + term, 0) / terms.length / 3;
+    }
+    assertAlmostEquals(losses[2], sum, 1e-4);
+    // And all of it is in the state: the step again, from there.
+    session.model.write(weights);
+    session.writeState(state);
+    step(session, 2);
+    assertEquals((await session.metrics())[0].loss, losses[2]);
+  });
+});
+
+gpuTest("wmse whitens the whole batch alike in whatever order, and parts of it by step and iteration", async (gpu) => {
+  const loss = async (settings: ObjectiveSettings, index = 0) => {
+    let found = NaN;
+    await withSession(gpu, "wmse", { projOut: 2, ...settings }, async (session) => {
+      step(session, index);
+      found = (await session.metrics())[0].loss;
+    });
+    return found;
+  };
+  const whole = await loss({ whiteningSize: 6 });
+  assert(whole > 0 && whole < 4);
+  // A whole batch has one covariance; sums in other orders differ in their last bits.
+  assertAlmostEquals(await loss({ whiteningSize: 6, whiteningIterations: 4 }), whole, 1e-4);
+  const parts = await loss({ whiteningSize: 3 }), twice = await loss({ whiteningSize: 3, whiteningIterations: 2 });
+  assert(Math.abs(parts - whole) > 1e-3 && Math.abs(twice - parts) > 1e-3, `${[whole, parts, twice]}`);
+});
+
+Deno.test("wmse and deepclusterv2 refuse what they cannot do", () => {
+  const refuse = (name: string, settings: ObjectiveSettings, message: string) =>
+    assertThrows(() => layoutObjective(optionsOf(name, settings)), UsageError, message);
+  refuse("wmse", {}, "Cannot whiten a batch of 6 by the objective wmse: whiteningSize is 256, but a divisor");
+  refuse("wmse", { whiteningSize: 6 }, "Cannot whiten 6 projections of width 8 by the objective wmse");
+  refuse("wmse", { whiteningSize: 6, projOut: 6 }, "their covariance is singular");
+  refuse("wmse", { whiteningSize: 6, whiteningEps: 1.5 }, "whiteningEps is 1.5, but one from 0 to 1 is required");
+  refuse("wmse", { whiteningSize: 1.5 }, "whiteningSize is 1.5, but a whole number from 2 on is required");
+  refuse("wmse", { whiteningSize: 6, whiteningIterations: 0 }, "whiteningIterations is 0, but a whole number from 1");
+  refuse("deepclusterv2", {}, "Cannot make 3000 prototypes by the objective deepclusterv2: an epoch has 12 examples");
+  refuse("deepclusterv2", { heads: 0 }, "heads is 0, but a whole number from 1 on is required");
+  refuse("deepclusterv2", { prototypes: 4, clusterIterations: 0.5 }, "clusterIterations is 0.5");
+  layoutObjective(optionsOf("wmse", { whiteningSize: 6, whiteningEps: 0.01 }));
+  layoutObjective(optionsOf("deepclusterv2", { prototypes: 12 }));
+});
+
 gpuTest("estimateSelfSupervised() counts a momentum network and a queue", (gpu) => {
   const plain = estimateSelfSupervised(gpu, optionsOf("simclr", {}));
   const momentum = estimateSelfSupervised(gpu, optionsOf("mocov2plus", { queueSize: 1000 }));
@@ -128,9 +219,9 @@ gpuTest("estimateSelfSupervised() counts a momentum network and a queue", (gpu) 
 
 Deno.test("objectiveOf() and settingsOf() refuse by name, and list what there is", () => {
   assertThrows(
-    () => objectiveOf("wmse"),
+    () => objectiveOf("pirl"),
     UsageError,
-    "Cannot learn by the objective wmse: there are barlow_twins, byol",
+    "Cannot learn by the objective pirl: there are barlow_twins, byol",
   );
   assertThrows(() => settingsOf(objectiveOf("byol"), { queueSize: 3 }), UsageError, "it has projHidden, projOut");
 });
