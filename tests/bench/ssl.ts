@@ -4,7 +4,7 @@
  *
  * `deno run -A tests/bench/ssl.ts [objective ...]`
  *
- * It needs `../shared/data` beside the project and about four minutes an objective on two CPU cores. Objectives that are
+ * It needs `../shared/data` beside the project and about three minutes an objective on two CPU cores. Objectives that are
  * done are kept in `runs/ssl.jsonl`, so that a stopped bench goes on.
  *
  * @module
@@ -119,8 +119,8 @@ function render(curves: readonly Curve[]): string {
     `${ENCODER} from scratch on the first 4,000 training images of CIFAR-10; accuracy in % on the first 1,000 test images`,
     `(standard error about 1.5). ${EPOCHS} epochs of batches of ${BATCH}, AdamW at ${LEARNING_RATE} with a warm-up of one epoch`,
     "and a cosine; two views of one kind; the objectives' own temperatures and weights; one seed. Settings are not tuned for",
-    "any of them, and this is a tenth of the epochs and a hundredth of the network that they are made for: it shows that",
-    "they learn, not which is best.",
+    "any of them, and this is a tenth of the epochs and a hundredth of the network that they are made for: it shows what",
+    "each makes of little, not which is best. A difference of less than about 4 may be chance.",
     "",
     "## 20 nearest neighbours",
     "",
