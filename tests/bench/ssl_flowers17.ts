@@ -180,7 +180,7 @@ ${
     RATES.SimCLR.join(", then ")
   }, two views of one kind, which is twice the images a step. Downstream: ${BUDGET.steps} steps of ${BUDGET.batchSize} images for every arm, the
 same augmentation, head prior N(0, ${HEAD_VARIANCE}), momentum ${MOMENTUM}, eps ${EPS}. "mean, no prior" starts from the prior's mean and is not held to it.
-272 test images; mean and standard deviation over ${SEEDS.length} seeds (subset, head, order; from scratch also the first weights). Each
+272 test images (standard error about 3); mean and standard deviation over ${SEEDS.length} seeds (subset, head, order; from scratch also the first weights). Each
 source was learned once: the spread does not tell how another prior of the same source would do. Learning rate and scale were
 chosen by NLL on 170 other training images, eight settings an arm. The last two of each were added when the test images had
 been used once with the best of the first six: the largest scale had been the best of both priors.
