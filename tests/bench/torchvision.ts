@@ -204,9 +204,10 @@ function kinksRemark({ units, distance, error }: Kinks): string {
 function lineOf(name: string, own: Errors, { size, note, parameters, float32 }: Facts, kinks?: Kinks): string {
   const cells = (["evalLogits", "logits", "gradient"] as const)
     .map((key) => `${own[key].toExponential(1)} (${float32[key].toExponential(1)})`);
+  const over = (errors: Errors) => Math.max(errors.evalLogits, errors.logits) >= LOGITS_BOUND;
   const remarks = [
     note,
-    Math.max(own.evalLogits, own.logits) < LOGITS_BOUND ? "" : "logits over the bound",
+    over(own) ? `logits over the bound${over(float32) ? ", as PyTorch's are" : ""}` : "",
     kinks === undefined ? "" : kinksRemark(kinks),
   ].filter((text) => text !== "").join("; ");
   return `| ${name} | ${(parameters / 1e6).toFixed(1)} | ${size} | ${cells.join(" | ")} | ${remarks} |`;
