@@ -28,6 +28,24 @@ export function parametersOf(model: StateDict): ParameterShape[] {
   return [...model].filter(([name]) => !BUFFER.test(name)).map(([name, { shape }]) => ({ name, shape }));
 }
 
+/**
+ * Refuses a model in which the four files' readers, who go by names alone, would not find the prior's parameters.
+ *
+ * @param model names of the model's tensors in their order
+ * @param parameters those of the prior's parameters
+ */
+export function requirePartsNames(model: readonly string[], parameters: readonly string[]): void {
+  const found = model.filter((name) => !BUFFER.test(name));
+  for (let index = 0; index < Math.max(found.length, parameters.length); index++) {
+    if (found[index] === parameters[index]) continue;
+    throw new TypeError(
+      "Cannot write a prior as four files: nothing but PyTorch's names tells parameters from running statistics there, " +
+        `and by these parameter ${index} would be ${found[index] ?? "missing"}, but it is ` +
+        `${parameters[index] ?? "none"}; one safetensors file is required`,
+    );
+  }
+}
+
 /** How far apart two tensors are, 0 to 2; 0 where both are zero. */
 function distance(a: HostTensor, b: Float32Array): number {
   let apart = 0, norms = 0;

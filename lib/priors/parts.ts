@@ -10,7 +10,7 @@ import { isHostTensor, readTorch, writeTorch } from "../checkpoint/torch.ts";
 import { FormatError } from "../errors.ts";
 import { float32Tensor, type HostTensor } from "../tensor.ts";
 import { covFactorOf, type Normalisation } from "./normalisation.ts";
-import { parametersOf, requireSameOrder } from "./parameter_order.ts";
+import { parametersOf, requirePartsNames, requireSameOrder } from "./parameter_order.ts";
 import { attempt, type PriorFile, requireConsistent, stacked, swagOf } from "./prior_file.ts";
 
 /** The original's four files. */
@@ -54,10 +54,7 @@ export function writePriorParts(prior: PriorFile): PriorParts {
         "one safetensors file is required",
     );
   }
-  const order = parametersOf(model);
-  if (order.map(({ name }) => name).join() !== parameters.map(({ name }) => name).join()) {
-    throw new TypeError("Cannot write a prior as four files: its model must list the parameters in the prior's order");
-  }
+  requirePartsNames([...model.keys()], parameters.map(({ name }) => name));
   const vector = (data: Float32Array) => writeTorch(float32Tensor([data.length], data));
   return {
     model: writeTorch(model),

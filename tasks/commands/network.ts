@@ -14,9 +14,10 @@ import { isFolded, isTrainingExport } from "../../lib/onnx/export_mode.ts";
 import type { OnnxModel } from "../../lib/onnx/model.ts";
 import { weightsOf } from "../../lib/onnx/parameters.ts";
 import type { StateDict } from "../../lib/tensor.ts";
-import type { MODEL_FLAGS } from "../cli/flag_groups.ts";
+import { MODEL_FLAGS } from "../cli/flag_groups.ts";
 import { readInput } from "../cli/files.ts";
 import type { FlagValues } from "../cli/flags.ts";
+import { refuseUnread } from "../cli/unread_flags.ts";
 import type { RunFolder } from "./run_writer.ts";
 import type { DataFlags } from "./treatment.ts";
 import { baseName, type OnnxFile, type OnnxRecord, openOnnx, readerBeside, reopenOnnx } from "./onnx_file.ts";
@@ -24,13 +25,17 @@ import { baseName, type OnnxFile, type OnnxRecord, openOnnx, readerBeside, reope
 /** Values of the model flags. */
 export type ModelFlags = Omit<FlagValues<typeof MODEL_FLAGS>, "operands">;
 
-/** The network of `--onnx`, if it is given. */
+/**
+ * The network of `--onnx`, if it is given.
+ *
+ * @throws UsageError where other flags than their defaults say something of the network
+ */
 export async function importedNetwork(
-  flags: Pick<ModelFlags, "onnx" | "head" | "smallStem">,
+  flags: Pick<ModelFlags, "onnx" | "head" | "smallStem"> & Partial<Pick<ModelFlags, "encoder">>,
 ): Promise<OnnxFile | undefined> {
   if (flags.onnx !== undefined) {
-    if (!flags.smallStem) return await openOnnx(flags.onnx, flags.head);
-    throw new UsageError("Cannot use --small-stem with --onnx: the file's network is taken as it is");
+    refuseUnread(MODEL_FLAGS, flags, ["encoder", "smallStem"], "with --onnx: the file's network is taken as it is");
+    return await openOnnx(flags.onnx, flags.head);
   }
   if (flags.head === undefined) return undefined;
   throw new UsageError("Cannot use --head without --onnx: named encoders have one head each");
@@ -99,9 +104,9 @@ export function remarks({ encoder, network, height, width }: ClassifierConfig): 
   return lines.map((line) => `${encoder}: ${line}`);
 }
 
-/** A checkpoint under the model's names: wrappers' prefixes are taken off unless its names are the model's as they are. */
-export function underNames({ backbone }: ModelLayouts, found: StateDict): StateDict {
-  return backbone.entries.every(({ name }) => found.has(name)) ? found : stripPrefixes(found);
+/** A checkpoint under the model's names: wrappers' prefixes are taken off names that are not the model's as they are. */
+export function underNames({ parameters }: ModelLayouts, found: StateDict): StateDict {
+  return stripPrefixes(found, new Set(parameters.map(({ name }) => name)));
 }
 
 /** Weights of `--weights-path`, else those of `--onnx`, else fresh ones. */

@@ -27,7 +27,7 @@ import { openUnfinishedPrior, removeCheckpoint } from "./prior_checkpoint.ts";
 import { learnCurvature, METHOD_FLAGS } from "./prior_curvature.ts";
 import { requireConsistentFlags } from "./prior_flags.ts";
 import { preparePrior, type PriorLearning, type PriorTask } from "./prior_learning.ts";
-import { priorFileOf, requireWritable, targets, writePriorFiles } from "./prior_output.ts";
+import { priorFileOf, requireFormat, requireWritable, targets, writePriorFiles } from "./prior_output.ts";
 import { type Outcome, reportMemory, reportPrior } from "./prior_report.ts";
 import { inputsOf, networkOf, requireSameInputs } from "./prior_resume.ts";
 import { resumedFlags, settingsOf } from "./resumed_flags.ts";
@@ -129,6 +129,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
   const onnx = unfinished ? await networkOf(unfinished, flags.onnx) : await importedNetwork(flags);
   const task = await loadPriorTask(flags, onnx);
   const { train, classifier, weights } = task;
+  requireFormat(flags, classifier);
   remarks(classifier).forEach(io.note);
   using gpu = await openGpu({ schedule: kernelScheduleOf(flags), tuning: unfinished?.tuning });
   const learning = preparePrior(gpu, flags, task, (stepsPerEpoch) => scheduleOf(flags, stepsPerEpoch));

@@ -10,6 +10,7 @@ import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { stateDictFromWeights } from "../../lib/models/weights.ts";
 import { writePrior } from "../../lib/priors/files.ts";
+import { requirePartsNames } from "../../lib/priors/parameter_order.ts";
 import { writePriorParts } from "../../lib/priors/parts.ts";
 import type { PriorFile } from "../../lib/priors/prior_file.ts";
 import { readInput, requireAbsent, writeAllWhole, writeWhole } from "../cli/files.ts";
@@ -40,6 +41,18 @@ export async function requireWritable({ out, force, resume }: Flags, paths: read
     const found = await Deno.stat(path).catch(() => undefined);
     if (found?.isDirectory) throw new Error(`Cannot write ${path}: it is a folder, and a file's path is required`);
   }
+}
+
+/**
+ * Refuses a network whose prior the format that was asked for could not hold, before the work begins.
+ *
+ * @throws TypeError that names the first tensor that would be mistaken
+ */
+export function requireFormat({ format }: Flags, classifier: ClassifierConfig): void {
+  if (format !== "parts") return;
+  const { parameters, backbone } = layoutModel(classifier);
+  const model = parameters.filter(({ vector }) => vector !== "head").map(({ name }) => name);
+  requirePartsNames(model, backbone.entries.map(({ name }) => name));
 }
 
 /** The file of a learned prior: its weights and where they come from. */

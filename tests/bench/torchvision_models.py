@@ -20,7 +20,7 @@ import torchvision
 import torchvision.models as models
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "fixtures"))
-from fixture import write_fixture  # noqa: E402
+from fixture import read_fixture, write_fixture  # noqa: E402
 
 BATCH, CLASSES, SIZE, TRIES, OPSET = 4, 10, 64, 3, 14
 SIZES = {"inception_v3": 128}
@@ -69,6 +69,15 @@ def set_statistics(network, images):
         network.train()(images)
     for norm, momentum in zip(norms, momenta):
         norm.momentum = momentum
+
+
+def prepared(name, folder):
+    """The network in float64 with its statistics, images and labels, as expected.bin of that folder was computed."""
+    tensors = read_fixture(folder / "expected.bin")
+    images, labels = tensors["images"], tensors["labels"]
+    network, _ = build(name)
+    set_statistics(network, images)
+    return network.double().train(), images.double(), labels
 
 
 def run(network, images, labels):

@@ -92,6 +92,21 @@ Deno.test("stripPrefixes() strips repeatedly, in part, and never merges two tens
   assertEquals(strip("module.", "modules.a"), ["module.", "modules.a"]);
 });
 
+Deno.test("stripPrefixes() leaves names alone that are the network's own", () => {
+  const own = new Set(["class_token", "encoder.pos_embedding", "encoder.layers.0.ln.weight"]);
+  const strip = (...names: readonly string[]): string[] => [...stripPrefixes(named(...names), own).keys()];
+  assertEquals(strip(...own), [...own]);
+  for (const prefix of ["module.", "backbone.", "encoder.", "module.encoder.backbone."]) {
+    assertEquals(strip(...[...own].map((name) => prefix + name)), [...own]);
+  }
+  assertEquals(strip("module.class_token", "encoder.pos_embedding"), ["class_token", "encoder.pos_embedding"]);
+  assertEquals(strip("encoder.pos_embedding", "encoder.other"), ["encoder.pos_embedding", "other"]);
+  assertEquals(strip("encoder.pos_embedding", "module.encoder.pos_embedding"), [
+    "encoder.pos_embedding",
+    "module.encoder.pos_embedding",
+  ]);
+});
+
 Deno.test("matchStateDict() gives the model's tensors in the model's order", () => {
   const found = named("b", "a", "bn.num_batches_tracked", "fc.weight");
   const required = ["a", "b", "other.num_batches_tracked"].map((name) => ({ name, shape: [1] }));

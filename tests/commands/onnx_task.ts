@@ -45,3 +45,14 @@ export function withNode(
   change(model.graph!.node!.find(({ opType }) => opType === operator)!);
   return ModelProto.encode(model).finish();
 }
+
+/** The model with its values renamed. */
+export function withNames(bytes: Uint8Array, rename: (name: string) => string): Uint8Array {
+  const model = ModelProto.decode(bytes);
+  for (const node of model.graph!.node!) {
+    node.input = node.input!.map(rename);
+    node.output = node.output!.map(rename);
+  }
+  for (const tensor of model.graph!.initializer!) tensor.name = rename(tensor.name!);
+  return ModelProto.encode(model).finish();
+}

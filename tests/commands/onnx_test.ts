@@ -310,6 +310,25 @@ Deno.test("infer and prior say on stderr that BatchNorm is folded, and train con
   });
 });
 
+Deno.test("--encoder beside --onnx is refused by every command that takes both, unless it is the default", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder), onnx = await writeNetwork(folder, "functional");
+    const data = ["--data-dir", task.data], out = ["--out", `${folder}/out`, "--batch-size", "8", "--dry-run"];
+    for (
+      const command of [["evaluate", ...data], ["infer", ...data, ...out, "--prior-type", "none"], [
+        "prior",
+        ...data,
+        ...out,
+      ]]
+    ) {
+      const refused = await runCli([...command, "--onnx", onnx, "--encoder", "resnet18"], READ);
+      const message = /^swagpu \w+: Cannot use --encoder with --onnx: the file's network is taken as it is/;
+      assertRefused(refused, 2, message);
+    }
+    await runJson(["evaluate", ...data, "--onnx", onnx, "--encoder", "resnet50"]);
+  });
+});
+
 Deno.test("--head names the head where it cannot be told; the error lists the candidates", async () => {
   await withFolder(async (folder) => {
     const task = makeTask(folder);

@@ -32,10 +32,12 @@ export interface Computed {
   readonly loss: number;
   /** By parameter, in the file's layout. */
   readonly gradients: ReadonlyMap<string, Float32Array>;
+  /** Of the tensors that `keepOf` named, what they held in training mode. */
+  readonly kept: ReadonlyMap<Tensor, Float32Array>;
 }
 
 /** The graph over float images, with a loss, joined as a classifier's is. */
-function graphOf(network: OnnxNetwork, { images, labels }: Batch) {
+function graphOf(network: OnnxNetwork, { images, labels }: Batch, keepOf: (graph: Graph) => readonly Tensor[]) {
   const graph = new Graph();
   const input = graph.external("images", images.shape);
   const target = graph.external("labels", [labels.length]);
@@ -46,12 +48,22 @@ function graphOf(network: OnnxNetwork, { images, labels }: Batch) {
     [target, Uint32Array.from(labels)],
     ...constants,
   ]);
-  return { graph: fuse(graph, [logits, totals]), logits, totals, contents };
+  const kept = keepOf(graph);
+  return { graph: fuse(graph, [logits, totals, ...kept]), logits, totals, contents, kept };
 }
 
-/** Runs the network forwards in both modes, and backwards. */
-export async function runNetwork(gpu: Gpu, network: OnnxNetwork, batch: Batch): Promise<Computed> {
-  const { graph, logits, totals, contents } = graphOf(network, batch);
+/**
+ * Runs the network forwards in both modes, and backwards.
+ *
+ * @param keepOf names tensors of the graph that are read as well
+ */
+export async function runNetwork(
+  gpu: Gpu,
+  network: OnnxNetwork,
+  batch: Batch,
+  keepOf: (graph: Graph) => readonly Tensor[] = () => [],
+): Promise<Computed> {
+  const { graph, logits, totals, contents, kept } = graphOf(network, batch, keepOf);
   const vectors = vectorsOf(gpu, "weights", (vector) => graph.parametersOf(vector));
   const gradients = vectorsOf(gpu, "gradients", (vector) => graph.parametersOf(vector));
   const stored = weightsOf(network.model, network.head);
@@ -68,7 +80,7 @@ export async function runNetwork(gpu: Gpu, network: OnnxNetwork, batch: Batch): 
     gpu.device.queue.writeBuffer(buffer, 0, values);
     externals.set(tensor, buffer);
   }
-  const options = { vectors, gradients, externals, keep: [logits, totals] };
+  const options = { vectors, gradients, externals, keep: [logits, totals, ...kept] };
   const programs: Program[] = [];
   const read = async (program: Program, tensor: Tensor) => {
     const { buffer, offset, size } = program.rangeOf(tensor);
@@ -94,7 +106,9 @@ export async function runNetwork(gpu: Gpu, network: OnnxNetwork, batch: Batch): 
         found.set(name, values.subarray(torchOffset, torchOffset + size));
       }
     }
-    return { evalLogits, logits: await read(program, logits), loss: sum / count, gradients: found };
+    const values = new Map<Tensor, Float32Array>();
+    for (const tensor of kept) values.set(tensor, await read(program, tensor));
+    return { evalLogits, logits: await read(program, logits), loss: sum / count, gradients: found, kept: values };
   } finally {
     programs.forEach((program) => program.destroy());
     externals.forEach((buffer) => gpu.destroyBuffer(buffer));

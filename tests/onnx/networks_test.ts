@@ -29,6 +29,12 @@ for (
     "pieces",
     "vit",
     "swin",
+    // torchvision's own, whole.
+    "resnet18",
+    "mobilenet_v3_small",
+    "densenet121",
+    "efficientnet_b0",
+    "convnext_tiny",
   ]
 ) {
   gpuTest(`buildOnnx() agrees with PyTorch: ${name}`, async (gpu) => {

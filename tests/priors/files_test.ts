@@ -212,6 +212,18 @@ Deno.test("readPriorParts() refuses parts of other sizes, another order or no pr
   refuse({ model: writeTorch(swapped) }, "layer1.0.conv1.weight");
 });
 
+Deno.test("writePriorParts() refuses a model whose parameters its readers would not find by name", () => {
+  const renamed = (from: string, to: string): PriorFile => ({
+    ...SMALL,
+    model: new Map([...SMALL.model].map(([name, tensor]) => [name.replace(from, to), tensor])),
+  });
+  const message = "parameter 3 would be bn1.moving_mean, but it is layer1.0.conv1.weight; one safetensors file";
+  assertThrows(() => writePriorParts(renamed("running_mean", "moving_mean")), TypeError, message);
+  const behind = new Map([...SMALL.model, ["late.moving_mean", float32Tensor([3], new Float32Array(3))] as const]);
+  const last = "parameter 4 would be late.moving_mean, but it is none";
+  assertThrows(() => writePriorParts({ ...SMALL, model: behind }), TypeError, last);
+});
+
 Deno.test("readPriorParts() loads what PyTorch wrote", () => {
   const read = (name: string) => Deno.readFileSync(new URL(`../fixtures/priors/small_${name}.pt`, import.meta.url));
   const parts = { model: read("model"), mean: read("mean"), variance: read("variance"), covmat: read("covmat") };

@@ -1,0 +1,125 @@
+/**
+ * How long a network's ONNX file takes until it could train, and how much memory: `deno run -A tests/bench/onnx_start.ts
+ * [--model resnet50] [--rounds 5]` writes `results/onnx_start.md`.
+ *
+ * It needs PyTorch and torchvision as `/usr/bin/python3` finds them, or as the interpreter that `--python` names does: the
+ * file is a fresh export. Each round is a process of its own. Resident memory is Linux's.
+ *
+ * @module
+ */
+
+// deno-lint-ignore-file no-console
+
+import { parseArgs } from "@std/cli/parse-args";
+import { openGpu } from "../../lib/gpu/device.ts";
+import { estimateMemory } from "../../lib/inference/training_step.ts";
+import { DeviceModel, layoutModel } from "../../lib/models/device_model.ts";
+import { weightsFromStateDict } from "../../lib/models/weights.ts";
+import { onnxNetwork } from "../../lib/onnx/network.ts";
+import { weightsOf } from "../../lib/onnx/parameters.ts";
+import { readOnnxModel } from "../../lib/onnx/read.ts";
+import { NORMALISATIONS } from "../../lib/data/normalisation.ts";
+import { spreadOf } from "../../tasks/bench/statistics.ts";
+
+const RESULTS = new URL("results/onnx_start.md", import.meta.url);
+const EXPORTER = new URL("../../tasks/torchvision_to_onnx.py", import.meta.url).pathname;
+const SIZE = 224, BATCH = 32, CLASSES = 10, MIB = 2 ** 20;
+/** The bounds: seconds, and multiples of the file's size. */
+const SECONDS_BOUND = 3, MEMORY_BOUND = 4;
+
+/** What was reached, when (ms since the process began), and the greatest resident memory up to then (bytes). */
+interface Mark {
+  readonly stage: string;
+  readonly time: number;
+  readonly peak: number;
+}
+
+async function peakMemory(): Promise<number> {
+  const found = (await Deno.readTextFile("/proc/self/status")).match(/^VmHWM:\s+(\d+) kB/m);
+  if (found === null) throw new Error("Cannot tell the peak memory: /proc/self/status has no VmHWM");
+  return Number(found[1]) * 1024;
+}
+
+/** Reads a file, plans a training step of it, makes the weights ready and uploads them. */
+async function start(path: string): Promise<Mark[]> {
+  const marks: Mark[] = [];
+  const mark = async (stage: string) => void marks.push({ stage, time: performance.now(), peak: await peakMemory() });
+  await mark("program loaded");
+  using gpu = await openGpu();
+  await mark("device open");
+  const network = onnxNetwork(await readOnnxModel(await Deno.readFile(path), path));
+  await mark("file read");
+  const model = { encoder: "file", network, numClasses: CLASSES, height: SIZE, width: SIZE };
+  estimateMemory(gpu, model, {
+    batchSize: BATCH,
+    normalisation: NORMALISATIONS.imagenet,
+    seed: 1,
+    settings: { sampler: "sgd", momentum: 0.9, temperature: 0, numData: 1000, priorStep: "explicit" },
+  });
+  await mark("step planned");
+  const weights = weightsFromStateDict(layoutModel(model), weightsOf(network.model, network.head), {
+    head: "fresh",
+    seed: 1,
+  });
+  await mark("weights ready");
+  const device = new DeviceModel(gpu, model);
+  device.write(weights);
+  await gpu.finish();
+  await mark("weights on the device");
+  device.destroy();
+  return marks;
+}
+
+async function outputOf(command: string, args: readonly string[]): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(command, { args: [...args] }).output();
+  if (!success) throw new Error(`Cannot run ${command}: ${new TextDecoder().decode(stderr).trim().split("\n").at(-1)}`);
+  return new TextDecoder().decode(stdout).trim();
+}
+
+function pageOf(model: string, bytes: number, rounds: readonly (readonly Mark[])[]): string {
+  const rows = rounds[0].map(({ stage }, index) => {
+    const time = spreadOf(rounds.map((marks) => marks[index].time / 1000));
+    const peak = spreadOf(rounds.map((marks) => marks[index].peak));
+    const seconds = [time.median, time.lower, time.upper].map((value) => value.toFixed(2));
+    return `| ${stage} | ${seconds[0]} (${seconds[1]} to ${seconds[2]}) | ${(peak.median / MIB).toFixed(0)} | ` +
+      `${(peak.median / bytes).toFixed(2)} |`;
+  });
+  return `# From an ONNX file to a network that could train
+
+\`${model}\` as \`tasks/torchvision_to_onnx.py\` exports it, ${
+    (bytes / MIB).toFixed(1)
+  } MiB; ${rounds.length} processes, caches warm. Seconds since the
+process began (median, quartiles), and the greatest resident memory up to there, which on this adapter includes the device's:
+MiB, and multiples of the file's size. The step that is planned is SGD's at batch ${BATCH}, ${SIZE} x ${SIZE}. The bounds are
+${SECONDS_BOUND} s and ${MEMORY_BOUND} times the file's size. Measured on Mesa's lavapipe, two CPU cores.
+
+| up to | seconds | peak, MiB | of the file |
+| --- | ---: | ---: | ---: |
+${rows.join("\n")}
+`;
+}
+
+async function main(): Promise<void> {
+  const flags = parseArgs(Deno.args, { string: ["start", "python", "model", "rounds"] });
+  if (flags.start !== undefined) {
+    console.log(JSON.stringify(await start(flags.start)));
+    return;
+  }
+  const model = flags.model ?? "resnet50", folder = await Deno.makeTempDir({ prefix: "onnx-start" });
+  try {
+    const file = `${folder}/${model}.onnx`;
+    await outputOf(flags.python ?? "/usr/bin/python3", [EXPORTER, model, "--out", file]);
+    const rounds: Mark[][] = [];
+    const script = new URL(import.meta.url).pathname;
+    const once = () => outputOf(Deno.execPath(), ["run", "-A", "--no-check", script, "--start", file]);
+    await once();
+    for (let round = 0; round < Number(flags.rounds ?? 5); round++) rounds.push(JSON.parse(await once()));
+    const page = pageOf(model, (await Deno.stat(file)).size, rounds);
+    console.log(page);
+    await Deno.writeTextFile(RESULTS, page);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+if (import.meta.main) await main();
