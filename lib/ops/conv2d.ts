@@ -20,6 +20,7 @@ import { groupedGather, groupedWeightGradient, isFinelyGrouped } from "./conv2d_
 import { laneGather, laneWeightGradient } from "./conv2d_lanes.ts";
 import { sharesInputs, stripGather, stripWeightGradient } from "./conv2d_strip.ts";
 import { tiledGather, tiledWeightGradient } from "./conv2d_tile.ts";
+import { isFewWeights, suitsWinograd, winogradGather, winogradWeightGradient } from "./conv2d_winograd.ts";
 import { loop } from "./elementwise.ts";
 import {
   type Dispatch,
@@ -73,8 +74,12 @@ function gatherVariants(label: string, geometry: Geometry, target: Target, opera
     if (!isFinelyGrouped(geometry)) return tiledGather(label, geometry, target, operands);
     return [{ name: "grouped", lower: () => [groupedGather(label, geometry, operands)] }];
   }
-  const lanes = laneGather(label, geometry, target, operands);
-  return sharesInputs(geometry) ? [...stripGather(label, geometry, target, operands), ...lanes] : lanes;
+  const winograd = suitsWinograd(geometry, target) ? winogradGather(label, geometry, target, operands) : [];
+  const direct = [
+    ...sharesInputs(geometry) ? stripGather(label, geometry, target, operands) : [],
+    ...laneGather(label, geometry, target, operands),
+  ];
+  return isFewWeights(geometry) ? [...winograd, ...direct] : [...direct, ...winograd];
 }
 
 function forward(
@@ -160,8 +165,11 @@ function weightGradientVariants(
     if (!isFinelyGrouped(geometry)) return tiledWeightGradient(name, geometry, target, operands);
     return [{ name: "grouped", lower: () => groupedWeightGradient(name, geometry, operands) }];
   }
-  const lanes = laneWeightGradient(name, geometry, target, operands);
-  return sharesInputs(geometry) ? [...stripWeightGradient(name, geometry, target, operands), ...lanes] : lanes;
+  return [
+    ...suitsWinograd(geometry, target) ? winogradWeightGradient(name, geometry, target, operands) : [],
+    ...sharesInputs(geometry) ? stripWeightGradient(name, geometry, target, operands) : [],
+    ...laneWeightGradient(name, geometry, target, operands),
+  ];
 }
 
 /** The launches that compute a bias gradient, where one is wanted. */

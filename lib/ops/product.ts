@@ -28,13 +28,18 @@ export interface Product {
   readonly variants: readonly Variant[];
 }
 
-/** Launches of a product, in the way that the target's tuning names; the first one counts the arithmetic. */
+/**
+ * Launches of a product, in the way that the target's tuning names. One of them counts the arithmetic of direct sums: the
+ * one that its variant lets count, or the first.
+ */
 export function lowerProduct(target: Target, product: Product): Dispatch[] {
   target.onProduct?.(product);
   const { shapeClass, flops, variants } = product;
   const wanted = target.tuning?.[shapeClass];
   const variant = variants.find(({ name }) => name === wanted) ?? variants[0];
-  return variant.lower().map((dispatch, i) => ({ ...dispatch, again: true, flops: i === 0 ? flops : undefined }));
+  const launches = variant.lower();
+  const counting = Math.max(0, launches.findIndex((dispatch) => dispatch.flops !== undefined));
+  return launches.map((dispatch, i) => ({ ...dispatch, again: true, flops: i === counting ? flops : undefined }));
 }
 
 /** Variants without those whose name came before. */

@@ -1,0 +1,189 @@
+/**
+ * Stride-1 convolutions of three taps a row by Winograd's minimal filtering, F(4, 3) and for weight gradients F(3, 4):
+ * half the multiplications of direct sums.
+ *
+ * Error, norm against norm and against float64: ERRORS.
+ *
+ * @module
+ */
+
+import weightSource from "../../kernels/winograd_weight.wgsl" with { type: "text" };
+import operandsSource from "../../kernels/operands.wgsl" with { type: "text" };
+import pointsSource from "../../kernels/winograd.wgsl" with { type: "text" };
+import gatherSource from "../../kernels/conv2d_winograd.wgsl" with { type: "text" };
+import weightGradientSource from "../../kernels/conv2d_winograd_weight_gradient.wgsl" with { type: "text" };
+import { reducePartials } from "./column_sum.ts";
+import { flopsOf, type GatherOperands, type Geometry, type GradientOperands, sidesOf } from "./conv2d_geometry.ts";
+import { GRID_X, loop, widthOf } from "./elementwise.ts";
+import { columnWidth, lanesOf } from "./gemm.ts";
+import { type Dispatch, scratch, type Target } from "./operation.ts";
+import { distinct, type Variant } from "./product.ts";
+
+/** Output positions of a tile, and points at which its polynomials are known. */
+const TILE = 4, POINTS = 6;
+/** Largest subgroup whose tiles make a kernel text of bearable length. */
+const MOST_LANES = 16;
+/** Tiles of a workgroup: with wide columns more, so that weights are loaded less often. */
+const WIDE_TILES = [32, 16], NARROW_TILES = [16, 32];
+/** Channels between which outputs and input gradients gain, as measured. */
+const LEAST_CHANNELS = 16, MOST_CHANNELS = 128;
+/** Workgroups that the weight gradient aims for, and the fewest tiles worth a split of their own. */
+const WEIGHT_GRADIENT_GROUPS = [128, 256];
+const LEAST_SPLIT_TILES = 64;
+
+/** Whether these kernels apply. */
+export function suitsWinograd(geometry: Geometry, { subgroupSize }: Target): boolean {
+  const { stride, dilation, padding, kw, groups } = geometry;
+  return stride === 1 && dilation === 1 && kw === 3 && padding < kw && groups === 1 &&
+    subgroupSize > 0 && subgroupSize <= MOST_LANES;
+}
+
+/** Whether outputs and input gradients gain: where channels are many, twice as many weights to load cost more. */
+export function isFewWeights({ cin, cout }: Geometry): boolean {
+  return Math.min(cin, cout) >= LEAST_CHANNELS && Math.max(cin, cout) <= MOST_CHANNELS;
+}
+
+/** Ways to compute an output, or an input gradient from the output's. */
+export function winogradGather(label: string, geometry: Geometry, target: Target, operands: GatherOperands): Variant[] {
+  const { S } = lanesOf(target.subgroupSize);
+  const { cn } = sidesOf(geometry, operands.inputGradient);
+  const registers = (columnWidth(cn, S) === 4 ? WIDE_TILES : NARROW_TILES).map((tiles) => Math.ceil(tiles / S));
+  return distinct(registers.map((REGISTERS) => ({
+    name: `winograd ${REGISTERS * S}`,
+    lower: () => lowerGather(label, geometry, target, operands, REGISTERS),
+  })));
+}
+
+/** The weights' values at the points, then the product. */
+function lowerGather(
+  label: string,
+  geometry: Geometry,
+  target: Target,
+  { input, weight, output, bias, inputGradient, accumulate }: GatherOperands,
+  REGISTERS: number,
+): Dispatch[] {
+  const { n, kh, kw, padding } = geometry;
+  const { from, to, ck, cn } = sidesOf(geometry, inputGradient);
+  const lanes = lanesOf(target.subgroupSize);
+  const NV = columnWidth(cn, lanes.S);
+  const tilesW = Math.ceil(to.w / TILE), tiles = n * to.h * tilesW, blocks = Math.ceil(tiles / (REGISTERS * lanes.S));
+  const values = scratch(`${label} weight values`, [kh, POINTS, ck, cn]);
+  const width = widthOf(cn), pairs = ck * cn / width;
+  const direction = { INPUT_GRADIENT: inputGradient ? 1 : 0 };
+  const transform = loop({
+    label: `${label} weight values`,
+    source: weightSource,
+    count: kh * pairs,
+    width,
+    items: 1,
+    constants: { PAIRS: pairs, ...direction },
+    bindings: [weight, values],
+  });
+  const product: Dispatch = {
+    label,
+    flops: flopsOf(geometry),
+    source: operandsSource + pointsSource + gatherSource,
+    constants: {
+      ...lanes,
+      ...direction,
+      AV: widthOf(ck),
+      NV,
+      REGISTERS,
+      CK: ck,
+      CN: cn,
+      KH: kh,
+      PAD: padding,
+      PAD_W: inputGradient ? kw - 1 - padding : padding,
+      SOURCE_H: from.h,
+      SOURCE_W: from.w,
+      OUTPUT_H: to.h,
+      OUTPUT_W: to.w,
+      TILES: tiles,
+      TILES_W: tilesW,
+      BLOCKS: blocks,
+      GRID_X,
+      ACCUMULATE: accumulate ? 1 : 0,
+      BIAS: bias ? 1 : 0,
+    },
+    bindings: bias ? [input, values, output, bias] : [input, values, output],
+    groups: [Math.min(blocks, GRID_X), Math.ceil(blocks / GRID_X), Math.ceil(cn / (lanes.S * NV))],
+  };
+  return [transform, product];
+}
+
+/** Ways to compute a weight gradient. */
+export function winogradWeightGradient(
+  name: string,
+  geometry: Geometry,
+  target: Target,
+  operands: GradientOperands,
+): Variant[] {
+  const channels = geometry.cin % 4 === 0 ? [16, 12, 8, 4] : [7, 5, 3, 6, 2, 1];
+  const [most, fewer] = channels.filter((size) => geometry.cin % size === 0);
+  const [workgroups, ...others] = WEIGHT_GRADIENT_GROUPS;
+  const cuts = [
+    { MR: most, workgroups },
+    ...fewer === undefined ? [] : [{ MR: fewer, workgroups }],
+    ...others.map((number) => ({ MR: most, workgroups: number })),
+  ];
+  return distinct(cuts.map(({ MR, workgroups }) => {
+    const ranges = rangesOf(geometry, target, MR, workgroups);
+    return {
+      name: `winograd ${MR} in ${ranges.splits}`,
+      lower: () => lowerWeightGradient(name, geometry, target, operands, MR, ranges),
+    };
+  }));
+}
+
+/** Ranges of tiles that make about as many workgroups as wanted. */
+function rangesOf({ n, oh, ow, kh, cin, cout }: Geometry, target: Target, MR: number, workgroups: number) {
+  const { S } = lanesOf(target.subgroupSize);
+  const columnBlocks = Math.ceil(cout / (S * columnWidth(cout, S)));
+  const tilesW = Math.ceil(ow / TILE), tiles = n * oh * tilesW;
+  const wanted = Math.min(
+    Math.ceil(workgroups / (kh * (cin / MR) * columnBlocks)),
+    Math.ceil(tiles / LEAST_SPLIT_TILES),
+  );
+  const splitTiles = Math.ceil(tiles / wanted / S) * S;
+  return { columnBlocks, tilesW, tiles, splitTiles, splits: Math.ceil(tiles / splitTiles) };
+}
+
+/** The product, then the sum of its parts where there are several. */
+function lowerWeightGradient(
+  name: string,
+  geometry: Geometry,
+  target: Target,
+  { input, dOutput, slot }: GradientOperands,
+  MR: number,
+  { columnBlocks, tilesW, tiles, splitTiles, splits }: ReturnType<typeof rangesOf>,
+): Dispatch[] {
+  const { h, w, cin, cout, kh, kw, oh, ow } = geometry;
+  const lanes = lanesOf(target.subgroupSize);
+  const direct = splits === 1 && !slot.accumulate;
+  const partial = direct ? slot.tensor : scratch(`${name} weight partials`, [splits, kh, kw, cin, cout]);
+  const dispatch: Dispatch = {
+    label: `${name} weight gradient`,
+    source: operandsSource + pointsSource + weightGradientSource,
+    constants: {
+      ...lanes,
+      AV: widthOf(cin),
+      MR,
+      NV: columnWidth(cout, lanes.S),
+      CK: cin,
+      CN: cout,
+      KH: kh,
+      PAD: geometry.padding,
+      SOURCE_H: h,
+      SOURCE_W: w,
+      OUTPUT_H: oh,
+      OUTPUT_W: ow,
+      TILES: tiles,
+      TILES_W: tilesW,
+      SPLIT_TILES: splitTiles,
+      WHOLE: ow % TILE === 0 ? 1 : 0,
+    },
+    bindings: [input, dOutput, partial],
+    groups: [kh * (cin / MR), splits, columnBlocks],
+  };
+  return direct ? [dispatch] : [dispatch, reducePartials(`${name} weight reduction`, partial, splits, slot)];
+}
