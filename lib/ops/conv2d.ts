@@ -20,7 +20,13 @@ import { groupedGather, groupedWeightGradient, isFinelyGrouped } from "./conv2d_
 import { laneGather, laneWeightGradient } from "./conv2d_lanes.ts";
 import { sharesInputs, stripGather, stripWeightGradient } from "./conv2d_strip.ts";
 import { tiledGather, tiledWeightGradient } from "./conv2d_tile.ts";
-import { isFewWeights, suitsWinograd, winogradGather, winogradWeightGradient } from "./conv2d_winograd.ts";
+import {
+  outputsGain,
+  suitsWinograd,
+  weightGradientsGain,
+  winogradGather,
+  winogradWeightGradient,
+} from "./conv2d_winograd.ts";
 import { loop } from "./elementwise.ts";
 import {
   type Dispatch,
@@ -79,7 +85,7 @@ function gatherVariants(label: string, geometry: Geometry, target: Target, opera
     ...sharesInputs(geometry) ? stripGather(label, geometry, target, operands) : [],
     ...laneGather(label, geometry, target, operands),
   ];
-  return isFewWeights(geometry) ? [...winograd, ...direct] : [...direct, ...winograd];
+  return outputsGain(geometry) ? [...winograd, ...direct] : [...direct, ...winograd];
 }
 
 function forward(
@@ -165,11 +171,12 @@ function weightGradientVariants(
     if (!isFinelyGrouped(geometry)) return tiledWeightGradient(name, geometry, target, operands);
     return [{ name: "grouped", lower: () => groupedWeightGradient(name, geometry, operands) }];
   }
-  return [
-    ...suitsWinograd(geometry, target) ? winogradWeightGradient(name, geometry, target, operands) : [],
+  const winograd = suitsWinograd(geometry, target) ? winogradWeightGradient(name, geometry, target, operands) : [];
+  const direct = [
     ...sharesInputs(geometry) ? stripWeightGradient(name, geometry, target, operands) : [],
     ...laneWeightGradient(name, geometry, target, operands),
   ];
+  return weightGradientsGain(geometry) ? [...winograd, ...direct] : [...direct, ...winograd];
 }
 
 /** The launches that compute a bias gradient, where one is wanted. */

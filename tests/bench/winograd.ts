@@ -1,8 +1,8 @@
 /**
  * Winograd's convolutions against direct ones on this adapter, in turns in one process: times, and errors against
- * float64.
+ * float64. Prints the table of `results/winograd.md`; sizes of images as arguments pick some shapes.
  *
- * deno run -A tests/bench/winograd.ts [SHAPE...] > rows.md
+ * deno run -A tests/bench/winograd.ts [SIZE...]
  *
  * @module
  */
@@ -30,8 +30,10 @@ const SHAPES: readonly (readonly [number, number, number, number])[] = [
   [4, 7, 512, 512],
 ];
 const PARTS = ["output", "input gradient", "weight gradient"];
-/** Rounds in which the variants take turns, of which the quickest counts, as other work can only slow one down; and elements of each result that are compared with float64. */
-const ROUNDS = 7, SAMPLES = 256, GRADIENT_SAMPLES = 48;
+/** Rounds in which the variants take turns, of which the quickest counts, as other work can only slow one down. */
+const ROUNDS = 7;
+/** Elements of each result that are compared with float64. */
+const SAMPLES = 256, GRADIENT_SAMPLES = 48;
 
 type Numbers = Float32Array<ArrayBuffer>;
 
@@ -95,7 +97,7 @@ interface Row {
   readonly times: number[];
 }
 
-/** The first variant of each method: what it suggests for the shape. */
+/** The first variant of each method, which is what it suggests for the shape. */
 function comparedOf({ variants }: Product): Variant[] {
   return ["strip", "winograd"].flatMap((method) => variants.find(({ name }) => name.startsWith(method)) ?? []);
 }

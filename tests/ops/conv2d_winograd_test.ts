@@ -50,12 +50,20 @@ for (const [name, [n, h, w, cin, cout, rows, padding]] of Object.entries(SHAPES)
     const expected = twinBackward(dOutput, input, weight, options);
     for (let index = 0; index < 3; index++) {
       const accumulate = index % 2 === 0;
-      const { found, tuning } = await runWinograd({
-        operands: { input: { value: input }, weight: { value: weight, layout: "convolution" }, bias: { value: bias } },
-        build: ({ input, weight, bias }) => conv2d("conv", input, weight, { ...options, bias }),
-        dOutput,
-        accumulate,
-      }, gpu, index);
+      const { found, tuning } = await runWinograd(
+        {
+          operands: {
+            input: { value: input },
+            weight: { value: weight, layout: "convolution" },
+            bias: { value: bias },
+          },
+          build: ({ input, weight, bias }) => conv2d("conv", input, weight, { ...options, bias }),
+          dOutput,
+          accumulate,
+        },
+        gpu,
+        index,
+      );
       const before = (t: Tensor) => accumulate ? plus(t, earlierGradient(t.shape)) : t;
       const what = JSON.stringify(tuning);
       assertClose(`output, ${what}`, found.output, output, TOLERANCE);
@@ -68,11 +76,15 @@ for (const [name, [n, h, w, cin, cout, rows, padding]] of Object.entries(SHAPES)
 gpuTest("Winograd's kernels give the same bits twice", async (gpu) => {
   const input = normal([4, 16, 16, 16], 1), weight = normal([16, 16, 3, 3], 2), dOutput = normal(input.shape, 4);
   const run = () =>
-    runWinograd({
-      operands: { input: { value: input }, weight: { value: weight, layout: "convolution" } },
-      build: ({ input, weight }) => conv2d("conv", input, weight, { padding: 1 }),
-      dOutput,
-    }, gpu, 0);
+    runWinograd(
+      {
+        operands: { input: { value: input }, weight: { value: weight, layout: "convolution" } },
+        build: ({ input, weight }) => conv2d("conv", input, weight, { padding: 1 }),
+        dOutput,
+      },
+      gpu,
+      0,
+    );
   const { found: first } = await run(), { found: second } = await run();
   assertClose("output", second.output, first.output, 0);
   assertClose("dInput", second.gradients.input, first.gradients.input, 0);
@@ -86,11 +98,15 @@ gpuTest("Winograd's kernels stay within their error where sums are long and valu
   positive.data.forEach((x, i) => positive.data[i] = Math.max(x, 0));
   const output = twin(positive, weight, null, options), dOutput = normal(output.shape, 4);
   const { dWeight } = twinBackward(dOutput, positive, weight, options);
-  const { found } = await runWinograd({
-    operands: { input: { value: positive }, weight: { value: weight, layout: "convolution" } },
-    build: ({ input, weight }) => conv2d("conv", input, weight, { padding: 1 }),
-    dOutput,
-  }, gpu, 0);
+  const { found } = await runWinograd(
+    {
+      operands: { input: { value: positive }, weight: { value: weight, layout: "convolution" } },
+      build: ({ input, weight }) => conv2d("conv", input, weight, { padding: 1 }),
+      dOutput,
+    },
+    gpu,
+    0,
+  );
   assertClose("output", found.output, output, TOLERANCE);
   assertClose("dWeight", found.gradients.weight, dWeight, TOLERANCE);
 });
