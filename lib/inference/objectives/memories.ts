@@ -103,16 +103,16 @@ export class Memories {
     return new Memories(gpu, { buffers, program, averages, rings, clusterings: kept, seed });
   }
 
-  /** Puts the step's rows into the rings, over the oldest, and clusters full rings; behind everything that reads them. */
-  encodeUpdates(encoder: GPUCommandEncoder, step: number): void {
+  /** Clusters the rings that the step made full. */
+  submitClusterings(step: number): void {
     const { clusterings, seed } = this.#parts;
-    this.#encodeRings(encoder, step);
     clusterings.forEach(({ kmeans, every }, index) => {
-      if ((step + 1) % every === 0) kmeans.encode(encoder, { seed, step, index });
+      if ((step + 1) % every === 0) kmeans.submit({ seed, step, index });
     });
   }
 
-  #encodeRings(encoder: GPUCommandEncoder, step: number): void {
+  /** Puts the step's rows into the rings, over the oldest; behind everything that reads them. */
+  encodeRings(encoder: GPUCommandEncoder, step: number): void {
     const { rings, program, buffers } = this.#parts;
     for (const { memory, from } of rings) {
       const [size, width] = memory.shape, count = from.shape[0], row = width * 4;

@@ -1,5 +1,6 @@
 /**
- * Self-supervised training on the device: views, forward, backward and update of one step are one submission.
+ * Self-supervised training on the device: views, forward, backward and update of one step are one submission; what is
+ * clustered behind it has submissions of its own.
  *
  * @module
  */
@@ -214,12 +215,13 @@ export class SelfSupervisedSession implements Steppable<ViewBatch, LossMetrics> 
       ...target?.launches ?? [],
     ];
     encodeAll(encoder, "self-supervised step", launches, profiler);
-    memories.encodeUpdates(encoder, step);
+    memories.encodeRings(encoder, step);
     const { buffer, offset } = program.rangeOf(network.output);
     encoder.copyBufferToBuffer(buffer, offset, this.#losses, this.#pending.length * 4, 4);
     const commands = encoder.finish();
     profiler?.mark("submit");
     queue.submit([commands]);
+    memories.submitClusterings(step);
     this.#pending.push(step);
   }
 
