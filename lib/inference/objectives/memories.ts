@@ -4,6 +4,7 @@
  * @module
  */
 
+import { OutOfMemoryError } from "../../errors.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import type { Launch } from "../../gpu/launch.ts";
 import type { Program } from "../../graph/program.ts";
@@ -27,6 +28,24 @@ function unitRows(shape: readonly number[], seed: number, index: number): Float3
     row.forEach((value, i) => values[start + i] = value / norm);
   }
   return values;
+}
+
+/**
+ * Refuses memories that the device cannot bind: those are not cut into parts.
+ *
+ * @throws OutOfMemoryError that says which, and what is too large about it
+ */
+export function requireBindable({ maxBindingBytes }: Pick<Gpu, "maxBindingBytes">, network: ObjectiveNetwork): void {
+  for (const { name, shape } of network.memories.keys()) {
+    const bytes = 4 * sizeOf(shape);
+    if (bytes <= maxBindingBytes) continue;
+    const [rows, width = 1] = shape;
+    throw new OutOfMemoryError(
+      `Cannot remember ${name}: its ${rows} rows of ${width} numbers take ${bytes} bytes, but one binding of the device ` +
+        `holds ${maxBindingBytes}; fewer rows (a smaller queue, or fewer images) or narrower ones (projections) are ` +
+        "required",
+    );
+  }
 }
 
 /** A memory that follows a tensor, and the share of it that stays. */

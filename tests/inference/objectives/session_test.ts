@@ -1,6 +1,6 @@
-import { assert, assertAlmostEquals, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { ViewSequence } from "../../../lib/data/augmentation/views.ts";
-import { UsageError } from "../../../lib/errors.ts";
+import { OutOfMemoryError, UsageError } from "../../../lib/errors.ts";
 import type { Gpu } from "../../../lib/gpu/device.ts";
 import { NORMALISATIONS } from "../../../lib/data/normalisation.ts";
 import { cosineTo, type ObjectiveSettings } from "../../../lib/inference/objectives/objective.ts";
@@ -14,7 +14,7 @@ import { PhiloxSequence, Stream } from "../../../lib/random/philox.ts";
 import { DeviceModel, layoutModel } from "../../../lib/models/device_model.ts";
 import { initialHead } from "../../../lib/models/initial_head.ts";
 import { initialWeights, type Weights } from "../../../lib/models/weights.ts";
-import { gpuTests } from "../../gpu/harness.ts";
+import { gpuTests, withGpu } from "../../gpu/harness.ts";
 import { sphericalKMeans } from "../../reference/spherical_kmeans.ts";
 import { firstOf, NETWORK, trainingImages, VIEW } from "./instances.ts";
 
@@ -53,11 +53,12 @@ async function withSession(
   const { backbone } = initialWeights(layoutModel(NETWORK), 3);
   const first = { backbone, head: initialHead(layouts.head, 1), state: new Float32Array(layouts.state.count).fill(1) };
   model.write(first);
-  const session = await SelfSupervisedSession.create(model, options);
+  let session: SelfSupervisedSession | undefined;
   try {
+    session = await SelfSupervisedSession.create(model, options);
     await body(session, first);
   } finally {
-    session.destroy();
+    session?.destroy();
     model.destroy();
   }
 }
@@ -215,6 +216,19 @@ gpuTest("estimateSelfSupervised() counts a momentum network and a queue", (gpu) 
   assert(momentum.activations >= plain.activations + 1000 * 8 * 4);
   const { total, activationsLowerBound: _, ...parts } = momentum;
   assertEquals(total, Object.values(parts).reduce((sum, bytes) => sum + bytes, 0));
+});
+
+Deno.test("a queue larger than one binding is refused by its rows, in the plan and in the run", async () => {
+  await withGpu({ maxBindingBytes: 2 ** 20 }, async (gpu) => {
+    const sizes = (queueSize: number) => ({ predHidden: 8, queueSize });
+    const fits = 2 ** 20 / (4 * 8),
+      message = `Cannot remember queue: its ${fits + 1} rows of 8 numbers take 1048608 ` +
+        "bytes, but one binding of the device holds 1048576; fewer rows";
+    assert(estimateSelfSupervised(gpu, optionsOf("nnclr", sizes(fits))).activations >= 2 ** 20);
+    assertThrows(() => estimateSelfSupervised(gpu, optionsOf("nnclr", sizes(fits + 1))), OutOfMemoryError, message);
+    const run = () => withSession(gpu, "nnclr", sizes(fits + 1), () => Promise.resolve());
+    await assertRejects(run, OutOfMemoryError, message);
+  });
 });
 
 Deno.test("objectiveOf() and settingsOf() refuse by name, and list what there is", () => {
