@@ -24,7 +24,7 @@ import { kernelScheduleOf, loadSource, loadTask } from "./inputs.ts";
 import { classifierOf, importedNetwork, loadWeights, remarks, statedTreatment } from "./network.ts";
 import type { OnnxFile } from "./onnx_file.ts";
 import { openUnfinishedPrior, removeCheckpoint } from "./prior_checkpoint.ts";
-import { learnCurvature, METHOD_FLAGS } from "./prior_curvature.ts";
+import { examplesOf, learnCurvature, METHOD_FLAGS, reportCurvaturePlan } from "./prior_curvature.ts";
 import { requireConsistentFlags } from "./prior_flags.ts";
 import { preparePrior, type PriorLearning, type PriorTask } from "./prior_learning.ts";
 import { priorFileOf, requireFormat, requireWritable, targets, writePriorFiles } from "./prior_output.ts";
@@ -113,10 +113,10 @@ async function loadPriorTask(flags: Flags, onnx: OnnxFile | undefined): Promise<
 }
 
 /** Refuses what cannot be learned from this task, before anything is tuned, removed or written. */
-function requireLearnable({ method, fisherExamples }: Flags, learning: PriorLearning, { train }: PriorTask): void {
-  const { length } = train.labels;
-  if (method === "swag") requireSnapshots(learning.schedule);
-  else requireExamples(fisherExamples ?? length, length);
+function requireLearnable(flags: Flags, learning: PriorLearning, task: PriorTask): void {
+  if (flags.method !== "swag") requireExamples(examplesOf(flags, task), task.train.labels.length);
+  // A plan of the memory needs no schedule.
+  else if (!flags.dryRun) requireSnapshots(learning.schedule);
 }
 
 /** Runs `prior`. */
@@ -133,13 +133,14 @@ export async function run(given: Flags, io: Io): Promise<number> {
   remarks(classifier).forEach(io.note);
   using gpu = await openGpu({ schedule: kernelScheduleOf(flags), tuning: unfinished?.tuning });
   const learning = preparePrior(gpu, flags, task, (stepsPerEpoch) => scheduleOf(flags, stepsPerEpoch));
-  if (!flags.dryRun) requireLearnable(flags, learning, task);
+  requireLearnable(flags, learning, task);
   // What goes on computes as it began, whatever was found since.
   if (!unfinished && flags.method === "swag" && flags.objective === "supervised") {
     await tune(gpu, flags, classifier, learning.batchSize, io, !flags.dryRun);
   }
   if (flags.dryRun) {
-    reportMemory(flags, classifier, learning.estimate(), io);
+    if (flags.method === "swag") reportMemory(flags, classifier, learning.estimate(), io);
+    else reportCurvaturePlan(gpu, flags, task, io);
     return 0;
   }
   const settings = {

@@ -6,7 +6,7 @@ import { readPrior } from "../../lib/priors/files.ts";
 import { mergeSwag } from "../../lib/priors/merge.ts";
 import { assertRefused, namesIn, runCli, withFolder } from "../cli/run_cli.ts";
 import { exists, killAt, modified, pause } from "./kill.ts";
-import { makeTask, runJson, type Task, taskFlags } from "./task.ts";
+import { makeTask, resultOf, runJson, type Task, taskFlags } from "./task.ts";
 
 const PERMISSIONS = { permissions: "--allow-read --allow-write" };
 
@@ -179,6 +179,28 @@ Deno.test("prior --method laplace and fisher keep the checkpoint's weights and s
       stiff = await learn("fisher", "--source-precision", "1e6");
     assertNotEquals(few.swag.variance, fisher.swag.variance);
     stiff.swag.variance.forEach((value) => assert(Math.abs(value * 1e6 / 2 - 1) < 0.1));
+  });
+});
+
+Deno.test("prior --method laplace and fisher --dry-run say what will be measured, and write nothing", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder), out = `${folder}/p.safetensors`, before = namesIn(folder);
+    const plan = (method: string, ...more: string[]) =>
+      runCli([...priorArgs(task, out, ["--method", method, ...more]), "--dry-run"], { permissions: "--allow-read" });
+    const { activations: ofFisher, ...fisher } = resultOf(await plan("fisher", "--json", "--fisher-examples", "7"));
+    assertEquals([fisher.method, fisher.examples, fisher.sourcePrecision], ["fisher", 7, 40 * 1e-4]);
+    assert(fisher.squares >= 4 * 18888 && fisher.gradients > fisher.squares && fisher.parameters > fisher.gradients);
+    assertEquals(fisher.samplerState, undefined);
+    const { activations } = resultOf(await plan("laplace", "--json"));
+    // Predictions of 8 images take more than a gradient of one.
+    assert(activations > ofFisher, `${activations} of laplace, ${ofFisher} of fisher`);
+    const { stdout } = await plan("laplace", "--fisher-examples", "7", "--source-precision", "2");
+    assert(
+      /^laplace: .* labels predicted; nothing is trained\nimages +7 of 40.*\nprecision +2\.000 /.test(stdout),
+      stdout,
+    );
+    assertRefused(await plan("laplace", "--fisher-examples", "41"), 1, /curvature on 41 examples: 1 to 40 are/);
+    assertEquals(namesIn(folder), before);
   });
 });
 
