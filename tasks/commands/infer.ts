@@ -86,7 +86,7 @@ export type Flags = FlagsOf<typeof command>;
 /** Runs `infer`. */
 export async function run(given: Flags, io: Io): Promise<number> {
   const resumed = given.resume ? await RunFolder.open(given.out) : undefined;
-  if (!given.resume && !given.dryRun) await RunFolder.requireAbsent(given.out);
+  if (!given.dryRun) await (resumed?.requireWritable() ?? RunFolder.requireNew(given.out));
   const flags = resumed ? resumedFlags(command.flags, given, resumed.config.flags) : given;
   // A run that was begun by an earlier version goes on with what that took.
   if (!resumed) requireConsistentFlags(command.flags, flags);
