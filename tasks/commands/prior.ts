@@ -18,7 +18,7 @@ import {
   TUNING_FLAGS,
 } from "../cli/flag_groups.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
-import { OBJECTIVE_FLAG, OBJECTIVE_FLAGS } from "../cli/objective_flags.ts";
+import { OBJECTIVE_FLAG, OBJECTIVE_FLAGS, PRETRAINING_FLAGS } from "../cli/objective_flags.ts";
 import type { Io } from "../cli/output.ts";
 import { kernelScheduleOf, loadSource, loadTask } from "./inputs.ts";
 import { classifierOf, importedNetwork, loadWeights, remarks, statedTreatment } from "./network.ts";
@@ -26,12 +26,14 @@ import type { OnnxFile } from "./onnx_file.ts";
 import { openUnfinishedPrior, removeCheckpoint } from "./prior_checkpoint.ts";
 import { examplesOf, learnCurvature, METHOD_FLAGS, reportCurvaturePlan } from "./prior_curvature.ts";
 import { requireConsistentFlags } from "./prior_flags.ts";
-import { preparePrior, type PriorLearning, type PriorTask } from "./prior_learning.ts";
+import { fromLabels } from "./prior_from_labels.ts";
+import { fromViews } from "./prior_from_views.ts";
+import type { PriorLearning, PriorTask } from "./prior_learning.ts";
 import { priorFileOf, requireFormat, requireWritable, targets, writePriorFiles } from "./prior_output.ts";
 import { type Outcome, reportMemory, reportPrior } from "./prior_report.ts";
 import { inputsOf, networkOf, requireSameInputs } from "./prior_resume.ts";
 import { resumedFlags, settingsOf } from "./resumed_flags.ts";
-import { requireSnapshots, scheduleOf } from "./prior_schedule.ts";
+import { requireSnapshots } from "./prior_schedule.ts";
 import { learnSnapshots } from "./prior_snapshots.ts";
 import { makeProfileFolder, PROFILE_FLAGS } from "./profile.ts";
 import { tune } from "./tuning.ts";
@@ -50,6 +52,7 @@ export const command = defineCommand({
     },
     ...METHOD_FLAGS,
     ...OBJECTIVE_FLAG,
+    ...PRETRAINING_FLAGS,
     ...OBJECTIVE_FLAGS,
     epochs: { ...TRAINING_FLAGS.epochs, default: 5 },
     maxSteps: TRAINING_FLAGS.maxSteps,
@@ -132,7 +135,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
   requireFormat(flags, classifier);
   remarks(classifier).forEach(io.note);
   using gpu = await openGpu({ schedule: kernelScheduleOf(flags), tuning: unfinished?.tuning });
-  const learning = preparePrior(gpu, flags, task, (stepsPerEpoch) => scheduleOf(flags, stepsPerEpoch));
+  const learning = (flags.objective === "supervised" ? fromLabels : fromViews)(gpu, flags, task);
   requireLearnable(flags, learning, task);
   // What goes on computes as it began, whatever was found since.
   if (!unfinished && flags.method === "swag" && flags.objective === "supervised") {

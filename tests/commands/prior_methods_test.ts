@@ -58,6 +58,40 @@ Deno.test("prior --subspace learns each of them; what the others share is the sa
   });
 });
 
+Deno.test("prior learns from labels from scratch: it trains first, and takes snapshots of what it came to", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder);
+    const data = [
+      "--train-dataset",
+      "procedural-downstream",
+      "--num-of-train-examples",
+      "160",
+      "--augmentation",
+      "none",
+    ];
+    const learn = async (name: string, ...more: string[]) => {
+      const out = `${folder}/${name}.safetensors`;
+      const swag = ["--swag-scheduler", "constant", "--swa-lrs", "0.01", "--max-steps", "5", "--batch-size", "32"];
+      const result = await runJson(["prior", "--encoder", "resnet8_narrow", ...data, ...swag, ...more, "--out", out]);
+      return { ...result, prior: readPrior(Deno.readFileSync(out)) };
+    };
+    // Five steps an epoch. Chance is 2.30 nats and 0.1.
+    const trained = await learn("trained", "--pretrain-epochs", "15", "--lr", "0.1");
+    assertEquals([trained.steps, trained.snapshots, trained.rank], [80, 5, 4]);
+    assert(trained.loss < 1.8 && trained.accuracy > 0.35, `${trained.loss} nats, ${trained.accuracy}`);
+    assertEquals(trained.prior.metadata.source, "supervised, seed 1");
+    const short = await learn("short", "--pretrain-epochs", "1", "--lr", "0.05");
+    assertEquals(short.steps, 10);
+    assert(short.loss > trained.loss + 0.3, `${short.loss} nats after one epoch`);
+    const again = await learn("again", "--pretrain-epochs", "1", "--lr", "0.05");
+    assertEquals(again.prior.swag, short.prior.swag);
+    // What is trained first is what the checkpoint holds, where one is given.
+    const further = await learn("further", "--pretrain-epochs", "1", "--lr", "0.05", "--weights-path", task.checkpoint);
+    assertEquals([further.steps, further.prior.metadata.source], [10, "init.safetensors"]);
+    assertNotEquals(further.prior.swag.mean, short.prior.swag.mean);
+  });
+});
+
 Deno.test("prior refuses methods and ranks that contradict each other, before it learns", async () => {
   await withFolder(async (folder) => {
     const task = makeTask(folder), out = `${folder}/prior`;
