@@ -134,12 +134,14 @@ export class Memories {
   encodeRings(encoder: GPUCommandEncoder, step: number): void {
     const { rings, program, buffers } = this.#parts;
     for (const { memory, from } of rings) {
-      const [size, width] = memory.shape, count = from.shape[0], row = width * 4;
+      const [size, width] = memory.shape, row = width * 4;
       const { buffer, offset } = program.rangeOf(from);
-      const first = (step * count) % size, before = Math.min(count, size - first);
-      const target = buffers.get(memory)!;
-      encoder.copyBufferToBuffer(buffer, offset, target, first * row, before * row);
-      if (before < count) encoder.copyBufferToBuffer(buffer, offset + before * row, target, 0, (count - before) * row);
+      // Of more rows than there is room for, the last ones stay.
+      const skipped = Math.max(0, from.shape[0] - size), count = from.shape[0] - skipped;
+      const first = (step * from.shape[0] + skipped) % size, before = Math.min(count, size - first);
+      const target = buffers.get(memory)!, start = offset + skipped * row;
+      encoder.copyBufferToBuffer(buffer, start, target, first * row, before * row);
+      if (before < count) encoder.copyBufferToBuffer(buffer, start + before * row, target, 0, (count - before) * row);
     }
   }
 
