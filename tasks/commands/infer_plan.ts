@@ -17,7 +17,7 @@ import type { PriorFile } from "../../lib/priors/prior_file.ts";
 import { type Gaussian, isotropic, shiftedGaussian } from "../../lib/priors/gaussian.ts";
 import { requireSameParameters } from "../../lib/priors/parameter_order.ts";
 import type { Flags } from "./infer.ts";
-import { loadTask } from "./inputs.ts";
+import { loadTask, requireLabels } from "./inputs.ts";
 import { classifierOf, importedNetwork, loadWeights, recordedNetwork, statedTreatment } from "./network.ts";
 import type { OnnxFile } from "./onnx_file.ts";
 import { readPriorAt } from "./prior_files.ts";
@@ -99,6 +99,7 @@ export async function planRun(flags: Flags, resumed: RunFolder | undefined): Pro
   const onnx = resumed === undefined ? await importedNetwork(flags) : await recordedNetwork(resumed, flags.onnx);
   const data = { ...flags, ...statedTreatment(onnx) };
   const { train, val } = await loadTask(data, flags.seed);
+  requireLabels(train);
   const classifier = classifierOf(flags, train, onnx);
   const prior = await learnedPrior(flags, classifier);
   const weights = await startOf(flags, classifier, prior);

@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { ImageSource } from "../../lib/data/dataset.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
 import { requireExamples } from "../../lib/inference/fisher.ts";
 import {
@@ -20,7 +19,7 @@ import {
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import { OBJECTIVE_FLAG, OBJECTIVE_FLAGS, PRETRAINING_FLAGS } from "../cli/objective_flags.ts";
 import type { Io } from "../cli/output.ts";
-import { kernelScheduleOf, loadSource, loadTask } from "./inputs.ts";
+import { isUnlabelled, kernelScheduleOf, loadSource, loadSplit, loadTask, requireLabels } from "./inputs.ts";
 import { classifierOf, importedNetwork, loadWeights, remarks, statedTreatment } from "./network.ts";
 import type { OnnxFile } from "./onnx_file.ts";
 import { openUnfinishedPrior, removeCheckpoint } from "./prior_checkpoint.ts";
@@ -106,13 +105,27 @@ export type Flags = FlagsOf<typeof command>;
 /** Images, network and first weights. */
 async function loadPriorTask(flags: Flags, onnx: OnnxFile | undefined): Promise<PriorTask> {
   const data = { ...flags, ...statedTreatment(onnx) };
-  // Views are cut on the device, out of images in memory.
-  const read = flags.objective === "supervised" ? data : { ...data, transforms: "plain" as const };
-  const { train, val }: { train: ImageSource; val?: ImageSource } = flags.knnEvery
-    ? await loadTask(read, flags.seed)
-    : { train: await loadSource(read, flags.seed) };
-  const classifier = classifierOf(flags, train, onnx);
-  return { train, val, data, classifier, weights: await loadWeights(flags, classifier, "fresh") };
+  if (flags.objective === "supervised") {
+    const train = await loadSource(data, flags.seed);
+    requireLabels(train);
+    return await withNetwork(flags, onnx, { train, data });
+  }
+  // Views are cut on the device, out of whole images of one size.
+  const read = { ...data, transforms: "plain" as const };
+  if (!flags.knnEvery) return await withNetwork(flags, onnx, { train: await loadSource(read, flags.seed), data });
+  const { train, val } = await loadTask(read, flags.seed);
+  const labelled = { ...read, trainDir: undefined, imageSize: train.height };
+  const bank = isUnlabelled(train) ? await loadSplit(labelled, flags.trainDataset, "train") : undefined;
+  return await withNetwork(flags, onnx, { train, val, bank, data });
+}
+
+async function withNetwork(
+  flags: Flags,
+  onnx: OnnxFile | undefined,
+  images: Omit<PriorTask, "classifier" | "weights">,
+): Promise<PriorTask> {
+  const classifier = classifierOf(flags, images.train, onnx);
+  return { ...images, classifier, weights: await loadWeights(flags, classifier, "fresh") };
 }
 
 /** Refuses what cannot be learned from this task, before anything is tuned, removed or written. */

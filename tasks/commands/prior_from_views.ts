@@ -4,8 +4,7 @@
  * @module
  */
 
-import { ViewSequence } from "../../lib/data/augmentation/views.ts";
-import { type ImageSet, type ImageSource, isStream } from "../../lib/data/dataset.ts";
+import { epochOf } from "../../lib/data/batches.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { seedOfChain } from "../../lib/inference/learn_prior.ts";
 import {
@@ -41,24 +40,14 @@ function settingsGiven(flags: Flags): ObjectiveSettings {
   return Object.fromEntries(Object.entries(given).filter((entry): entry is [string, number] => entry[1] !== undefined));
 }
 
-/** Views are cut on the device, out of images in memory. */
-function inMemory(set: ImageSource): ImageSet {
-  if (!isStream(set)) return set;
-  throw new RangeError(
-    `Cannot learn from views of ${set.name}: its ${set.labels.length} images are too many for memory, and ones that ` +
-      "fit are required; use fewer (--num-of-train-examples) or smaller ones (--image-size)",
-  );
-}
-
 /** Learns by a loss that compares views. */
 export function fromViews(
   gpu: Gpu,
   flags: Flags,
-  { data, classifier, weights, ...task }: PriorTask,
+  { data, classifier, weights, train, bank, val }: PriorTask,
 ): PriorLearning {
-  const train = inMemory(task.train), val = task.val && inMemory(task.val);
   const views = viewsOf(flags, train);
-  const { batchSize, stepsPerEpoch } = new ViewSequence(train, views, flags);
+  const { batchSize, stepsPerEpoch } = epochOf(train, flags.batchSize);
   const schedule = scheduleOf(flags, stepsPerEpoch);
   const options: LearnSelfSupervisedOptions = {
     ...flags,
@@ -78,7 +67,7 @@ export function fromViews(
     },
     varianceClamp: flags.varClamp,
     pcaRank: pcaRankOf(flags),
-    evaluation: val && { val, every: flags.knnEvery! * stepsPerEpoch },
+    evaluation: val && { bank, val, every: flags.knnEvery! * stepsPerEpoch },
   };
   const network = networkOptionsOf(options, batchSize);
   return {

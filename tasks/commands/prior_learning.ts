@@ -19,6 +19,8 @@ export interface PriorTask {
   readonly train: ImageSource;
   /** Images that features are measured on, where they are. */
   readonly val?: ImageSource;
+  /** Images whose labels are known then; those that are learned from unless given. */
+  readonly bank?: ImageSource;
   /** How images are treated. */
   readonly data: DataFlags;
   readonly classifier: ClassifierConfig;

@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import type { View } from "../../../lib/data/augmentation/view.ts";
+import { createImageStream, type ImageSet, type ImageSource } from "../../../lib/data/dataset.ts";
 import { NORMALISATIONS } from "../../../lib/data/normalisation.ts";
+import type { FeatureEvaluation } from "../../../lib/inference/features.ts";
 import { learnSelfSupervised, type LearnSelfSupervisedOptions } from "../../../lib/inference/objectives/learn.ts";
 import type { ObjectiveSettings } from "../../../lib/inference/objectives/objective.ts";
 import { OBJECTIVE_NAMES, objectiveOf } from "../../../lib/inference/objectives/objectives.ts";
@@ -126,3 +128,25 @@ for (const name of OBJECTIVE_NAMES) {
     assertEquals([resumed.swag, resumed.weights.state], [whole.swag, whole.weights.state]);
   });
 }
+
+gpuTest("learnSelfSupervised() learns the same from images that are decoded when they are asked for", async (gpu) => {
+  const held = smallRun("deepclusterv2"), train = held.train as ImageSet, bytes = 32 * 32 * 3;
+  const stream = createImageStream({
+    name: "stream",
+    classNames: train.classNames,
+    labels: train.labels,
+    fit: { size: 32, resize: "crop" },
+    identity: "stream",
+    locate: (i) => ({
+      kind: "pixels",
+      image: { height: 32, width: 32, rgb: train.images.slice(i * bytes, (i + 1) * bytes) },
+    }),
+  });
+  const learn = async (train: ImageSource) => {
+    const found: FeatureEvaluation[] = [];
+    const evaluation = { val: train, every: 2 }, hooks = { onEvaluation: (e: FeatureEvaluation) => void found.push(e) };
+    const { swag, weights } = await learnSelfSupervised(gpu, { ...held, train, evaluation, hooks });
+    return { swag, weights, found };
+  };
+  assertEquals(await learn(stream), await learn(train));
+});
