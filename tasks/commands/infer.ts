@@ -90,7 +90,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
   const flags = resumed ? resumedFlags(command.flags, given, resumed.config.flags) : given;
   // A run that was begun by an earlier version goes on with what that took.
   if (!resumed) requireConsistentFlags(command.flags, flags);
-  const plan = await planRun(flags, resumed);
+  const plan = await planRun(flags, resumed, io.note);
   requireRunnable(plan.chain);
   remarks(plan.classifier).forEach(io.note);
   using gpu = await openGpu({ schedule: kernelScheduleOf(flags), tuning: resumed?.config.tuning });
