@@ -127,6 +127,11 @@ export interface TrainingBatches extends Epoch, Disposable {
    * @throws {RangeError} if `step` is not a whole number from 0 on
    */
   batchAt(step: number): TrainingBatch | Promise<TrainingBatch>;
+  /**
+   * Where each example of a global step stood in the epoch before: step of the epoch * batchSize + row, or stepsPerEpoch *
+   * batchSize where it was left out or there was no such epoch.
+   */
+  placesBefore(step: number): Uint32Array<ArrayBuffer>;
 }
 
 /**
@@ -179,10 +184,6 @@ export class BatchSequence implements TrainingBatches {
     return { images, labels, examples: examples.slice(), epoch };
   }
 
-  /**
-   * Where each example of a global step stood in the epoch before: step of the epoch * batchSize + row, or stepsPerEpoch *
-   * batchSize where it was left out or there was no such epoch.
-   */
   placesBefore(step: number): Uint32Array<ArrayBuffer> {
     return this.#order.placesBefore(step);
   }
@@ -222,13 +223,17 @@ class StreamedBatchSequence implements TrainingBatches {
     return batch;
   }
 
+  placesBefore(step: number): Uint32Array<ArrayBuffer> {
+    return this.#order.placesBefore(step);
+  }
+
   async #make(step: number): Promise<TrainingBatch> {
-    const { examples, epoch } = this.#order.at(step);
+    const { examples: ordered, epoch } = this.#order.at(step), examples = ordered.slice();
     const { images, labels } = this.#buffers.next();
     labels.set(examples.map((example) => this.#stream.labels[example]));
     const keys = Array.from(examples, (example) => ({ seed: this.#order.seed, epoch, example }));
     await this.#renderer.render(keys, this.#augmentation, images);
-    return { images, labels, examples: examples.slice(), epoch };
+    return { images, labels, examples, epoch };
   }
 
   [Symbol.dispose](): void {

@@ -18,7 +18,7 @@ import type { SharedPixelCache } from "./pixel_cache.ts";
 import { PROCEDURAL_SIZE, proceduralDownstream, proceduralSource } from "./procedural.ts";
 import { RECIPES } from "./recipes.ts";
 import { holdStream } from "./render.ts";
-import { openStl10 } from "./stl10.ts";
+import { openStl10, STL10_SIZE, type Stl10Split } from "./stl10.ts";
 
 /** Every name that {@linkcode openDataset} takes; the original system's where it has one. */
 export const DATASET_NAMES = [
@@ -56,7 +56,8 @@ export interface DatasetRequest {
   readonly dir?: string;
   /**
    * The split's folder inside `dir`. For image folders the default is the split's name, or for `val` and `test` the
-   * other of the two where only that exists; CIFAR files are looked for in `dir` as well.
+   * other of the two where only that exists; files of CIFAR and STL-10 are looked for in `dir` as well. Where there is no
+   * such folder it names a part of STL-10 (`unlabelled`), or of flowers and pets in their official layout.
    */
   readonly subfolder?: string;
   /**
@@ -149,11 +150,7 @@ export async function openDataset(request: DatasetRequest): Promise<ImageSource>
       return fitted(await readCifar10C(requireDir(name, request.dir), corruption, severity), name, request);
     }
     case "stl10":
-      return await openStl10(
-        requireDir(name, request.dir),
-        split === "val" ? "test" : split,
-        fitOf(name, request, 96),
-      );
+      return await openStl10Part(request);
     default:
       return await openFolder(name, request);
   }
@@ -241,6 +238,24 @@ function requireCorruption({ corruption, severity }: DatasetRequest): { corrupti
     `Cannot load cifar10-c: ${found}; --corruption (one of ${CORRUPTIONS.join(", ")}) and --severity (1 to 5) are ` +
       "required",
   );
+}
+
+/** STL-10's parts are files: `subfolder` is a folder that holds them, as the original system has it, or names a part. */
+async function openStl10Part(request: DatasetRequest): Promise<ImageSource> {
+  const { split, subfolder } = request,
+    dir = requireDir("stl10", request.dir),
+    fit = fitOf("stl10", request, STL10_SIZE);
+  if (subfolder !== undefined && await isFolder(`${dir}/${subfolder}`)) {
+    return await openStl10(`${dir}/${subfolder}`, stl10Part(split), fit);
+  }
+  return await openStl10(dir, stl10Part(subfolder ?? split), fit);
+}
+
+function stl10Part(part: string): Stl10Split {
+  if (part === "val" || part === "test") return "test";
+  if (part === "train") return part;
+  if (part === "unlabelled" || part === "unlabeled") return "unlabelled";
+  throw new UsageError(`Cannot load "${part}" of stl10: a folder, or train, val, test or unlabelled, is required`);
 }
 
 /** The original system keeps separate copies of CIFAR in its training and validation folders. */

@@ -28,6 +28,9 @@ export const STL10_NAMES: readonly string[] = [
 /** Rows and columns of every image. */
 export const STL10_SIZE = 96;
 
+/** The class of images whose class is not known. */
+export const UNLABELLED = "unlabelled";
+
 const IMAGE_BYTES = 3 * STL10_SIZE * STL10_SIZE;
 const FILES = { train: "train", test: "test", unlabelled: "unlabeled" } as const;
 
@@ -35,7 +38,8 @@ const FILES = { train: "train", test: "test", unlabelled: "unlabeled" } as const
 export type Stl10Split = keyof typeof FILES;
 
 /**
- * Opens STL-10; images are read when they are asked for, and once before for the hash of the stream, which covers them. The unlabelled images have the one class "unlabelled".
+ * Opens STL-10; images are read when they are asked for, and once before for the hash of the stream, which covers them.
+ * The unlabelled images have the one class {@linkcode UNLABELLED}.
  *
  * @param folder holds `train_X.bin` and the others, itself or in `stl10_binary/`
  * @throws {FormatError} if a file does not hold whole images, or labels are missing, too many or out of range
@@ -61,7 +65,7 @@ export async function openStl10(folder: string, split: Stl10Split, fit: Fit): Pr
   const labelled = split !== "unlabelled";
   return createImageStream({
     name: `stl10 (${split})`,
-    classNames: labelled ? STL10_NAMES : ["unlabelled"],
+    classNames: labelled ? STL10_NAMES : [UNLABELLED],
     labels: labelled ? await readLabels(`${root}/${split}_y.bin`, count) : new Uint32Array(count),
     fit,
     identity: `stl10 ${split} ${size} ${describeContents([{ path, size }])}`,

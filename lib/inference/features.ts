@@ -5,7 +5,7 @@
  */
 
 import { evaluationBatches } from "../data/batches.ts";
-import type { ImageSet } from "../data/dataset.ts";
+import { DEFAULT_MEMORY_LIMIT, type ImageSource } from "../data/dataset.ts";
 import { probeAccuracy } from "../evaluation/linear_probe.ts";
 import { neighbourAccuracy } from "../evaluation/nearest_neighbours.ts";
 import { submitLaunches } from "../gpu/launch.ts";
@@ -64,13 +64,23 @@ export class FeatureSession {
     return new FeatureSession(model, program, { ...buffers, features });
   }
 
-  /** Features of every example, [n, F], in the set's order. Waits for the device. */
-  async features(set: ImageSet): Promise<Float32Array> {
+  /**
+   * Features of every example, [n, F], in the set's order. Waits for the device.
+   *
+   * @throws RangeError where they would take more memory than a set may
+   */
+  async features(set: ImageSource): Promise<Float32Array> {
     const { gpu } = this.#model;
-    const [batchSize, width] = this.#features.shape;
+    const [batchSize, width] = this.#features.shape, bytes = set.labels.length * width * 4;
+    if (bytes > DEFAULT_MEMORY_LIMIT) {
+      throw new RangeError(
+        `Cannot hold features of ${set.name}: ${set.labels.length} of ${width} numbers take ${bytes} bytes, but at most ` +
+          `${DEFAULT_MEMORY_LIMIT} are allowed; use fewer images`,
+      );
+    }
     const { buffer, offset } = this.#program.rangeOf(this.#features);
     const found = new Float32Array(set.labels.length * width);
-    for (const { images, start, valid } of evaluationBatches(set, batchSize)) {
+    for await (const { images, start, valid } of evaluationBatches(set, batchSize)) {
       gpu.device.queue.writeBuffer(this.#images, 0, images);
       submitLaunches(gpu, "features", this.#program.launches);
       found.set(new Float32Array(await gpu.read(buffer, offset, valid * width * 4)), start * width);
@@ -97,8 +107,8 @@ export interface FeatureEvaluation {
 /** Measures a backbone: labels of `train` are known, those of `val` are asked for. */
 export async function evaluateFeatures(
   session: FeatureSession,
-  train: ImageSet,
-  val: ImageSet,
+  train: ImageSource,
+  val: ImageSource,
 ): Promise<FeatureEvaluation> {
   const bank = { features: await session.features(train), labels: train.labels };
   const queries = { features: await session.features(val), labels: val.labels };

@@ -14,14 +14,14 @@ import { softmax } from "../evaluation/softmax.ts";
 import { type Launch, prepareLaunch, submitLaunches } from "../gpu/launch.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { lowerBackward, lowerForward } from "../graph/graph.ts";
-import { compile } from "../graph/program.ts";
+import { compile, planProgram } from "../graph/program.ts";
 import { FlatVector, segmentsOf } from "../graph/vector.ts";
-import { buildClassifier, type ClassifierConfig } from "../models/classifier.ts";
-import { DeviceModel } from "../models/device_model.ts";
+import { buildClassifier, type Classifier, type ClassifierConfig } from "../models/classifier.ts";
+import { DeviceModel, layoutModel } from "../models/device_model.ts";
 import { createExternals } from "../models/externals.ts";
 import type { Weights } from "../models/weights.ts";
 import { shapeLoop } from "../ops/elementwise.ts";
-import { targetOf } from "../ops/operation.ts";
+import { type Dispatch, targetOf } from "../ops/operation.ts";
 import { PhiloxSequence, Stream } from "../random/philox.ts";
 import { PredictionSession } from "./prediction.ts";
 
@@ -55,6 +55,8 @@ export interface FisherOptions {
 
 /** Examples submitted before the device is waited for. */
 const AHEAD = 64;
+/** Examples at a time where predictions are wanted. */
+const DEFAULT_BATCH = 64;
 
 /**
  * The mean over examples of the squared gradient of log p(y | x) by each weight of the backbone, [P], in evaluation mode.
@@ -82,9 +84,45 @@ export function requireExamples(examples: number, available: number): void {
   throw new RangeError(`Cannot measure the curvature on ${examples} examples: 1 to ${available} are required`);
 }
 
+/** Device memory that {@linkcode fisherDiagonal} needs, in bytes. */
+export interface FisherEstimate {
+  /** Weights and running statistics. */
+  readonly parameters: number;
+  readonly gradients: number;
+  /** Sums of the gradients' squares. */
+  readonly squares: number;
+  /** Of one example, or of the predictions of a batch where they take more. */
+  readonly activations: number;
+  readonly total: number;
+}
+
+/** What {@linkcode fisherDiagonal} would allocate; allocates nothing. */
+export function estimateFisher(
+  gpu: Gpu,
+  { model, labels, examples, batchSize = DEFAULT_BATCH }: Pick<FisherOptions, "model" | "labels" | "batchSize"> & {
+    readonly examples: number;
+  },
+): FisherEstimate {
+  const { backbone, head, state } = layoutModel(model, gpu.maxBindingBytes);
+  const planned = (dispatches: readonly Dispatch[], keep: Parameters<typeof planProgram>[2]) =>
+    planProgram(gpu, dispatches, keep).slabs.reduce((sum, bytes) => sum + bytes, 0);
+  const one = planned(lowerGradient(gpu, buildClassifier(model, 1)), []);
+  const batch = buildClassifier(model, Math.min(batchSize, examples));
+  const predicted = labels === "data"
+    ? 0
+    : planned(lowerForward(batch.graph, targetOf(gpu, { training: false })), [batch.logits]);
+  const parts = {
+    parameters: 4 * (backbone.paddedCount + head.paddedCount + state.paddedCount),
+    gradients: 4 * (backbone.paddedCount + head.paddedCount),
+    squares: 4 * backbone.paddedCount,
+    activations: Math.max(one, predicted),
+  };
+  return { ...parts, total: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) };
+}
+
 /** The examples to use, with the labels that gradients are of. */
 async function labelledExamples(model: DeviceModel, options: FisherOptions): Promise<ImageSource> {
-  const { train, seed, batchSize = 64, normalisation, examples = train.labels.length } = options;
+  const { train, seed, batchSize = DEFAULT_BATCH, normalisation, examples = train.labels.length } = options;
   requireExamples(examples, train.labels.length);
   const order = new PhiloxSequence(seed, Stream.subset).shuffle(Uint32Array.from(train.labels, (_, i) => i));
   const set = takeExamples(train, order.slice(0, examples));
@@ -113,19 +151,19 @@ export function drawLabels(logits: Float32Array, classes: number, seed: number):
 /** Sum over examples of the squared gradients, [P]. */
 async function sumOfSquares(model: DeviceModel, set: ImageSource, options: FisherOptions): Promise<Float32Array> {
   const { gpu, config, layouts, vectors } = model;
-  const classifier = buildClassifier(config, 1), { graph } = classifier;
+  const classifier = buildClassifier(config, 1);
   const externals = createExternals(gpu, "curvature", classifier, options.normalisation);
   const gradients = {
     backbone: new FlatVector(gpu, "gradient", layouts.backbone),
     head: new FlatVector(gpu, "gradient", layouts.head),
   };
   const sum = new FlatVector(gpu, "squares", layouts.backbone);
-  const target = targetOf(gpu, { training: false });
-  const program = await compile(
-    gpu,
-    [...lowerForward(graph, target), ...lowerBackward(graph, target, ({ vector }) => vector === "backbone")],
-    { label: "curvature", vectors, gradients, externals },
-  );
+  const program = await compile(gpu, lowerGradient(gpu, classifier), {
+    label: "curvature",
+    vectors,
+    gradients,
+    externals,
+  });
   try {
     const launches = [...program.launches, ...await accumulateLaunches(gpu, gradients.backbone, sum)];
     for await (const { images, labels, start } of evaluationBatches(set, 1)) {
@@ -142,6 +180,12 @@ async function sumOfSquares(model: DeviceModel, set: ImageSource, options: Fishe
     externals.forEach((buffer) => gpu.destroyBuffer(buffer));
     [gradients.backbone, gradients.head, sum].forEach((vector) => vector.destroy());
   }
+}
+
+/** The launches of the backbone's gradient, in evaluation mode. */
+function lowerGradient(gpu: Gpu, { graph }: Classifier): Dispatch[] {
+  const target = targetOf(gpu, { training: false });
+  return [...lowerForward(graph, target), ...lowerBackward(graph, target, ({ vector }) => vector === "backbone")];
 }
 
 function accumulateLaunches(gpu: Gpu, gradient: FlatVector, sum: FlatVector): Promise<Launch[]> {

@@ -9,9 +9,10 @@ import { findStateDict, stripPrefixes } from "../checkpoint/state_dict.ts";
 import { isHostTensor, readTorch, writeTorch } from "../checkpoint/torch.ts";
 import { FormatError } from "../errors.ts";
 import { float32Tensor, type HostTensor } from "../tensor.ts";
-import { covFactorOf, type Normalisation } from "./normalisation.ts";
+import { covFactorOf, detectNormalisation, type Normalisation } from "./normalisation.ts";
 import { parametersOf, requirePartsNames, requireSameOrder } from "./parameter_order.ts";
 import { attempt, type PriorFile, requireConsistent, stacked, swagOf } from "./prior_file.ts";
+import type { Swag } from "./swag.ts";
 
 /** The original's four files. */
 export interface PriorParts {
@@ -32,6 +33,8 @@ export interface PriorPartsOptions {
    * from the numbers, and refused where they leave it open.
    */
   readonly normalised?: boolean;
+  /** Receives what was found where `normalised` does not say it. */
+  onNormalisation?(found: Normalisation): void;
   /** Name of the network, which the files do not state. */
   readonly architecture?: string;
   /** The prior may overwrite the bytes that it is read from, and keep them: half the memory. Default: a copy. */
@@ -70,6 +73,13 @@ function readTensor(bytes: Uint8Array, name: string): HostTensor {
   return value;
 }
 
+function normalisationOf(raw: Swag, { normalised, onNormalisation }: PriorPartsOptions): Normalisation {
+  if (normalised !== undefined) return normalised ? "normalised" : "raw";
+  const found = detectNormalisation(raw);
+  onNormalisation?.(found);
+  return found;
+}
+
 /**
  * Reads the original's four files. The parameters' order is that of the model's state dictionary (PyTorch's), and the
  * mean must agree with it. Whether the rows are normalised is found from the numbers where `normalised` does not say
@@ -89,11 +99,7 @@ export function readPriorParts(parts: PriorParts, options: PriorPartsOptions = {
     const model = options.keepPrefixes === true ? found : stripPrefixes(found);
     const parameters = parametersOf(model);
     requireSameOrder(parameters, model, raw.mean);
-    const normalisation: Normalisation | undefined = options.normalised === undefined
-      ? undefined
-      : options.normalised
-      ? "normalised"
-      : "raw";
+    const normalisation = normalisationOf(raw, options);
     const swag = { ...raw, covFactor: covFactorOf(raw, normalisation, options.consume) };
     const metadata = { architecture: options.architecture ?? "", source: "", sourceSha256: "", software: "" };
     return { swag, parameters, model, metadata };

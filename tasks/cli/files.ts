@@ -4,6 +4,8 @@
  * @module
  */
 
+import { dirname } from "node:path";
+
 /**
  * The bytes of a file.
  *
@@ -114,6 +116,28 @@ export async function requireAbsent(path: string): Promise<void> {
     throw new Error(`Cannot write ${path}: ${reason(cause, "a file's path is required")}`, { cause });
   });
   if (found) throw new Error(`Cannot write ${path}: it exists, and a new path is required; --force replaces it`);
+}
+
+/** The folder at a path, or the nearest one above it that is there: the one in which it would be made. */
+export async function nearestFolder(path: string): Promise<string> {
+  let nearest = path;
+  while (!await exists(nearest) && dirname(nearest) !== nearest) nearest = dirname(nearest);
+  return nearest;
+}
+
+/**
+ * Refuses a folder that cannot be written, by a file that is removed at once.
+ *
+ * @param as what is to be written, for the message: `the run runs/a`
+ */
+export async function requireWritableFolder(folder: string, as: string): Promise<void> {
+  try {
+    await Deno.remove(await Deno.makeTempFile({ dir: folder, prefix: "swagpu-", suffix: ".partial" }));
+  } catch (cause) {
+    throw new Error(`Cannot write ${as}: ${(cause as Error).message}; a folder that can be written is required`, {
+      cause,
+    });
+  }
 }
 
 /** Whether a path exists. */

@@ -60,7 +60,12 @@ export const DATA_FLAGS = {
       "-v6), cifar10-c",
   },
   dataDir: { type: "string", value: "DIR", group: "Data", help: "folder of the data; procedural sets need none" },
-  trainDir: { type: "string", value: "DIR", group: "Data", help: "training images' folder inside --data-dir" },
+  trainDir: {
+    type: "string",
+    value: "DIR",
+    group: "Data",
+    help: "training images' folder inside --data-dir; of stl10 also: unlabelled, its images without labels",
+  },
   valDir: { type: "string", value: "DIR", group: "Data", help: "validation images' folder inside --data-dir" },
   numOfTrainExamples: {
     type: "integer",

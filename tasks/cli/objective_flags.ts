@@ -24,13 +24,13 @@ const share = { type: "number", min: 0, max: 1, group: "Objective" } as const;
 const amount = { type: "number", min: 0, group: "Objective" } as const;
 const size = { type: "integer", min: 1, group: "Objective" } as const;
 
-/** How views are made, compared and learned from; nothing that labels need. */
-export const OBJECTIVE_FLAGS = {
+/** Training before snapshots are taken, whatever is minimised. */
+export const PRETRAINING_FLAGS = {
   pretrainEpochs: {
     type: "integer",
     min: 0,
     group: "Objective",
-    help: "passes before those of --epochs, in which no snapshot is taken; 0",
+    help: "passes before those of --epochs, in which no snapshot is taken: from scratch, say; 0",
   },
   warmupEpochs: {
     type: "integer",
@@ -39,6 +39,10 @@ export const OBJECTIVE_FLAGS = {
     help: "of --pretrain-epochs, those in which the learning rate rises; a tenth",
   },
   lr: { ...amount, help: "highest learning rate of --pretrain-epochs; 0.1" },
+} as const satisfies FlagTable;
+
+/** How views are made, compared and learned from; nothing that labels need. */
+export const OBJECTIVE_FLAGS = {
   optimizer: {
     type: "choice",
     choices: OPTIMISERS,
@@ -51,7 +55,8 @@ export const OBJECTIVE_FLAGS = {
   projHiddenDim: { ...size, help: "width of the projector's hidden layers; the objective's own" },
   projOutputDim: { ...size, help: "width of the projections; the objective's own" },
   predHiddenDim: { ...size, help: "width of the predictor's hidden layer; the objective's own" },
-  queueSize: { ...size, help: "projections that are remembered; the objective's own" },
+  queueSize: { ...size, min: 0, help: "projections that are remembered; the objective's own. swav: 0 is no queue" },
+  epochQueueStarts: { ...size, min: 0, help: "of swav: epoch, from 0, in which the queue begins to count; 15" },
   numPrototypes: { ...size, help: "prototypes that projections are assigned to; the objective's own" },
   prototypeHeads: { ...size, help: "of deepclusterv2: sets of prototypes; 3" },
   kmeansIters: { ...size, help: "of deepclusterv2: iterations of k-means after each epoch; 10" },

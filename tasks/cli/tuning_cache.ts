@@ -4,21 +4,17 @@
  * @module
  */
 
+import { dirname } from "node:path";
 import { FormatError } from "../../lib/errors.ts";
 import { formatTuningCache, parseTuningCache, type TuningCache } from "../../lib/tuning/cache.ts";
 import { type CacheHost, type CacheName, type CachePlace, locateCache } from "./cache_place.ts";
 import { writeWhole } from "./files.ts";
 
-const TUNING_CACHE: CacheName = { name: "tuning.json", flag: "--tuning-cache names a file", writes: folderOf };
+const TUNING_CACHE: CacheName = { name: "tuning.json", flag: "--tuning-cache names a file", writes: dirname };
 
 /** The cache's file: the one given, else `swagpu/tuning.json` in the user's cache folder. */
 export function locateTuningCache(given: string | undefined, host?: CacheHost): CachePlace {
   return locateCache(given, TUNING_CACHE, host);
-}
-
-function folderOf(path: string): string {
-  const parts = path.split(/[/\\]/);
-  return parts.length === 1 ? "." : path.slice(0, path.length - parts[parts.length - 1].length) || "/";
 }
 
 /** Reads a cache; one that is not there is empty, and so is one that cannot be read, which `warn` is told. */
@@ -35,7 +31,7 @@ export async function readCache(path: string, warn: (line: string) => void): Pro
 
 /** Changes a cache that other processes may change as well; the file is replaced whole. */
 export async function updateCache(path: string, change: (cache: TuningCache) => TuningCache): Promise<void> {
-  await Deno.mkdir(folderOf(path), { recursive: true });
+  await Deno.mkdir(dirname(path), { recursive: true });
   using lock = await Deno.open(`${path}.lock`, { create: true, write: true });
   await lock.lock(true);
   const cache = change(await readCache(path, () => {}));

@@ -5,9 +5,10 @@
  */
 
 import { UsageError } from "../../lib/errors.ts";
+import type { Normalisation } from "../../lib/priors/normalisation.ts";
 import type { Converted, Flags } from "./convert.ts";
 import { architectureOf, encodeOnnx, meanNetwork } from "./onnx_export.ts";
-import { encodePrior, readPriorAt, type StorageErrors } from "./prior_files.ts";
+import { encodePrior, normalisationLine, readPriorAt, type StorageErrors } from "./prior_files.ts";
 
 /**
  * Converts a prior into its other form, into half precision, or its mean into an ONNX file.
@@ -16,21 +17,24 @@ import { encodePrior, readPriorAt, type StorageErrors } from "./prior_files.ts";
  */
 export async function convertPrior(flags: Flags, path: string, extension: string): Promise<Converted> {
   const { out, encoder, priorNormalisation, dtype } = flags;
+  let normalisation: Normalisation | undefined;
   const prior = await readPriorAt(path, {
+    onNormalisation: (found) => void (normalisation = found),
     architecture: encoder,
     normalised: priorNormalisation === "auto" ? undefined : priorNormalisation === "normalised",
     keepPrefixes: flags.onnx !== undefined,
   });
   const { mean, covFactor } = prior.swag;
-  const facts = { format: "learned prior", parameters: mean.length, rank: covFactor.length };
+  const facts = { format: "learned prior", parameters: mean.length, rank: covFactor.length, normalisation };
+  const lines = normalisation === undefined ? [] : [normalisationLine(path, normalisation)];
   if (extension !== "onnx") {
     const { files, errors } = encodePrior(prior, out, dtype);
-    return { files, facts: { ...facts, errors }, lines: errorLines(errors) };
+    return { files, facts: { ...facts, errors }, lines: [...lines, ...errorLines(errors)] };
   }
   if (dtype !== "float32") throw new UsageError(`Cannot use --dtype ${dtype}: ${out} is no .safetensors file`);
   const { architecture } = prior.metadata;
   const stated = await architectureOf(flags, architecture === "" ? undefined : { encoder: architecture });
-  return { files: encodeOnnx(meanNetwork(stated, prior, flags), flags, out), facts };
+  return { files: encodeOnnx(meanNetwork(stated, prior, flags), flags, out), facts, lines };
 }
 
 /** What rounding did to a prior, for people. */

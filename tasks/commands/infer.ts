@@ -86,11 +86,11 @@ export type Flags = FlagsOf<typeof command>;
 /** Runs `infer`. */
 export async function run(given: Flags, io: Io): Promise<number> {
   const resumed = given.resume ? await RunFolder.open(given.out) : undefined;
-  if (!given.resume && !given.dryRun) await RunFolder.requireAbsent(given.out);
+  if (!given.dryRun) await (resumed?.requireWritable() ?? RunFolder.requireNew(given.out));
   const flags = resumed ? resumedFlags(command.flags, given, resumed.config.flags) : given;
   // A run that was begun by an earlier version goes on with what that took.
   if (!resumed) requireConsistentFlags(command.flags, flags);
-  const plan = await planRun(flags, resumed);
+  const plan = await planRun(flags, resumed, io.note);
   requireRunnable(plan.chain);
   remarks(plan.classifier).forEach(io.note);
   using gpu = await openGpu({ schedule: kernelScheduleOf(flags), tuning: resumed?.config.tuning });

@@ -17,10 +17,10 @@ import type { PriorFile } from "../../lib/priors/prior_file.ts";
 import { type Gaussian, isotropic, shiftedGaussian } from "../../lib/priors/gaussian.ts";
 import { requireSameParameters } from "../../lib/priors/parameter_order.ts";
 import type { Flags } from "./infer.ts";
-import { loadTask } from "./inputs.ts";
+import { loadTask, requireLabels } from "./inputs.ts";
 import { classifierOf, importedNetwork, loadWeights, recordedNetwork, statedTreatment } from "./network.ts";
 import type { OnnxFile } from "./onnx_file.ts";
-import { readPriorAt } from "./prior_files.ts";
+import { normalisationLine, readPriorAt } from "./prior_files.ts";
 import type { RunFolder } from "./run_writer.ts";
 import { augmentationOf, normalisationOf } from "./treatment.ts";
 
@@ -78,9 +78,15 @@ function scheduleOf(flags: Flags, stepsPerEpoch: number): Schedule {
 }
 
 /** The prior of `--prior-path`; refuses one that is not over the network's parameters in their order. */
-async function learnedPrior(flags: Flags, classifier: ClassifierConfig): Promise<PriorFile | undefined> {
-  if (flags.priorPath === undefined) return undefined;
-  const prior = await readPriorAt(flags.priorPath, {
+async function learnedPrior(
+  flags: Flags,
+  classifier: ClassifierConfig,
+  note: (line: string) => void,
+): Promise<PriorFile | undefined> {
+  const { priorPath: path } = flags;
+  if (path === undefined) return undefined;
+  const prior = await readPriorAt(path, {
+    onNormalisation: (found) => note(normalisationLine(path, found)),
     normalised: flags.priorNormalisation === "auto" ? undefined : flags.priorNormalisation === "normalised",
     consume: true,
     // Names of an imported network are its own.
@@ -94,13 +100,19 @@ async function learnedPrior(flags: Flags, classifier: ClassifierConfig): Promise
  * Reads all that a run needs; computes nothing.
  *
  * @param resumed the run that is to go on, whose network's file must be the same
+ * @param note told what was found out about a file that does not say it
  */
-export async function planRun(flags: Flags, resumed: RunFolder | undefined): Promise<Plan> {
+export async function planRun(
+  flags: Flags,
+  resumed: RunFolder | undefined,
+  note: (line: string) => void,
+): Promise<Plan> {
   const onnx = resumed === undefined ? await importedNetwork(flags) : await recordedNetwork(resumed, flags.onnx);
   const data = { ...flags, ...statedTreatment(onnx) };
   const { train, val } = await loadTask(data, flags.seed);
+  requireLabels(train);
   const classifier = classifierOf(flags, train, onnx);
-  const prior = await learnedPrior(flags, classifier);
+  const prior = await learnedPrior(flags, classifier, note);
   const weights = await startOf(flags, classifier, prior);
   const { batchSize, stepsPerEpoch } = epochOf(train, flags.batchSize);
   const settings: SamplerSettings = {

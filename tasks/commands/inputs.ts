@@ -9,6 +9,7 @@ import { parseClassList } from "../../lib/data/imagenet.ts";
 import { openDataset } from "../../lib/data/load.ts";
 import { holdStream } from "../../lib/data/render.ts";
 import { balancedSubset, splitTrainVal, takeExamples } from "../../lib/data/subset.ts";
+import { UNLABELLED } from "../../lib/data/stl10.ts";
 import { UsageError } from "../../lib/errors.ts";
 import type { KernelSchedule } from "../../lib/gpu/device.ts";
 import type { DEVICE_FLAGS } from "../cli/flag_groups.ts";
@@ -96,6 +97,23 @@ async function loadTrain(
     val: parts && await held(takeExamples(all, parts.val)),
     classNames: all.classNames,
   };
+}
+
+/** Whether nothing is known of the images' classes. */
+export function isUnlabelled({ classNames }: Pick<ImageSource, "classNames">): boolean {
+  return classNames.length === 1 && classNames[0] === UNLABELLED;
+}
+
+/**
+ * Refuses images without labels.
+ *
+ * @throws UsageError
+ */
+export function requireLabels(set: ImageSource): void {
+  if (!isUnlabelled(set)) return;
+  throw new UsageError(
+    `Cannot learn from labels of ${set.name}: it has none; prior --objective simclr, say, learns without them`,
+  );
 }
 
 /** The training images alone: learning a prior evaluates nothing. */

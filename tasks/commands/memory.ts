@@ -6,9 +6,13 @@
 
 import type { MemoryEstimate } from "../../lib/inference/training_step.ts";
 
+/** Bytes in a column of MiB. */
+export function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1).padStart(9)} MiB`;
+}
+
 /** The plan as lines for people. */
 export function memoryLines(memory: MemoryEstimate): string[] {
-  const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1).padStart(9)} MiB`;
   return [
     `parameters      ${mebibytes(memory.parameters)}`,
     `gradients       ${mebibytes(memory.gradients)}`,

@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { ImageSource } from "../../lib/data/dataset.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
 import { requireExamples } from "../../lib/inference/fisher.ts";
 import {
@@ -18,20 +17,22 @@ import {
   TUNING_FLAGS,
 } from "../cli/flag_groups.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
-import { OBJECTIVE_FLAG, OBJECTIVE_FLAGS } from "../cli/objective_flags.ts";
+import { OBJECTIVE_FLAG, OBJECTIVE_FLAGS, PRETRAINING_FLAGS } from "../cli/objective_flags.ts";
 import type { Io } from "../cli/output.ts";
-import { kernelScheduleOf, loadSource, loadTask } from "./inputs.ts";
+import { isUnlabelled, kernelScheduleOf, loadSource, loadSplit, loadTask, requireLabels } from "./inputs.ts";
 import { classifierOf, importedNetwork, loadWeights, remarks, statedTreatment } from "./network.ts";
 import type { OnnxFile } from "./onnx_file.ts";
 import { openUnfinishedPrior, removeCheckpoint } from "./prior_checkpoint.ts";
-import { learnCurvature, METHOD_FLAGS } from "./prior_curvature.ts";
+import { examplesOf, learnCurvature, METHOD_FLAGS, reportCurvaturePlan } from "./prior_curvature.ts";
 import { requireConsistentFlags } from "./prior_flags.ts";
-import { preparePrior, type PriorLearning, type PriorTask } from "./prior_learning.ts";
+import { fromLabels } from "./prior_from_labels.ts";
+import { fromViews } from "./prior_from_views.ts";
+import type { PriorLearning, PriorTask } from "./prior_learning.ts";
 import { priorFileOf, requireFormat, requireWritable, targets, writePriorFiles } from "./prior_output.ts";
 import { type Outcome, reportMemory, reportPrior } from "./prior_report.ts";
 import { inputsOf, networkOf, requireSameInputs } from "./prior_resume.ts";
 import { resumedFlags, settingsOf } from "./resumed_flags.ts";
-import { requireSnapshots, scheduleOf } from "./prior_schedule.ts";
+import { requireSnapshots } from "./prior_schedule.ts";
 import { learnSnapshots } from "./prior_snapshots.ts";
 import { makeProfileFolder, PROFILE_FLAGS } from "./profile.ts";
 import { tune } from "./tuning.ts";
@@ -50,6 +51,7 @@ export const command = defineCommand({
     },
     ...METHOD_FLAGS,
     ...OBJECTIVE_FLAG,
+    ...PRETRAINING_FLAGS,
     ...OBJECTIVE_FLAGS,
     epochs: { ...TRAINING_FLAGS.epochs, default: 5 },
     maxSteps: TRAINING_FLAGS.maxSteps,
@@ -103,20 +105,34 @@ export type Flags = FlagsOf<typeof command>;
 /** Images, network and first weights. */
 async function loadPriorTask(flags: Flags, onnx: OnnxFile | undefined): Promise<PriorTask> {
   const data = { ...flags, ...statedTreatment(onnx) };
-  // Views are cut on the device, out of images in memory.
-  const read = flags.objective === "supervised" ? data : { ...data, transforms: "plain" as const };
-  const { train, val }: { train: ImageSource; val?: ImageSource } = flags.knnEvery
-    ? await loadTask(read, flags.seed)
-    : { train: await loadSource(read, flags.seed) };
-  const classifier = classifierOf(flags, train, onnx);
-  return { train, val, data, classifier, weights: await loadWeights(flags, classifier, "fresh") };
+  if (flags.objective === "supervised") {
+    const train = await loadSource(data, flags.seed);
+    requireLabels(train);
+    return await withNetwork(flags, onnx, { train, data });
+  }
+  // Views are cut on the device, out of whole images of one size.
+  const read = { ...data, transforms: "plain" as const };
+  if (!flags.knnEvery) return await withNetwork(flags, onnx, { train: await loadSource(read, flags.seed), data });
+  const { train, val } = await loadTask(read, flags.seed);
+  const labelled = { ...read, trainDir: undefined, imageSize: train.height };
+  const bank = isUnlabelled(train) ? await loadSplit(labelled, flags.trainDataset, "train") : undefined;
+  return await withNetwork(flags, onnx, { train, val, bank, data });
+}
+
+async function withNetwork(
+  flags: Flags,
+  onnx: OnnxFile | undefined,
+  images: Omit<PriorTask, "classifier" | "weights">,
+): Promise<PriorTask> {
+  const classifier = classifierOf(flags, images.train, onnx);
+  return { ...images, classifier, weights: await loadWeights(flags, classifier, "fresh") };
 }
 
 /** Refuses what cannot be learned from this task, before anything is tuned, removed or written. */
-function requireLearnable({ method, fisherExamples }: Flags, learning: PriorLearning, { train }: PriorTask): void {
-  const { length } = train.labels;
-  if (method === "swag") requireSnapshots(learning.schedule);
-  else requireExamples(fisherExamples ?? length, length);
+function requireLearnable(flags: Flags, learning: PriorLearning, task: PriorTask): void {
+  if (flags.method !== "swag") requireExamples(examplesOf(flags, task), task.train.labels.length);
+  // A plan of the memory needs no schedule.
+  else if (!flags.dryRun) requireSnapshots(learning.schedule);
 }
 
 /** Runs `prior`. */
@@ -132,14 +148,15 @@ export async function run(given: Flags, io: Io): Promise<number> {
   requireFormat(flags, classifier);
   remarks(classifier).forEach(io.note);
   using gpu = await openGpu({ schedule: kernelScheduleOf(flags), tuning: unfinished?.tuning });
-  const learning = preparePrior(gpu, flags, task, (stepsPerEpoch) => scheduleOf(flags, stepsPerEpoch));
-  if (!flags.dryRun) requireLearnable(flags, learning, task);
+  const learning = (flags.objective === "supervised" ? fromLabels : fromViews)(gpu, flags, task);
+  requireLearnable(flags, learning, task);
   // What goes on computes as it began, whatever was found since.
   if (!unfinished && flags.method === "swag" && flags.objective === "supervised") {
     await tune(gpu, flags, classifier, learning.batchSize, io, !flags.dryRun);
   }
   if (flags.dryRun) {
-    reportMemory(flags, classifier, learning.estimate(), io);
+    if (flags.method === "swag") reportMemory(flags, classifier, learning.estimate(), io);
+    else reportCurvaturePlan(gpu, flags, task, io);
     return 0;
   }
   const settings = {

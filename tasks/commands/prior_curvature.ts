@@ -5,11 +5,12 @@
  */
 
 import type { Gpu } from "../../lib/gpu/device.ts";
-import { fisherDiagonal } from "../../lib/inference/fisher.ts";
+import { estimateFisher, fisherDiagonal, type FisherLabels } from "../../lib/inference/fisher.ts";
 import type { LearnedPrior } from "../../lib/inference/learn_prior.ts";
 import { curvaturePrior } from "../../lib/priors/curvature.ts";
 import type { FlagTable } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
+import { mebibytes } from "./memory.ts";
 import type { Flags } from "./prior.ts";
 import type { PriorTask } from "./prior_learning.ts";
 import { normalisationOf } from "./treatment.ts";
@@ -37,28 +38,58 @@ export const METHOD_FLAGS = {
   },
 } as const satisfies FlagTable;
 
+/** Whose labels the gradients are of. */
+function labelsOf({ method }: Flags): FisherLabels {
+  return method === "laplace" ? "model" : "data";
+}
+
+/** Images that the curvature is measured on. */
+export function examplesOf({ fisherExamples }: Flags, { train }: PriorTask): number {
+  return fisherExamples ?? train.labels.length;
+}
+
+/** Precision of a weight before the source task. */
+function precisionOf({ sourcePrecision, weightDecay }: Flags, { train }: PriorTask): number {
+  return sourcePrecision ?? weightDecay * train.labels.length;
+}
+
+/** Prints what {@linkcode learnCurvature} would do, and the memory that it would take. */
+export function reportCurvaturePlan(gpu: Gpu, flags: Flags, task: PriorTask, io: Io): void {
+  const examples = examplesOf(flags, task), precision = precisionOf(flags, task), labels = labelsOf(flags);
+  const memory = estimateFisher(gpu, { model: task.classifier, labels, examples, batchSize: flags.batchSize });
+  io.result({ out: null, method: flags.method, examples, sourcePrecision: precision, ...memory }, [
+    `${flags.method}: squared gradients at the checkpoint, of labels ${labels === "model" ? "predicted" : "given"}; ` +
+    "nothing is trained",
+    `images          ${examples} of ${task.train.labels.length}, one at a time`,
+    `precision       ${precision.toPrecision(4)} of a weight before the source task`,
+    ...(["parameters", "gradients", "squares", "activations", "total"] as const).map((part) =>
+      `${part.padEnd(16)}${mebibytes(memory[part])}`
+    ),
+  ]);
+}
+
 /** The prior whose mean are the checkpoint's weights; its network is the checkpoint's, statistics included. */
 export async function learnCurvature(
   gpu: Gpu,
   flags: Flags,
-  { classifier, weights, train, data }: PriorTask,
+  task: PriorTask,
   io: Io,
 ): Promise<LearnedPrior> {
-  const numData = train.labels.length;
-  const examples = flags.fisherExamples ?? numData;
+  const { classifier, weights, train, data } = task;
+  const numData = train.labels.length, examples = examplesOf(flags, task);
   const progress = io.progress("curvature", examples);
   const fisher = await fisherDiagonal(gpu, {
     model: classifier,
     weights,
     train,
     normalisation: normalisationOf(data),
-    labels: flags.method === "laplace" ? "model" : "data",
+    labels: labelsOf(flags),
     examples,
     batchSize: flags.batchSize,
     seed: flags.seed,
     onProgress: (done) => progress.update({ step: done }),
   });
   progress.finish();
-  const precision = flags.sourcePrecision ?? flags.weightDecay * numData;
-  return { swag: curvaturePrior(weights.backbone, fisher, { numData, precision }), weights, snapshots: 0 };
+  const swag = curvaturePrior(weights.backbone, fisher, { numData, precision: precisionOf(flags, task) });
+  return { swag, weights, snapshots: 0 };
 }

@@ -7,6 +7,7 @@
 import { UsageError } from "../../lib/errors.ts";
 import { readPrior, writeHalfPrior, writePrior } from "../../lib/priors/files.ts";
 import type { StorageError } from "../../lib/priors/half.ts";
+import type { Normalisation } from "../../lib/priors/normalisation.ts";
 import { type PriorParts, type PriorPartsOptions, readPriorParts, writePriorParts } from "../../lib/priors/parts.ts";
 import type { PriorFile } from "../../lib/priors/prior_file.ts";
 import { exists, readInput } from "../cli/files.ts";
@@ -38,6 +39,14 @@ export async function readPriorAt(path: string, options: PriorPartsOptions): Pro
     variance: await read(variance),
     covmat: await read(covmat),
   }, options);
+}
+
+/** How the rows of four files are taken, in a line for people. */
+export function normalisationLine(prefix: string, found: Normalisation): string {
+  const are = found === "raw" ? "are not divided by the root of K - 1" : "are divided by the root of K - 1";
+  return `${
+    priorPaths(prefix).covmat
+  }: by their size, the rows ${are}; --prior-normalisation raw|normalised overrules it`;
 }
 
 /** What rounding did to each tensor of a prior that was stored in half precision. */

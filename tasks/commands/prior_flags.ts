@@ -8,7 +8,7 @@ import { UsageError } from "../../lib/errors.ts";
 import type { PcaRank } from "../../lib/priors/subspace/principal_components.ts";
 import { SWAG_FLAGS, TUNING_FLAGS } from "../cli/flag_groups.ts";
 import type { FlagTable } from "../cli/flags.ts";
-import { OBJECTIVE_FLAGS } from "../cli/objective_flags.ts";
+import { OBJECTIVE_FLAGS, PRETRAINING_FLAGS } from "../cli/objective_flags.ts";
 import { refuseUnread } from "../cli/unread_flags.ts";
 import type { Flags } from "./prior.ts";
 
@@ -16,6 +16,7 @@ import type { Flags } from "./prior.ts";
 const TRAINING = [
   "augmentation",
   "epochs",
+  ...Object.keys(PRETRAINING_FLAGS),
   "maxSteps",
   "momentum",
   "labelSmoothing",
@@ -70,8 +71,11 @@ export function requireConsistentFlags(table: FlagTable, flags: Flags): void {
   if (objective === "supervised") {
     const required = "with --objective supervised: an objective without labels is required";
     refuse(Object.keys(OBJECTIVE_FLAGS), required);
-    if (weightsPath === undefined && onnx === undefined) {
-      throw new UsageError("Cannot learn a prior: a pre-trained network is required; give --weights-path or --onnx");
+    if ((weightsPath ?? onnx) === undefined && !flags.pretrainEpochs) {
+      throw new UsageError(
+        "Cannot learn a prior: a pre-trained network is required; give --weights-path or --onnx, or --pretrain-epochs to " +
+          "train one from scratch",
+      );
     }
   } else {
     refuse(["onnx"], `with --objective ${objective}: a network by its name, --encoder, is required`);
@@ -85,6 +89,7 @@ type Refuse = (names: readonly string[], why: string) => void;
 
 function requireSnapshotFlags(flags: Flags, refuse: Refuse): void {
   pcaRankOf(flags);
+  if (!flags.pretrainEpochs) refuse(["warmupEpochs", "lr"], "without --pretrain-epochs: it is required");
   if (flags.swagScheduler === "constant") {
     refuse(["nSamples", "nCycles"], "with --swag-scheduler constant: --swag-scheduler cyclic is required");
     if (flags.annealFrom === undefined) refuse(["annealingEpochs"], "without --anneal-from: it is required");
@@ -95,7 +100,6 @@ function requireSnapshotFlags(flags: Flags, refuse: Refuse): void {
 }
 
 function requireViewFlags(flags: Flags, refuse: Refuse): void {
-  if (!flags.pretrainEpochs) refuse(["warmupEpochs", "lr"], "without --pretrain-epochs: it is required");
   if (flags.optimizer !== "lars") refuse(["etaLars", "gradClipLars"], "without --optimizer lars: it is required");
   if (!flags.numSmallCrops) {
     refuse(["smallCropSize", "smallMaxScale"], "without --num-small-crops: it is required");

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { dirname } from "node:path";
 import config from "../../deno.json" with { type: "json" };
 import type { LearnedPrior } from "../../lib/inference/learn_prior.ts";
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
@@ -13,7 +14,7 @@ import { writePrior } from "../../lib/priors/files.ts";
 import { requirePartsNames } from "../../lib/priors/parameter_order.ts";
 import { writePriorParts } from "../../lib/priors/parts.ts";
 import type { PriorFile } from "../../lib/priors/prior_file.ts";
-import { readInput, requireAbsent, writeAllWhole, writeWhole } from "../cli/files.ts";
+import { readInput, requireAbsent, requireWritableFolder, writeAllWhole, writeWhole } from "../cli/files.ts";
 import { sha256 } from "./hashes.ts";
 import { baseName } from "./onnx_file.ts";
 import type { Flags } from "./prior.ts";
@@ -29,14 +30,7 @@ export function targets({ out, format }: Flags): readonly string[] {
 export async function requireWritable({ out, force, resume }: Flags, paths: readonly string[]): Promise<void> {
   if (!force) await Promise.all(paths.map(requireAbsent));
   if (!force && !resume) await requireNoCheckpoint(out);
-  const folder = out.includes("/") ? out.slice(0, out.lastIndexOf("/")) || "/" : ".";
-  try {
-    await Deno.remove(await Deno.makeTempFile({ dir: folder, prefix: "swagpu-", suffix: ".partial" }));
-  } catch (cause) {
-    throw new Error(`Cannot write ${out}: ${(cause as Error).message}; a folder that can be written is required`, {
-      cause,
-    });
-  }
+  await requireWritableFolder(dirname(out), out);
   for (const path of paths) {
     const found = await Deno.stat(path).catch(() => undefined);
     if (found?.isDirectory) throw new Error(`Cannot write ${path}: it is a folder, and a file's path is required`);

@@ -26,9 +26,9 @@ export interface Outcome {
   readonly evaluations: readonly (FeatureEvaluation & { readonly steps: number })[];
 }
 
-/** Prints what a run would allocate. */
+/** Prints what the learning from snapshots would allocate. */
 export function reportMemory(flags: Flags, classifier: ClassifierConfig, memory: MemoryEstimate, io: Io): void {
-  const rowsOnDevice = flags.method === "swag" && flags.subspace !== "random" ? flags.maxRank : 0;
+  const rowsOnDevice = flags.subspace === "random" ? 0 : flags.maxRank;
   const swag = 4 * layoutModel(classifier).backbone.paddedCount * (2 + rowsOnDevice);
   io.result({ out: null, ...memory, swag }, [
     ...memoryLines(memory),

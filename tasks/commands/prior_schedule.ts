@@ -1,15 +1,25 @@
 /**
- * What the flags of `prior` say of SWAG: when snapshots are taken, and at which learning rates.
+ * What the flags of `prior` say of learning rates and snapshots: pre-training, then SWAG.
  *
  * @module
  */
 
+import { pretraining } from "../../lib/inference/pretraining.ts";
 import type { Schedule } from "../../lib/inference/schedules.ts";
 import { constantSwag, cyclicalSwag } from "../../lib/inference/swag_schedules.ts";
 import type { Flags } from "./prior.ts";
 
 /** Learning rates and snapshots, by the steps of an epoch. */
 export function scheduleOf(flags: Flags, stepsPerEpoch: number): Schedule {
+  const epochs = flags.pretrainEpochs ?? 0;
+  return pretraining({
+    learningRate: flags.lr ?? 0.1,
+    steps: epochs * stepsPerEpoch,
+    warmup: (flags.warmupEpochs ?? Math.round(epochs / 10)) * stepsPerEpoch,
+  }, swagOf(flags, stepsPerEpoch));
+}
+
+function swagOf(flags: Flags, stepsPerEpoch: number): Schedule {
   const steps = Math.min(flags.maxSteps ?? Infinity, flags.epochs * stepsPerEpoch);
   const learningRate = flags.swaLrs, start = Math.max(1, flags.startSwag);
   if (flags.swagScheduler === "constant") {

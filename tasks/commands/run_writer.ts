@@ -12,7 +12,7 @@ import type { StepMetrics } from "../../lib/inference/metrics_ring.ts";
 import type { ModelLayouts } from "../../lib/models/device_model.ts";
 import { stateDictFromWeights, type Weights, weightsFromStateDict } from "../../lib/models/weights.ts";
 import type { StateDict } from "../../lib/tensor.ts";
-import { exists, readInput, writeWhole } from "../cli/files.ts";
+import { exists, nearestFolder, readInput, requireWritableFolder, writeWhole } from "../cli/files.ts";
 import { sha256 } from "./hashes.ts";
 import { putSamplerState, readStateFile, takeSamplerState, writeStateFile } from "./state_file.ts";
 
@@ -52,8 +52,8 @@ export class RunFolder {
     this.#samples = samples;
   }
 
-  /** Refuses a path that holds a run, or is no folder: before a run's work begins. */
-  static async requireAbsent(path: string): Promise<void> {
+  /** Refuses a path that holds a run, or is no folder that can be written: before a run's work begins. */
+  static async requireNew(path: string): Promise<void> {
     const found = await Deno.stat(path).catch(() => undefined);
     if (found !== undefined && !found.isDirectory) {
       throw new Error(`Cannot write the run ${path}: it is a file, and a folder is required`);
@@ -63,11 +63,19 @@ export class RunFolder {
         `Cannot write the run ${path}: it holds a run, and a new folder is required; --resume goes on with that run`,
       );
     }
+    await requireWritableFolder(await nearestFolder(path), `the run ${path}`);
+  }
+
+  /** Refuses a run that cannot be gone on with: its folder may have been made read-only. */
+  async requireWritable(): Promise<void> {
+    for (const folder of ["samples", "checkpoint", "predictions"]) {
+      await requireWritableFolder(await nearestFolder(`${this.path}/${folder}`), `the run ${this.path}`);
+    }
   }
 
   /** Makes the folder of a new run; refuses one that holds a run. */
   static async create(path: string, config: unknown): Promise<RunFolder> {
-    await RunFolder.requireAbsent(path);
+    await RunFolder.requireNew(path);
     try {
       await Deno.mkdir(`${path}/samples`, { recursive: true });
       await Deno.mkdir(`${path}/checkpoint`, { recursive: true });

@@ -12,6 +12,8 @@
 // deno-lint-ignore-file no-console
 
 import { type Augmentation, AUGMENTATIONS } from "../../lib/data/augment.ts";
+import type { View } from "../../lib/data/augmentation/view.ts";
+import { viewBatches } from "../../lib/data/augmentation/views.ts";
 import { type BatchOptions, trainingBatches } from "../../lib/data/batches.ts";
 import { describeContents } from "../../lib/data/file_contents.ts";
 import { openImageFolder } from "../../lib/data/file_stream.ts";
@@ -23,16 +25,20 @@ import { NORMALISATIONS } from "../../lib/data/normalisation.ts";
 import { RECIPES } from "../../lib/data/recipes.ts";
 import { Renderer } from "../../lib/data/render.ts";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
-import { trainSteps } from "../../lib/inference/loop.ts";
+import { type BatchSource, type Steppable, trainSteps } from "../../lib/inference/loop.ts";
+import { objectiveOf } from "../../lib/inference/objectives/objectives.ts";
+import { layoutObjective, SelfSupervisedSession } from "../../lib/inference/objectives/session.ts";
 import { constant } from "../../lib/inference/schedules.ts";
 import { TrainingSession } from "../../lib/inference/training.ts";
-import { DeviceModel } from "../../lib/models/device_model.ts";
+import { DeviceModel, layoutModel } from "../../lib/models/device_model.ts";
+import { initialHead } from "../../lib/models/initial_head.ts";
 import { initialWeights } from "../../lib/models/weights.ts";
 import { sharedPixelCache } from "../../tasks/pixel_cache/shared.ts";
 
 const CIFAR = new URL("../../../shared/data/cifar10", import.meta.url).pathname;
 const RESULTS = new URL("results/data.md", import.meta.url);
 const BATCH = 64;
+const STEPS = 20;
 const ROUNDS = 3;
 const STATES = ["no cache", "empty cache", "full cache"] as const;
 
@@ -43,17 +49,7 @@ function table(heads: readonly string[], rows: readonly (readonly (string | numb
 }
 
 /** Seconds that some steps take, and seconds of them that the loop waits for batches. */
-async function timeTraining(gpu: Gpu, train: ImageSource, encoder: string, options: BatchOptions, steps: number) {
-  const model = new DeviceModel(gpu, { encoder, numClasses: 10, height: train.height, width: train.width });
-  model.write(initialWeights(model.layouts, 1));
-  const settings = { sampler: "sgd", momentum: 0.9, temperature: 0, numData: 1000, priorStep: "explicit" } as const;
-  const session = await TrainingSession.create(model, {
-    batchSize: options.batchSize,
-    normalisation: NORMALISATIONS.imagenet,
-    settings,
-    seed: 1,
-  });
-  using batches = trainingBatches(train, options);
+async function timeSteps<B, M>(session: Steppable<B, M>, batches: BatchSource<B>, steps: number) {
   let waited = 0;
   const timed = {
     async batchAt(step: number) {
@@ -68,26 +64,82 @@ async function timeTraining(gpu: Gpu, train: ImageSource, encoder: string, optio
   waited = 0;
   const start = performance.now();
   await trainSteps(session, timed, schedule, {}, { from: 3 });
-  const seconds = (performance.now() - start) / 1000;
+  return { seconds: (performance.now() - start) / 1000, waited };
+}
+
+/** Times steps of ResNet-20 by labels. */
+async function timeLabels(gpu: Gpu, train: ImageSource, options: BatchOptions) {
+  const model = new DeviceModel(gpu, configOf(train));
+  model.write(initialWeights(model.layouts, 1));
+  const settings = { sampler: "sgd", momentum: 0.9, temperature: 0, numData: 1000, priorStep: "explicit" } as const;
+  const session = await TrainingSession.create(model, {
+    batchSize: options.batchSize,
+    normalisation: NORMALISATIONS.imagenet,
+    settings,
+    seed: 1,
+  });
+  using batches = trainingBatches(train, options);
+  const times = await timeSteps(session, batches, STEPS);
   session.destroy();
   model.destroy();
-  return { seconds, waited };
+  return times;
 }
+
+/** SimCLR's view, with everything that a view can go through on the device. */
+const VIEW: View = {
+  height: 32,
+  width: 32,
+  resize: { kind: "random-resized-crop", scale: [0.08, 1], ratio: [3 / 4, 4 / 3], filter: "bicubic" },
+  horizontalFlip: 0.5,
+  jitter: { probability: 0.8, brightness: 0.8, contrast: 0.8, saturation: 0.8, hue: 0.2 },
+  grey: 0.2,
+  blur: { probability: 0.5, kernel: 3, sigma: [0.1, 2] },
+  solarise: { probability: 0.1, threshold: 0.5 },
+};
+
+/** Times steps of ResNet-20 by two views of each image. */
+async function timeViews(gpu: Gpu, train: ImageSource, options: BatchOptions) {
+  using batches = viewBatches(train, [[VIEW, VIEW]], options);
+  const config = configOf(train), objective = objectiveOf("simclr");
+  const network = {
+    model: config,
+    objective,
+    settings: objective.defaults,
+    views: [[VIEW, VIEW]],
+    batchSize: batches.batchSize,
+    stepsPerEpoch: batches.stepsPerEpoch,
+    normalisation: NORMALISATIONS.imagenet,
+  };
+  const layouts = layoutObjective(network, gpu.maxBindingBytes), model = new DeviceModel(gpu, config, layouts);
+  const { backbone } = initialWeights(layoutModel(config), 1);
+  model.write({ backbone, head: initialHead(layouts.head, 1), state: new Float32Array(layouts.state.count).fill(1) });
+  const optimiser = { optimiser: "sgd", momentum: 0.9, weightDecay: 0 } as const;
+  const session = await SelfSupervisedSession.create(model, { ...network, optimiser, steps: 3 + STEPS, seed: 1 });
+  const times = await timeSteps(session, batches, STEPS);
+  session.destroy();
+  model.destroy();
+  return times;
+}
+
+const configOf = ({ height, width }: ImageSource) => ({ encoder: "resnet20", numClasses: 10, height, width });
 
 async function cifarTable(gpu: Gpu): Promise<string> {
   const train = await loadDataset({ name: "cifar10", split: "train", dir: CIFAR });
-  const rows = [];
-  for (const name of ["none", "crop", "resized-crop"] as const) {
-    const options = { batchSize: BATCH, seed: 1, augmentation: AUGMENTATIONS[name] };
-    const { seconds, waited } = await timeTraining(gpu, train, "resnet20", options, 20);
+  const rows: (string | number)[][] = [];
+  const row = (name: string, { seconds, waited }: { seconds: number; waited: number }) => {
     rows.push([
       name,
-      (1000 * seconds / 20).toFixed(1),
-      (1000 * waited / 20).toFixed(2),
+      (1000 * seconds / STEPS).toFixed(1),
+      (1000 * waited / STEPS).toFixed(2),
       `${(100 * waited / seconds).toFixed(2)} %`,
-      Math.round(20 * BATCH / waited),
+      Math.round(STEPS * BATCH / waited),
     ]);
+  };
+  const options = { batchSize: BATCH, seed: 1 };
+  for (const name of ["none", "crop", "resized-crop"] as const) {
+    row(name, await timeLabels(gpu, train, { ...options, augmentation: AUGMENTATIONS[name] }));
   }
+  row("SimCLR: two views, cut on the device", await timeViews(gpu, train, options));
   return table(["augmentation", "step, ms", "of it for data, ms", "share", "images/s that data allow"], rows);
 }
 
@@ -118,7 +170,7 @@ async function loaderTable(root: string): Promise<string> {
     ["random resized crop of the whole image", RECIPES.imagenet.fit(224), AUGMENTATIONS["resized-crop"]],
     ["flowers: squash 230, rotation, crop", { size: 224, resize: "squash" }, RECIPES.oxford102flowers.augmentation],
   ];
-  const rows = [];
+  const rows: (string | number)[][] = [];
   for (const [name, fit, augmentation] of cases) {
     for (const threads of [1, 2]) {
       const rates: number[][] = [[], [], []];
@@ -159,15 +211,16 @@ async function hashLine(root: string): Promise<string> {
     (bytes / files.length / 1000).toFixed(0)
   } KB that ` +
     `the system holds in memory: ${(0.33e9 / rate).toFixed(1)} s for Oxford flowers (0.33 GB), ` +
-    `${(4 * 2 ** 30 / rate).toFixed(1)} s for 4 GiB, ${
+    `${(4 * 2 ** 30 / rate).toFixed(1)} s for 4 GiB; by that rate, ${
       (145e9 / rate).toFixed(0)
-    } s for ImageNet (145 GB), which a disk ` +
-    `of 200 MB/s would make ${(145e9 / 200e6 / 60).toFixed(0)} minutes`;
+    } s for ImageNet (145 GB), which a ` +
+    `disk of 200 MB/s would make ${(145e9 / 200e6 / 60).toFixed(0)} minutes: reckoned, not measured`;
 }
 
 const root = `${Deno.args[0]}/train`;
 using gpu = await openGpu();
-const count = (await listImageFolder(root, {})).paths.length;
+const { paths } = await listImageFolder(root, {}), count = paths.length;
+const kilobytes = Math.round(paths.reduce((sum, path) => sum + Deno.statSync(path).size, 0) / count / 1000);
 const text = `# Data
 
 \`deno run -A tests/bench/data.ts\`, ${new Date().toISOString().slice(0, 10)}, ${gpu.adapter.description}, \
@@ -175,17 +228,19 @@ ${navigator.hardwareConcurrency} CPU cores. Nothing here comes from a GPU.
 
 ## CIFAR-10 in memory: what a training step waits for its batch
 
-ResNet-20, batches of ${BATCH}, 20 steps after 3. Batches are made on the main thread while the device works on the \
-steps before. Here the device is the same CPU, so the share says little of a GPU; the last column does: data hold back \
-a device that trains faster than that.
+ResNet-20, batches of ${BATCH}, ${STEPS} steps after 3. Batches are made on the main thread while the device works on the \
+steps before; the time is that of making them, without their upload. Here the device is the same CPU, so the share says \
+little of a GPU; the last column, of this CPU, does: data hold back a device that trains faster than that. Of views, \
+which the device makes, the host copies the images and draws the parameters.
 
 ${await cifarTable(gpu)}
 
-## JPEG files: images a second that threads deliver at 224 pixels
+## JPEG files of one size: images a second that threads deliver at 224 pixels
 
-${count} files of 500 x 375 pixels, noise with a photograph's spectrum, 114 KB each (\`data_images.py\`), in batches of \
-${BATCH}; files and cache are in the system's memory. Median of ${ROUNDS} rounds; the three states take turns and give \
-the same bytes. A full cache holds the image as it is before anything random: 224 or 230 pixels square, or whole where a \
+${count} files of 500 x 375 pixels, noise with a photograph's spectrum, ${kilobytes} KB each (\`data_images.py\`), in batches \
+of ${BATCH}; files and cache are in the system's memory. Decoding and fitting alone: no network runs beside it, so \
+evaluation and training get that much faster only where they wait for images. Neither ImageNet's files, of many sizes, nor \
+a disk were measured. Median of ${ROUNDS} rounds; the three states take turns and give the same bytes. A full cache holds the image as it is before anything random: 224 or 230 pixels square, or whole where a \
 random part is cut out, which still has to be resized.
 
 ${await loaderTable(root)}

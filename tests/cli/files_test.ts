@@ -1,5 +1,12 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { exists, readInput, removeUnfinished, writeAllWhole, writeWhole } from "../../tasks/cli/files.ts";
+import {
+  exists,
+  nearestFolder,
+  readInput,
+  removeUnfinished,
+  writeAllWhole,
+  writeWhole,
+} from "../../tasks/cli/files.ts";
 import { namesIn, withFolder } from "./run_cli.ts";
 
 const bytes = new Uint8Array([1, 2, 3]);
@@ -73,5 +80,14 @@ Deno.test("exists() tells files and folders from nothing", async () => {
   await withFolder(async (folder) => {
     assertEquals(await exists(folder), true);
     assertEquals(await exists(`${folder}/none`), false);
+  });
+});
+
+Deno.test("nearestFolder() is the folder itself, or the one in which it would be made", async () => {
+  await withFolder(async (folder) => {
+    assertEquals(await nearestFolder(folder), folder);
+    assertEquals(await nearestFolder(`${folder}/a/b/`), folder);
+    assertEquals(await nearestFolder("no-such-run"), ".");
+    assertEquals(await nearestFolder("/no-such-run"), "/");
   });
 });

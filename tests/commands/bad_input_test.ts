@@ -171,6 +171,17 @@ Deno.test("infer and prior refuse an output that exists or cannot be written, be
     await refuses(folder, prior(`${folder}/no/such/p.safetensors`), /^swagpu prior: Cannot write .*p\.safetensors: /);
     await refuses(folder, prior(`${task.prior}/p.safetensors`), /^swagpu prior: Cannot write .*p\.safetensors: /);
     await refuses(folder, [...prior(`${folder}/old`), "--force"], /^swagpu prior: Cannot write .*: it is a folder/);
+    // Found before the images are looked for.
+    const nowhere = ["--data-dir", `${folder}/none`, "--quiet"],
+      readOnly = `--allow-read --allow-write=${folder}/other`;
+    for (
+      const [args, message] of [
+        [infer(`${folder}/new/run`), /^swagpu infer: Cannot write the run .*new\/run: .*write access.*; a folder that/],
+        [prior(`${folder}/p.safetensors`), /^swagpu prior: Cannot write .*p\.safetensors: .*write access.*; a folder/],
+      ] as [string[], RegExp][]
+    ) {
+      assertRefused(await runCli([...args, ...nowhere], { permissions: readOnly }), 1, message);
+    }
     const lost = ["infer", "--resume", "--out", `${folder}/none`];
     await refuses(folder, lost, /^swagpu infer: Cannot read .*none\/config\.json as a run's settings/);
   });

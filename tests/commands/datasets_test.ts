@@ -112,3 +112,27 @@ Deno.test("infer plans a ResNet on the original's 224 pixels of CIFAR without th
     assertRefused(refused, 2, /Cannot train on cifar10-c: it is a test set/);
     assert(!await Deno.stat(`${folder}/run`).then(() => true, () => false));
   }));
+
+Deno.test("prior --objective learns from stl10's unlabelled images, measured by its labelled ones; nothing else trains on them", () =>
+  withFolder(async (folder) => {
+    const image = 96 * 96 * 3, pixels = (count: number) => new Uint8Array(count * image).map((_, i) => i * 7919 % 251);
+    await writeTree(folder, {
+      "train_X.bin": pixels(12),
+      "train_y.bin": new Uint8Array(12).fill(2),
+      "test_X.bin": pixels(3),
+      "test_y.bin": Uint8Array.of(2, 1, 2),
+      "unlabeled_X.bin": pixels(20),
+    });
+    const data = ["--train-dataset", "stl10", "--data-dir", folder, "--train-dir", "unlabelled", "--image-size", "16"];
+    const network = ["--encoder", "resnet8_narrow", "--batch-size", "4", "--max-steps", "4"];
+    const views = ["--objective", "simclr", "--proj-hidden-dim", "8", "--proj-output-dim", "4", "--knn-every", "1"];
+    const result = await runJson(["prior", ...network, ...data, ...views, "--epochs", "1", "--out", `${folder}/p.st`]);
+    // All known labels are 2; by those of the unlabelled images all would be 1.
+    assertEquals(result.evaluations, [{ steps: 0, knn: 2 / 3, linear: 2 / 3 }]);
+    const permissions = "--allow-read --allow-write",
+      message = /labels of stl10 \(unlabelled\): it has none; prior --obj/;
+    const scratch = ["prior", ...network, ...data, "--pretrain-epochs", "1", "--out", `${folder}/q.st`, "--quiet"];
+    assertRefused(await runCli(scratch, { permissions }), 2, message);
+    const infer = ["infer", ...network, ...data, "--prior-type", "none", "--out", `${folder}/run`, "--quiet"];
+    assertRefused(await runCli(infer, { permissions }), 2, message);
+  }));

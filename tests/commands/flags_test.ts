@@ -25,6 +25,13 @@ Deno.test("prior refuses flags that its method, schedule or objective does not r
   check((args) => requirePrior(prior.flags, parseFlags(prior, ["--out", "p", ...args])), [
     ["--weights-path w"],
     ["", "Cannot learn a prior: a pre-trained network is required"],
+    ["--pretrain-epochs 0", "Cannot learn a prior: a pre-trained network is required"],
+    ["--pretrain-epochs 9 --warmup-epochs 1 --lr 0.1"],
+    ["--weights-path w --pretrain-epochs 9"],
+    ["--weights-path w --lr 1", "Cannot use --lr without --pretrain-epochs"],
+    ["--pretrain-epochs 9 --optimizer adamw", "Cannot use --optimizer with --objective supervised"],
+    ["--weights-path w --method fisher --pretrain-epochs 9", "Cannot use --pretrain-epochs with --method fisher"],
+    ["--method fisher", "Cannot learn a prior: a pre-trained network is required"],
     ["--weights-path w --method laplace --fisher-examples 7 --source-precision 2 --weight-decay 1 --no-autotune"],
     ["--weights-path w --method laplace --epochs 2", "Cannot use --epochs with --method laplace: it trains nothing"],
     ["--weights-path w --method fisher --subspace pca", "Cannot use --subspace with --method fisher"],

@@ -1,9 +1,20 @@
-import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { readNpz } from "../../lib/checkpoint/npy.ts";
 import { readSafetensors } from "../../lib/checkpoint/safetensors.ts";
 import { readPrior } from "../../lib/priors/files.ts";
+import { writePriorParts } from "../../lib/priors/parts.ts";
 import { namesIn, runCli, withFolder } from "../cli/run_cli.ts";
-import { cifarRecords, makeTask, manifestOf, resultOf, runJson, sampleHashes, stepsIn, taskFlags } from "./task.ts";
+import {
+  cifarRecords,
+  makeTask,
+  manifestOf,
+  resultOf,
+  runJson,
+  sampleHashes,
+  stepsIn,
+  taskFlags,
+  tinyPrior,
+} from "./task.ts";
 
 const PYTHON = "/usr/bin/python3";
 const hasNumpy = await new Deno.Command(PYTHON, { args: ["-c", "import numpy"], stdout: "null", stderr: "null" })
@@ -144,6 +155,30 @@ Deno.test("infer --compat runs and samples something else than the default", asy
     await runJson([...args, ...sampler, "--out", `${folder}/correct`]);
     await runJson([...args, ...sampler, "--compat", "--out", `${folder}/compat`]);
     assertNotEquals(sampleHashes(`${folder}/compat`), sampleHashes(`${folder}/correct`));
+  });
+});
+
+Deno.test("infer and convert report how they take the rows of the original's four files", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder), { swag, ...rest } = tinyPrior(), permissions = "--allow-read --allow-write";
+    for (const [name, total] of [["normalised", 1], ["raw", 4]] as const) {
+      // Squares that sum to the variance, or to K - 1 times it.
+      const row = (sign: number) => swag.variance.map((value, p) => (p % 2 ? sign : 1) * Math.sqrt(total * value / 5));
+      const parts = writePriorParts({ ...rest, swag: { ...swag, covFactor: [1, -1, 1, 1, -1].map(row) } });
+      const prefix = `${folder}/${name}`;
+      for (const [part, bytes] of Object.entries(parts)) Deno.writeFileSync(`${prefix}_${part}.pt`, bytes);
+      const said = new RegExp(
+        `${name}_covmat\\.pt: by their size, the rows are ${total === 4 ? "not " : ""}divided by`,
+      );
+      const infer = ["infer", ...taskFlags(task), "--prior-path", prefix, "--dry-run", "--out", `${folder}/run`];
+      assertMatch((await runCli(infer, { permissions })).stderr, said);
+      const told = await runCli([...infer, "--prior-normalisation", name], { permissions });
+      assertEquals([told.code, told.stderr.includes("covmat")], [0, false]);
+      const convert = ["convert", "--in", prefix, "--out", `${folder}/${name}.safetensors`];
+      assertMatch((await runCli(convert, { permissions })).stdout, said);
+      const { normalisation } = resultOf(await runCli([...convert, "--force", "--json"], { permissions }));
+      assertEquals(normalisation, name);
+    }
   });
 });
 

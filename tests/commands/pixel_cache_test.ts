@@ -1,7 +1,10 @@
 import { assertEquals, assertNotEquals } from "@std/assert";
-import { cliCommand, namesIn, withFolder } from "../cli/run_cli.ts";
+import { writeSafetensors } from "../../lib/checkpoint/safetensors.ts";
+import { layoutModel } from "../../lib/models/device_model.ts";
+import { initialWeights, stateDictFromWeights } from "../../lib/models/weights.ts";
+import { cliCommand, namesIn, runCli, withFolder } from "../cli/run_cli.ts";
 import { JPEG, writeTree } from "../data/arrays.ts";
-import { makeTask, runJson, sampleHashes } from "./task.ts";
+import { makeTask, resultOf, runJson, sampleHashes, TINY } from "./task.ts";
 
 /** Each entry of a cache with its bytes. */
 function entriesOf(cache: string): Map<string, Uint8Array> {
@@ -71,4 +74,49 @@ Deno.test("prior gives the same bytes with a cache that two processes fill at on
     const [expected, ...others] = [0, 1, 2, 3].map((name) => Deno.readFileSync(`${folder}/${name}.safetensors`));
     for (const other of others) assertEquals(other, expected);
     assertNotEquals(entriesOf(`${folder}/cache`).size, 0);
+  }));
+
+Deno.test("evaluate keeps and takes the images that it evaluates, and those that --laplace is fitted to", () =>
+  withFolder(async (folder) => {
+    await images(`${folder}/images`);
+    const cache = `${folder}/cache`, layouts = layoutModel({ ...TINY, numClasses: 2 });
+    const checkpoint = `${folder}/two.safetensors`;
+    Deno.writeFileSync(checkpoint, writeSafetensors(stateDictFromWeights(layouts, initialWeights(layouts, 3))));
+    const data = [
+      "--val-dataset",
+      "custom",
+      "--data-dir",
+      `${folder}/images`,
+      "--cache-dir",
+      cache,
+      "--json",
+      "--quiet",
+    ];
+    const weights = ["evaluate", "--encoder", "resnet8_narrow", "--image-size", "32", "--weights-path", checkpoint];
+    const evaluate = async (permissions: string, ...more: string[]) =>
+      resultOf(await runCli([...weights, ...data, ...more], { permissions })).nll;
+    const writing = "--allow-read --allow-write", counts = [4, 4 + 72];
+    for (const [index, more] of [[], ["--laplace", "diagonal"]].entries()) {
+      const nll = await evaluate(writing, ...more), kept = entriesOf(cache);
+      assertEquals(kept.size, counts[index]);
+      assertEquals(await evaluate("--allow-read", ...more), nll);
+      assertEquals(await evaluate(writing, ...more, "--cache-size", "0"), nll);
+      assertEquals(entriesOf(cache), kept);
+    }
+  }));
+
+Deno.test("prior --objective simclr keeps the images that views are cut from, and those that features are measured on", () =>
+  withFolder(async (folder) => {
+    await images(`${folder}/images`);
+    const cache = `${folder}/cache`;
+    const prior = async (out: string) => {
+      const sizes = ["--proj-hidden-dim", "8", "--proj-output-dim", "4", "--max-steps", "2", "--knn-every", "1"];
+      const data = ["--train-dataset", "custom", "--data-dir", `${folder}/images`, "--cache-dir", cache];
+      await runJson(["prior", "--objective", "simclr", ...NETWORK, ...sizes, ...data, "--out", `${folder}/${out}`]);
+      return entriesOf(cache);
+    };
+    const kept = await prior("first.safetensors");
+    assertEquals(kept.size, 72 + 4);
+    assertEquals(await prior("second.safetensors"), kept);
+    assertEquals(Deno.readFileSync(`${folder}/first.safetensors`), Deno.readFileSync(`${folder}/second.safetensors`));
   }));

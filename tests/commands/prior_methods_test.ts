@@ -6,7 +6,7 @@ import { readPrior } from "../../lib/priors/files.ts";
 import { mergeSwag } from "../../lib/priors/merge.ts";
 import { assertRefused, namesIn, runCli, withFolder } from "../cli/run_cli.ts";
 import { exists, killAt, modified, pause } from "./kill.ts";
-import { makeTask, runJson, type Task, taskFlags } from "./task.ts";
+import { makeTask, resultOf, runJson, type Task, taskFlags } from "./task.ts";
 
 const PERMISSIONS = { permissions: "--allow-read --allow-write" };
 
@@ -55,6 +55,40 @@ Deno.test("prior --subspace learns each of them; what the others share is the sa
     assertEquals(found.map(({ rank }) => rank).toSpliced(2, 1), [4, 2, 4, 4]);
     assert(found[2].rank >= 1 && found[2].rank < 4);
     assertEquals(found.map(({ swag }) => swag.kind), [undefined, "components", "components", "components", "random"]);
+  });
+});
+
+Deno.test("prior learns from labels from scratch: it trains first, and takes snapshots of what it came to", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder);
+    const data = [
+      "--train-dataset",
+      "procedural-downstream",
+      "--num-of-train-examples",
+      "160",
+      "--augmentation",
+      "none",
+    ];
+    const learn = async (name: string, ...more: string[]) => {
+      const out = `${folder}/${name}.safetensors`;
+      const swag = ["--swag-scheduler", "constant", "--swa-lrs", "0.01", "--max-steps", "5", "--batch-size", "32"];
+      const result = await runJson(["prior", "--encoder", "resnet8_narrow", ...data, ...swag, ...more, "--out", out]);
+      return { ...result, prior: readPrior(Deno.readFileSync(out)) };
+    };
+    // Five steps an epoch. Chance is 2.30 nats and 0.1.
+    const trained = await learn("trained", "--pretrain-epochs", "15", "--lr", "0.1");
+    assertEquals([trained.steps, trained.snapshots, trained.rank], [80, 5, 4]);
+    assert(trained.loss < 1.8 && trained.accuracy > 0.35, `${trained.loss} nats, ${trained.accuracy}`);
+    assertEquals(trained.prior.metadata.source, "supervised, seed 1");
+    const short = await learn("short", "--pretrain-epochs", "1", "--lr", "0.05");
+    assertEquals(short.steps, 10);
+    assert(short.loss > trained.loss + 0.3, `${short.loss} nats after one epoch`);
+    const again = await learn("again", "--pretrain-epochs", "1", "--lr", "0.05");
+    assertEquals(again.prior.swag, short.prior.swag);
+    // What is trained first is what the checkpoint holds, where one is given.
+    const further = await learn("further", "--pretrain-epochs", "1", "--lr", "0.05", "--weights-path", task.checkpoint);
+    assertEquals([further.steps, further.prior.metadata.source], [10, "init.safetensors"]);
+    assertNotEquals(further.prior.swag.mean, short.prior.swag.mean);
   });
 });
 
@@ -179,6 +213,28 @@ Deno.test("prior --method laplace and fisher keep the checkpoint's weights and s
       stiff = await learn("fisher", "--source-precision", "1e6");
     assertNotEquals(few.swag.variance, fisher.swag.variance);
     stiff.swag.variance.forEach((value) => assert(Math.abs(value * 1e6 / 2 - 1) < 0.1));
+  });
+});
+
+Deno.test("prior --method laplace and fisher --dry-run say what will be measured, and write nothing", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder), out = `${folder}/p.safetensors`, before = namesIn(folder);
+    const plan = (method: string, ...more: string[]) =>
+      runCli([...priorArgs(task, out, ["--method", method, ...more]), "--dry-run"], { permissions: "--allow-read" });
+    const { activations: ofFisher, ...fisher } = resultOf(await plan("fisher", "--json", "--fisher-examples", "7"));
+    assertEquals([fisher.method, fisher.examples, fisher.sourcePrecision], ["fisher", 7, 40 * 1e-4]);
+    assert(fisher.squares >= 4 * 18888 && fisher.gradients > fisher.squares && fisher.parameters > fisher.gradients);
+    assertEquals(fisher.samplerState, undefined);
+    const { activations } = resultOf(await plan("laplace", "--json"));
+    // Predictions of 8 images take more than a gradient of one.
+    assert(activations > ofFisher, `${activations} of laplace, ${ofFisher} of fisher`);
+    const { stdout } = await plan("laplace", "--fisher-examples", "7", "--source-precision", "2");
+    assert(
+      /^laplace: .* labels predicted; nothing is trained\nimages +7 of 40.*\nprecision +2\.000 /.test(stdout),
+      stdout,
+    );
+    assertRefused(await plan("laplace", "--fisher-examples", "41"), 1, /curvature on 41 examples: 1 to 40 are/);
+    assertEquals(namesIn(folder), before);
   });
 });
 

@@ -133,6 +133,14 @@ Deno.test("openStl10() reads images column by column, labels from 1, and the unl
     assertEquals([...(await openDataset({ name: "stl10", split: "val", dir })).labels], [1]);
     const unlabelled = await openDataset({ name: "stl10", split: "unlabelled", dir });
     assertEquals([[...unlabelled.labels], unlabelled.classNames], [[0, 0], ["unlabelled"]]);
+    // As a command names a part, and as the original system has folders.
+    const named = (subfolder: string) => openDataset({ name: "stl10", split: "train", dir, subfolder });
+    assertEquals([(await named("unlabelled")).hash, (await named("test")).labels], [
+      unlabelled.hash,
+      Uint32Array.of(1),
+    ]);
+    assertEquals((await named("stl10_binary")).labels, train.labels);
+    await assertRejects(() => named("extra"), UsageError, 'Cannot load "extra" of stl10: a folder, or train');
     assertEquals(
       (await loadDataset({ name: "stl10", split: "train", dir, size: 48, transforms: "original" })).height,
       48,

@@ -2,7 +2,13 @@
 
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import type { ImageSet } from "../../lib/data/dataset.ts";
-import { drawLabels, fisherDiagonal, type FisherOptions } from "../../lib/inference/fisher.ts";
+import {
+  drawLabels,
+  estimateFisher,
+  fisherDiagonal,
+  type FisherLabels,
+  type FisherOptions,
+} from "../../lib/inference/fisher.ts";
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import type { Weights } from "../../lib/models/weights.ts";
@@ -87,3 +93,25 @@ Deno.test("drawLabels() draws as often as the softmax says", () => {
     assertAlmostEquals(found / rows, p, 5 * Math.sqrt(p * (1 - p) / rows));
   });
 });
+
+for (const labels of ["data", "model"] satisfies FisherLabels[]) {
+  gpuTest(`estimateFisher() foretells what fisherDiagonal() allocates, by labels of the ${labels}`, async (gpu) => {
+    let most = 0;
+    const create = gpu.createBuffer;
+    gpu.createBuffer = function (...args) {
+      const buffer = create.apply(gpu, args);
+      most = Math.max(most, gpu.live.bytes);
+      return buffer;
+    };
+    try {
+      await fisherDiagonal(gpu, { ...OPTIONS, labels, batchSize: 3 });
+    } finally {
+      gpu.createBuffer = create;
+    }
+    const { total, ...parts } = estimateFisher(gpu, { model: CONFIG, labels, examples: count, batchSize: 3 });
+    assertEquals(total, Object.values(parts).reduce((sum, bytes) => sum + bytes, 0));
+    // Images, labels, colours, and the copy of the squares that is read.
+    const besides = most - total, images = 3 * size * size * 3;
+    assert(besides >= 0 && besides <= parts.squares + images + 1000, `${most} of ${total}`);
+  });
+}

@@ -150,6 +150,10 @@ Deno.test("readPriorParts() finds out whether rows are normalised, and obeys whe
   const near = (a: Float32Array, b: Float32Array) => a.forEach((x, i) => assertAlmostEquals(x, b[i], 1e-7));
   readPriorParts(raw).swag.covFactor.forEach((row, k) => near(row, SMALL.swag.covFactor[k]));
   readPriorParts(raw, { normalised: false }).swag.covFactor.forEach((row, k) => near(row, SMALL.swag.covFactor[k]));
+  const found: string[] = [], onNormalisation = (normalisation: string) => void found.push(normalisation);
+  for (const parts of [raw, writePriorParts(SMALL)]) readPriorParts(parts, { onNormalisation });
+  readPriorParts(raw, { normalised: false, onNormalisation });
+  assertEquals(found, ["raw", "normalised"]);
   const told = readPriorParts(writePriorParts(SMALL), { normalised: false }).swag.covFactor;
   told.forEach((row, k) => near(row, SMALL.swag.covFactor[k].map((x) => x / Math.sqrt(5))));
 });

@@ -116,20 +116,26 @@ const dino: LossTwin = ({ s, t, centre, targetTemperature }, { temperature }) =>
   return rowProducts(wanted, s.scale(1 / temperature).logSoftmax()).mean().scale(-1);
 };
 
-/** Caron et al., arXiv 2006.09882, equations 2 and 5, over all pairs of a large view and another. */
+/**
+ * Caron et al., arXiv 2006.09882, equations 2 and 5, over all pairs of a large view and another. Where the gate is 1, the
+ * rows of the queue, view by view, are assigned with those of the batch.
+ */
 const swav: LossTwin = (
-  { logits, "still logits": still = logits.detach() },
+  { logits, queue, gate, "still logits": still = logits.detach() },
   { temperature, epsilon, iterations, views, large },
 ) => {
   const batch = logits.rows / views;
   const part = (view: number, of = logits) => of.slice(view * batch, (view + 1) * batch);
   const terms: Matrix[] = [];
   for (let i = 0; i < large; i++) {
-    let q = part(i, still).scale(1 / epsilon).exp();
+    const earlier = gate?.data[0] === 1 ? queue.slice(i * queue.rows / large, (i + 1) * queue.rows / large) : undefined;
+    const assigned = earlier === undefined ? part(i, still) : part(i, still).stack(earlier);
+    let q = assigned.scale(1 / epsilon).exp();
     for (let round = 0; round < iterations; round++) {
       q = q.over(q.sumColumns());
       q = q.over(q.sumRows());
     }
+    q = q.slice(0, batch);
     for (let v = 0; v < views; v++) {
       if (v !== i) terms.push(rowProducts(q, part(v).scale(1 / temperature).logSoftmax()).mean());
     }

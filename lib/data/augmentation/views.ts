@@ -4,8 +4,8 @@
  * @module
  */
 
-import { BatchSequence } from "../batches.ts";
-import type { ImageSet } from "../dataset.ts";
+import { BatchSequence, type Epoch, type TrainingBatch, type TrainingBatches, trainingBatches } from "../batches.ts";
+import { type ImageFacts, type ImageSet, type ImageSource, isStream } from "../dataset.ts";
 import { drawView, MOST_VIEWS } from "./draw.ts";
 import { VIEW_PARAMETERS, writeDraw } from "./table.ts";
 import type { View } from "./view.ts";
@@ -44,55 +44,112 @@ function requireGroups(groups: readonly ViewGroup[]): void {
   }
 }
 
-/** Views of a training run, by step: a pure function of the set, the views, the seed and the step. */
-export class ViewSequence {
-  /** Examples in every batch: the batch size asked for, or the size of the set if that is smaller. */
+/** How examples are batched and views drawn. */
+export interface ViewOptions {
+  /** Examples a batch; a smaller set trains with all its examples as one batch. */
   readonly batchSize: number;
-  /** Batches in an epoch, at least 1. */
-  readonly stepsPerEpoch: number;
-  readonly #set: ImageSet;
-  readonly #seed: number;
+  /** Seed of the order and of the views. */
+  readonly seed: number;
+}
+
+/** Where views come from, by step; see {@linkcode viewBatches}. */
+export interface ViewBatches extends Epoch, Disposable {
+  /** The batch of a global step, from 0: a pure function of the images, the views, the seed and the step. */
+  batchAt(step: number): ViewBatch | Promise<ViewBatch>;
+}
+
+/**
+ * The views of a training run, by group. Those of a stream are cut out of its fitted images, which threads decode while the
+ * device works on the step before.
+ *
+ * @throws {RangeError} if the views of a group differ in what they must share
+ */
+export function viewBatches(source: ImageSource, groups: readonly ViewGroup[], options: ViewOptions): ViewBatches {
+  return isStream(source)
+    ? new StreamedViewSequence(source, groups, options)
+    : new ViewSequence(source, groups, options);
+}
+
+/** Draws the views of examples. */
+class ViewTables {
+  readonly #size: ImageFacts;
   readonly #groups: readonly ViewGroup[];
-  readonly #batches: BatchSequence;
+  readonly #options: ViewOptions;
   readonly #tables: readonly (readonly Float32Array<ArrayBuffer>[])[];
+
+  constructor(size: ImageFacts, groups: readonly ViewGroup[], options: ViewOptions) {
+    requireGroups(groups);
+    this.#size = size;
+    this.#groups = groups;
+    this.#options = options;
+    // Two, used in turn, as the images are.
+    this.#tables = [0, 1].map(() =>
+      groups.map((group) => new Float32Array(group.length * options.batchSize * VIEW_PARAMETERS))
+    );
+  }
+
+  /** The views of a step's batch. */
+  of(step: number, { images, examples, epoch }: TrainingBatch, placesBefore: Uint32Array<ArrayBuffer>): ViewBatch {
+    const parameters = this.#tables[step % 2], { seed, batchSize } = this.#options;
+    let view = 0;
+    this.#groups.forEach((group, index) => {
+      group.forEach((config, place) => {
+        examples.forEach((example, row) => {
+          const draw = drawView(config, this.#size, { seed, step, example, view });
+          writeDraw(parameters[index], place * batchSize + row, row, draw);
+        });
+        view++;
+      });
+    });
+    return { images, parameters, epoch, examples, placesBefore };
+  }
+}
+
+/** {@linkcode ViewBatches} of a set in memory. */
+export class ViewSequence implements ViewBatches {
+  readonly batchSize: number;
+  readonly stepsPerEpoch: number;
+  readonly #batches: BatchSequence;
+  readonly #tables: ViewTables;
 
   /**
    * Views of a set, by group.
    *
    * @throws {RangeError} if the views of a group differ in what they must share
    */
-  constructor(
-    set: ImageSet,
-    groups: readonly ViewGroup[],
-    { batchSize, seed }: { readonly batchSize: number; readonly seed: number },
-  ) {
-    requireGroups(groups);
+  constructor(set: ImageSet, groups: readonly ViewGroup[], { batchSize, seed }: ViewOptions) {
     this.#batches = new BatchSequence(set, { batchSize, seed });
-    this.batchSize = this.#batches.batchSize;
-    this.stepsPerEpoch = this.#batches.stepsPerEpoch;
-    this.#set = set;
-    this.#seed = seed;
-    this.#groups = groups;
-    // Two, used in turn, as the images are.
-    this.#tables = [0, 1].map(() =>
-      groups.map((group) => new Float32Array(group.length * this.batchSize * VIEW_PARAMETERS))
-    );
+    ({ batchSize: this.batchSize, stepsPerEpoch: this.stepsPerEpoch } = this.#batches);
+    this.#tables = new ViewTables(set, groups, { batchSize: this.batchSize, seed });
   }
 
-  /** The batch of a global step, from 0. */
   batchAt(step: number): ViewBatch {
-    const { images, examples, epoch } = this.#batches.batchAt(step);
-    const parameters = this.#tables[step % 2];
-    let view = 0;
-    this.#groups.forEach((group, index) => {
-      group.forEach((config, place) => {
-        examples.forEach((example, row) => {
-          const draw = drawView(config, this.#set, { seed: this.#seed, step, example, view });
-          writeDraw(parameters[index], place * this.batchSize + row, row, draw);
-        });
-        view++;
-      });
-    });
-    return { images, parameters, epoch, examples, placesBefore: this.#batches.placesBefore(step) };
+    return this.#tables.of(step, this.#batches.batchAt(step), this.#batches.placesBefore(step));
+  }
+
+  /** Nothing is held. */
+  [Symbol.dispose](): void {}
+}
+
+/** {@linkcode ViewBatches} of a stream. */
+class StreamedViewSequence implements ViewBatches {
+  readonly batchSize: number;
+  readonly stepsPerEpoch: number;
+  readonly #batches: TrainingBatches;
+  readonly #tables: ViewTables;
+
+  constructor(source: ImageSource, groups: readonly ViewGroup[], { batchSize, seed }: ViewOptions) {
+    this.#batches = trainingBatches(source, { batchSize, seed });
+    ({ batchSize: this.batchSize, stepsPerEpoch: this.stepsPerEpoch } = this.#batches);
+    this.#tables = new ViewTables(source, groups, { batchSize: this.batchSize, seed });
+  }
+
+  async batchAt(step: number): Promise<ViewBatch> {
+    const batch = await this.#batches.batchAt(step);
+    return this.#tables.of(step, batch, this.#batches.placesBefore(step));
+  }
+
+  [Symbol.dispose](): void {
+    this.#batches[Symbol.dispose]();
   }
 }

@@ -61,6 +61,8 @@ function requireClusters({ batchSize, stepsPerEpoch, settings }: ObjectiveContex
  * DeepCluster-v2 with the original system's sizes: `heads` sets of prototypes, each of the clusters of one view's
  * projections, the large views in turn. They are made after each pass over the images, which are in another order then
  * and in no cluster if that pass left them out. The first pass has no clusters yet: its loss is 0, and it only remembers.
+ * So it is in the original system, whose first pass has no labels either; the paper's authors fill the memory by a pass
+ * of its own before they train.
  */
 export const deepclusterv2: Objective<Settings> = {
   name: "deepclusterv2",

@@ -21,7 +21,7 @@ type Settings = {
   temperature: number;
   targetTemperature: number;
   warmupTemperature: number;
-  warmup: number;
+  warmupEpochs: number;
   centreMomentum: number;
 };
 
@@ -63,7 +63,10 @@ function head(context: ObjectiveContext<Settings>, features: Tensor): Tensor {
   );
 }
 
-/** DINO with the original system's sizes, on two large views; `warmup` is the share of the steps with a warmer target. */
+/**
+ * DINO with the original system's sizes, on two large views; the target's temperature goes from the first to the final one
+ * in `warmupEpochs`.
+ */
 export const dino: Objective<Settings> = {
   name: "dino",
   defaults: {
@@ -73,16 +76,17 @@ export const dino: Objective<Settings> = {
     temperature: 0.1,
     targetTemperature: 0.07,
     warmupTemperature: 0.04,
-    warmup: 0.02,
+    warmupEpochs: 2,
     centreMomentum: 0.9,
   },
   momentum: { keep: () => cosineTo(0.99, 1), build: head },
   build(context, features, targets) {
     const { graph, settings } = context;
-    const { targetTemperature: final, warmupTemperature: first, warmup } = settings;
+    const { targetTemperature: final, warmupTemperature: first, warmupEpochs } = settings;
+    const warmup = Math.max(1, warmupEpochs * context.stepsPerEpoch);
     const temperature = context.scalar(
       "target temperature",
-      (step, steps) => final + (first - final) * Math.max(0, 1 - step / Math.max(1, warmup * steps)),
+      (step) => final + (first - final) * Math.max(0, 1 - step / warmup),
     );
     const centre = context.memory("centre", [1, settings.prototypes], "zeros");
     const from = graph.apply(reduceMean("mean target", targets!, [0]));

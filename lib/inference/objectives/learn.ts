@@ -4,9 +4,9 @@
  * @module
  */
 
-import { type ViewGroup, ViewSequence } from "../../data/augmentation/views.ts";
+import { viewBatches, type ViewGroup } from "../../data/augmentation/views.ts";
 import { epochOf } from "../../data/batches.ts";
-import type { ImageSet } from "../../data/dataset.ts";
+import type { ImageSource } from "../../data/dataset.ts";
 import type { Normalisation } from "../../data/normalisation.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import type { ClassifierConfig } from "../../models/classifier.ts";
@@ -32,8 +32,8 @@ export interface LearnSelfSupervisedOptions extends SubspaceOptions {
   readonly model: ClassifierConfig;
   /** Where the backbone starts; its running statistics as well. */
   readonly weights: Weights;
-  /** Images; their labels are used by evaluation only. */
-  readonly train: ImageSet;
+  /** Images; their labels are used by evaluation only. Views are cut out of them at the size that they have here. */
+  readonly train: ImageSource;
   /** A name of {@linkcode OBJECTIVE_NAMES}. */
   readonly objective: string;
   /** Those of the objective's sizes and constants that are not its own. */
@@ -52,8 +52,11 @@ export interface LearnSelfSupervisedOptions extends SubspaceOptions {
   readonly recompute?: boolean;
   /** Seed of the examples' order, of the views and of the layers above the backbone. */
   readonly seed: number;
-  /** Measures the backbone every `every` steps, and before the first. */
-  readonly evaluation?: { readonly val: ImageSet; readonly every: number };
+  /**
+   * Measures the backbone every `every` steps, and before the first, on `val`. `bank` has the labels that are known; the
+   * images that are learned from unless given.
+   */
+  readonly evaluation?: { readonly bank?: ImageSource; readonly val: ImageSource; readonly every: number };
   /** What the caller does along the way. */
   readonly hooks?: SelfSupervisedHooks;
 }
@@ -112,7 +115,7 @@ export async function learnSelfSupervised(
   from?: PriorCheckpoint,
 ): Promise<LearnedPrior> {
   const { train, schedule, normalisation, seed, evaluation, hooks = {} } = options;
-  const batches = new ViewSequence(train, options.views, options);
+  using batches = viewBatches(train, options.views, options);
   const network = networkOptionsOf(options, batches.batchSize);
   const layouts = layoutObjective(network, gpu.maxBindingBytes);
   const model = new DeviceModel(gpu, options.model, layouts);
@@ -134,7 +137,10 @@ export async function learnSelfSupervised(
   const features = evaluation && await FeatureSession.create(model, { batchSize: batches.batchSize, normalisation });
   const evaluate = async (steps: number) => {
     if (features === undefined || steps % evaluation!.every !== 0) return;
-    await hooks.onEvaluation?.({ steps, ...await evaluateFeatures(features, train, evaluation!.val) });
+    await hooks.onEvaluation?.({
+      steps,
+      ...await evaluateFeatures(features, evaluation!.bank ?? train, evaluation!.val),
+    });
   };
   try {
     if (from) {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { OutOfMemoryError } from "../../errors.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import type { Launch } from "../../gpu/launch.ts";
 import type { Program } from "../../graph/program.ts";
@@ -27,6 +28,24 @@ function unitRows(shape: readonly number[], seed: number, index: number): Float3
     row.forEach((value, i) => values[start + i] = value / norm);
   }
   return values;
+}
+
+/**
+ * Refuses memories that the device cannot bind: those are not cut into parts.
+ *
+ * @throws OutOfMemoryError that says which, and what is too large about it
+ */
+export function requireBindable({ maxBindingBytes }: Pick<Gpu, "maxBindingBytes">, network: ObjectiveNetwork): void {
+  for (const { name, shape } of network.memories.keys()) {
+    const bytes = 4 * sizeOf(shape);
+    if (bytes <= maxBindingBytes) continue;
+    const [rows, width = 1] = shape;
+    throw new OutOfMemoryError(
+      `Cannot remember ${name}: its ${rows} rows of ${width} numbers take ${bytes} bytes, but one binding of the device ` +
+        `holds ${maxBindingBytes}; fewer rows (a smaller queue, or fewer images) or narrower ones (projections) are ` +
+        "required",
+    );
+  }
 }
 
 /** A memory that follows a tensor, and the share of it that stays. */
@@ -103,24 +122,26 @@ export class Memories {
     return new Memories(gpu, { buffers, program, averages, rings, clusterings: kept, seed });
   }
 
-  /** Puts the step's rows into the rings, over the oldest, and clusters full rings; behind everything that reads them. */
-  encodeUpdates(encoder: GPUCommandEncoder, step: number): void {
+  /** Clusters the rings that the step made full. */
+  submitClusterings(step: number): void {
     const { clusterings, seed } = this.#parts;
-    this.#encodeRings(encoder, step);
     clusterings.forEach(({ kmeans, every }, index) => {
-      if ((step + 1) % every === 0) kmeans.encode(encoder, { seed, step, index });
+      if ((step + 1) % every === 0) kmeans.submit({ seed, step, index });
     });
   }
 
-  #encodeRings(encoder: GPUCommandEncoder, step: number): void {
+  /** Puts the step's rows into the rings, over the oldest; behind everything that reads them. */
+  encodeRings(encoder: GPUCommandEncoder, step: number): void {
     const { rings, program, buffers } = this.#parts;
     for (const { memory, from } of rings) {
-      const [size, width] = memory.shape, count = from.shape[0], row = width * 4;
+      const [size, width] = memory.shape, row = width * 4;
       const { buffer, offset } = program.rangeOf(from);
-      const first = (step * count) % size, before = Math.min(count, size - first);
-      const target = buffers.get(memory)!;
-      encoder.copyBufferToBuffer(buffer, offset, target, first * row, before * row);
-      if (before < count) encoder.copyBufferToBuffer(buffer, offset + before * row, target, 0, (count - before) * row);
+      // Of more rows than there is room for, the last ones stay.
+      const skipped = Math.max(0, from.shape[0] - size), count = from.shape[0] - skipped;
+      const first = (step * from.shape[0] + skipped) % size, before = Math.min(count, size - first);
+      const target = buffers.get(memory)!, start = offset + skipped * row;
+      encoder.copyBufferToBuffer(buffer, start, target, first * row, before * row);
+      if (before < count) encoder.copyBufferToBuffer(buffer, start + before * row, target, 0, (count - before) * row);
     }
   }
 

@@ -12,7 +12,7 @@ import type { Tensor } from "../../ops/operation.ts";
 import { reduceSum } from "../../ops/reduce.ts";
 import { Algebra } from "./algebra.ts";
 import { mlp } from "./layers.ts";
-import { cosineTo, type Objective, type ObjectiveContext } from "./objective.ts";
+import { cosineTo, type Objective, type ObjectiveContext, requireWhole } from "./objective.ts";
 
 type Settings = { projHidden: number; projOut: number; temperature: number; queueSize: number };
 
@@ -48,6 +48,7 @@ export const mocov2plus: Objective<Settings> = {
   },
   build(context, features, targets) {
     const { projOut, queueSize, temperature } = context.settings;
+    requireWhole("mocov2plus", context.settings, "queueSize");
     const memory = context.memory("queue", [queueSize, projOut], "unit rows");
     // What the momentum network made is copied, so that the queue takes it from this graph.
     const keys = new Algebra(context.graph).fixed("keys", targets!);

@@ -8,7 +8,7 @@ import type { Graph } from "../../graph/graph.ts";
 import { nearestRows } from "../../ops/nearest_rows.ts";
 import type { Tensor } from "../../ops/operation.ts";
 import { Algebra } from "./algebra.ts";
-import type { MemoryUpdate, ObjectiveContext } from "./objective.ts";
+import { type MemoryUpdate, type ObjectiveContext, requireWhole } from "./objective.ts";
 
 /**
  * For each row the most similar one of the queue, of which nothing flows back.
@@ -29,6 +29,7 @@ export function neighbourhood(
   z: Tensor,
 ): { neighbours: Tensor; update: MemoryUpdate } {
   const algebra = new Algebra(graph);
+  requireWhole("of nearest neighbours", settings, "queueSize");
   const queue = memory("queue", [settings.queueSize, settings.projOut], "unit rows");
   const from = algebra.fixed("remembered", algebra.normalise("unit projections", z));
   return { neighbours: nearestIn(graph, z, queue), update: { kind: "ring", memory: queue, from } };

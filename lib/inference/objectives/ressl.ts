@@ -11,7 +11,7 @@ import type { Tensor } from "../../ops/operation.ts";
 import { softmax } from "../../ops/softmax.ts";
 import { Algebra } from "./algebra.ts";
 import { mlp } from "./layers.ts";
-import { cosineTo, type Objective, type ObjectiveContext } from "./objective.ts";
+import { cosineTo, type Objective, type ObjectiveContext, requireWhole } from "./objective.ts";
 
 type Settings = {
   projHidden: number;
@@ -61,6 +61,7 @@ export const ressl: Objective<Settings> = {
   },
   build(context, features, targets) {
     const { projOut, queueSize } = context.settings;
+    requireWhole("ressl", context.settings, "queueSize");
     const memory = context.memory("queue", [queueSize, projOut], "unit rows");
     const keys = new Algebra(context.graph).fixed("keys", targets!);
     const loss = relationLoss(context.graph, projector(context, features), keys, memory, context.settings);

@@ -1,5 +1,6 @@
 /**
- * Self-supervised training on the device: views, forward, backward and update of one step are one submission.
+ * Self-supervised training on the device: views, forward, backward and update of one step are one submission; what is
+ * clustered behind it has submissions of its own.
  *
  * @module
  */
@@ -19,7 +20,7 @@ import type { Steppable } from "../loop.ts";
 import { createOptimiser, type OptimiserSettings, type VectorOptimiser } from "../optimisers/optimiser.ts";
 import type { SamplerState } from "../training.ts";
 import type { MemoryEstimate } from "../training_step.ts";
-import { Memories } from "./memories.ts";
+import { Memories, requireBindable } from "./memories.ts";
 import { buildTargetNetwork, buildTrainedNetwork, type NetworkOptions, type ObjectiveNetwork } from "./network.ts";
 import { encodeAll, TargetNetwork } from "./target_network.ts";
 
@@ -65,10 +66,15 @@ function lowerStep(gpu: Gpu, graph: Graph, recompute = false): Dispatch[] {
     : [...lowerForward(graph, target), ...lowerBackward(graph, target)];
 }
 
-/** What a run would allocate; allocates nothing. */
+/**
+ * What a run would allocate; allocates nothing.
+ *
+ * @throws OutOfMemoryError where the objective would remember more than the device can bind
+ */
 export function estimateSelfSupervised(gpu: Gpu, options: SelfSupervisedOptions): MemoryEstimate {
   const layouts = layoutObjective(options, gpu.maxBindingBytes);
   const trained = buildTrainedNetwork(options), target = buildTargetNetwork(options);
+  requireBindable(gpu, trained);
   const plan = planProgram(gpu, lowerStep(gpu, trained.graph, options.recompute), [trained.output]);
   const targetPlan = target &&
     planProgram(gpu, lowerForward(target.graph, targetOf(gpu, { training: true })), [target.output]);
@@ -149,6 +155,7 @@ export class SelfSupervisedSession implements Steppable<ViewBatch, LossMetrics> 
   static async create(model: DeviceModel, options: SelfSupervisedOptions): Promise<SelfSupervisedSession> {
     const { gpu } = model;
     const network = buildTrainedNetwork(options), targetNetwork = buildTargetNetwork(options);
+    requireBindable(gpu, network);
     const shared = createExternals(gpu, targetNetwork ? [network, targetNetwork] : [network]);
     const remembered = Memories.createBuffers(gpu, network, options.seed);
     const externals = new Map([...shared.of(network), ...remembered]);
@@ -214,12 +221,13 @@ export class SelfSupervisedSession implements Steppable<ViewBatch, LossMetrics> 
       ...target?.launches ?? [],
     ];
     encodeAll(encoder, "self-supervised step", launches, profiler);
-    memories.encodeUpdates(encoder, step);
+    memories.encodeRings(encoder, step);
     const { buffer, offset } = program.rangeOf(network.output);
     encoder.copyBufferToBuffer(buffer, offset, this.#losses, this.#pending.length * 4, 4);
     const commands = encoder.finish();
     profiler?.mark("submit");
     queue.submit([commands]);
+    memories.submitClusterings(step);
     this.#pending.push(step);
   }
 

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { Gpu } from "../../../lib/gpu/device.ts";
-import { SphericalKMeans } from "../../../lib/inference/objectives/clustering.ts";
+import { type ClusteringLimits, SphericalKMeans } from "../../../lib/inference/objectives/clustering.ts";
 import { PhiloxSequence, Stream } from "../../../lib/random/philox.ts";
 import { readFixture, recorded } from "../../fixtures/fixture.ts";
 import { gpuTests } from "../../gpu/harness.ts";
@@ -23,7 +23,7 @@ function unitRows(count: number, width: number): Tensor {
 }
 
 /** Clusters rows on the device as if those that are drawn were the first ones. */
-async function cluster(gpu: Gpu, rows: Tensor, clusters: number, iterations: number) {
+async function cluster(gpu: Gpu, rows: Tensor, clusters: number, iterations: number, limits?: ClusteringLimits) {
   const [count, width] = rows.shape;
   const order = new PhiloxSequence(KEY.seed, Stream.clusters, KEY.step, KEY.index)
     .shuffle(Array.from({ length: count }, (_, row) => row));
@@ -42,19 +42,16 @@ async function cluster(gpu: Gpu, rows: Tensor, clusters: number, iterations: num
   const placed = new Float32Array(count * width);
   rowsOf(rows).forEach((row, i) => placed.set(row, order[i] * width));
   gpu.device.queue.writeBuffer(buffers.get(tensors.rows)!, 0, placed);
-  const kmeans = await SphericalKMeans.create(gpu, { ...tensors, iterations }, buffers);
+  const kmeans = await SphericalKMeans.create(gpu, { ...tensors, iterations }, buffers, limits);
   try {
     // Twice: it begins anew.
-    for (let round = 0; round < 2; round++) {
-      const encoder = gpu.device.createCommandEncoder();
-      kmeans.encode(encoder, KEY);
-      gpu.device.queue.submit([encoder.finish()]);
-    }
+    for (let round = 0; round < 2; round++) kmeans.submit(KEY);
     const labels = new Float32Array(await gpu.read(buffers.get(tensors.labels)!));
     return {
       prototypes: tensor([clusters, width], new Float32Array(await gpu.read(buffers.get(tensors.prototypes)!))),
       labels: order.map((place) => labels[place]),
       behind: labels[count],
+      groups: kmeans.launches.map(({ groups: [x, y] }) => x * y),
     };
   } finally {
     kmeans.destroy();
@@ -89,3 +86,20 @@ for (const [count, width, clusters, iterations] of CASES) {
     assertEquals([found.labels, found.behind], [expected.clusters.map((cluster) => cluster + 1), 0]);
   });
 }
+
+gpuTest(
+  "SphericalKMeans cuts its work into launches of at most what they may do; the result is the same",
+  async (gpu) => {
+    for (const [count, width, clusters] of [[300, 8, 70], [300, 64, 20]]) {
+      const rows = unitRows(count, width), whole = await cluster(gpu, rows, clusters, 3);
+      // The first rows, four assignments and three movements.
+      assertEquals(whole.groups.length, 1 + 4 + 3);
+      const cut = await cluster(gpu, rows, clusters, 3, { launchWork: 5 * count * width });
+      assertEquals([cut.prototypes, cut.labels, cut.behind], [whole.prototypes, whole.labels, whole.behind]);
+      // As few rows and clusters as alignment lets: 64, or one where its numbers fill 256 bytes.
+      const ofRows = Math.ceil(count / 64), atOnce = width === 64 ? 5 : 64, ofClusters = Math.ceil(clusters / atOnce);
+      assertEquals(cut.groups.length, 1 + 4 * ofRows + 3 * ofClusters);
+      assertEquals(Math.max(...cut.groups.slice(1)), atOnce);
+    }
+  },
+);

@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import type { View } from "../../../lib/data/augmentation/view.ts";
+import { createImageStream, type ImageSet, type ImageSource } from "../../../lib/data/dataset.ts";
 import { NORMALISATIONS } from "../../../lib/data/normalisation.ts";
+import type { FeatureEvaluation } from "../../../lib/inference/features.ts";
 import { learnSelfSupervised, type LearnSelfSupervisedOptions } from "../../../lib/inference/objectives/learn.ts";
 import type { ObjectiveSettings } from "../../../lib/inference/objectives/objective.ts";
 import { OBJECTIVE_NAMES, objectiveOf } from "../../../lib/inference/objectives/objectives.ts";
@@ -22,13 +24,82 @@ interface Lesson {
   readonly settings: ObjectiveSettings;
   readonly learningRate: number;
   readonly steps: number;
-  /** Mean loss of the last ten steps at most. */
-  readonly loss: number;
-  /** What is added at least to the accuracy of nearest neighbours, 0.35. */
+  /** Mean loss of the last ten steps at most; absent where the momentum network makes what is asked for harder. */
+  readonly loss?: number;
+  /** What is added at least to the accuracy of nearest neighbours, 0.35, with a standard error of 0.035. */
   readonly margin: number;
 }
 
+/** Half, or about that, of what was added on lavapipe. */
 const LESSONS: Readonly<Record<string, Lesson>> = {
+  "barlow_twins": {
+    settings: { projHidden: 64, projOut: 32 },
+    learningRate: 0.005,
+    steps: 80,
+    loss: 0.1,
+    margin: 0.07,
+  },
+  byol: {
+    settings: { projHidden: 128, projOut: 64, predHidden: 32 },
+    learningRate: 0.01,
+    steps: 250,
+    loss: 1.2,
+    margin: 0.07,
+  },
+  dino: {
+    settings: { projHidden: 64, projOut: 32, prototypes: 256, targetTemperature: 0.04 },
+    learningRate: 0.003,
+    steps: 200,
+    margin: 0.05,
+  },
+  mocov2plus: {
+    settings: { projHidden: 64, projOut: 32, queueSize: 256, temperature: 0.2 },
+    learningRate: 0.005,
+    steps: 100,
+    margin: 0.1,
+  },
+  nnbyol: {
+    settings: { projHidden: 64, projOut: 32, predHidden: 32, queueSize: 384 },
+    learningRate: 0.01,
+    steps: 150,
+    loss: 1.4,
+    margin: 0.06,
+  },
+  nnclr: {
+    settings: { projHidden: 64, projOut: 32, predHidden: 64, queueSize: 256 },
+    learningRate: 0.005,
+    steps: 100,
+    loss: 2.5,
+    margin: 0.12,
+  },
+  nnsiam: {
+    settings: { projHidden: 128, projOut: 64, predHidden: 16, queueSize: 768 },
+    learningRate: 0.005,
+    steps: 250,
+    loss: -0.7,
+    margin: 0.12,
+  },
+  ressl: {
+    settings: { projHidden: 64, projOut: 32, queueSize: 256 },
+    learningRate: 0.01,
+    steps: 120,
+    margin: 0.06,
+  },
+  simsiam: {
+    settings: { projHidden: 64, projOut: 32, predHidden: 16 },
+    learningRate: 0.005,
+    steps: 100,
+    loss: -0.6,
+    margin: 0.08,
+  },
+  swav: {
+    settings: { projHidden: 64, projOut: 32, prototypes: 48, queueSize: 128, queueStart: 4 },
+    learningRate: 0.005,
+    steps: 100,
+    loss: 3.4,
+    margin: 0.08,
+  },
+  vicreg: { settings: { projHidden: 64, projOut: 32 }, learningRate: 0.005, steps: 80, loss: 26, margin: 0.08 },
   // Features that say nothing have a loss of log 63 = 4.14. The accuracy rose by 0.24 and 0.27.
   simclr: {
     settings: { projHidden: 64, projOut: 32, temperature: 0.2 },
@@ -55,26 +126,33 @@ const LESSONS: Readonly<Record<string, Lesson>> = {
   },
 };
 
+Deno.test("every objective has a lesson", () => {
+  assertEquals(Object.keys(LESSONS).sort(), [...OBJECTIVE_NAMES].sort());
+});
+
 for (const [name, { settings, learningRate, steps, loss, margin }] of Object.entries(LESSONS)) {
-  gpuTest(`${name} makes nearest neighbours of views of held-out images, far beyond random features`, async (gpu) => {
-    const losses: number[] = [];
-    const learned = await learnSelfSupervised(gpu, {
-      ...COMMON,
-      train: trainingImages(),
-      objective: name,
-      settings,
-      views: [[VIEW, VIEW]],
-      batchSize: 32,
-      schedule: cosine({ learningRate, steps, samples: 3, burnIn: 0.9 }),
-      optimiser: { optimiser: "adamw", momentum: 0.9, weightDecay: 1e-4 },
-      hooks: { onMetrics: (metrics) => void losses.push(...metrics.map(({ loss }) => loss)) },
-    });
-    assertEquals([losses.length, learned.snapshots], [steps, 3]);
-    const last = losses.slice(-10).reduce((sum, loss) => sum + loss / 10, 0);
-    assert(last < loss, `the loss is ${last}`);
-    const before = await instanceAccuracy(gpu, weights), after = await instanceAccuracy(gpu, learned.weights);
-    assert(after >= before + margin, `${before} before, ${after} after`);
-  });
+  gpuTest(
+    `${name} makes nearest neighbours of views of held-out images, beyond random features by ${margin}`,
+    async (gpu) => {
+      const losses: number[] = [];
+      const learned = await learnSelfSupervised(gpu, {
+        ...COMMON,
+        train: trainingImages(),
+        objective: name,
+        settings,
+        views: [[VIEW, VIEW]],
+        batchSize: 32,
+        schedule: cosine({ learningRate, steps, samples: 3, burnIn: 0.9 }),
+        optimiser: { optimiser: "adamw", momentum: 0.9, weightDecay: 1e-4 },
+        hooks: { onMetrics: (metrics) => void losses.push(...metrics.map(({ loss }) => loss)) },
+      });
+      assertEquals([losses.length, learned.snapshots], [steps, 3]);
+      const last = losses.slice(-10).reduce((sum, loss) => sum + loss / 10, 0);
+      if (loss !== undefined) assert(last < loss, `the loss is ${last}`);
+      const before = await instanceAccuracy(gpu, weights), after = await instanceAccuracy(gpu, learned.weights);
+      assert(after >= before + margin, `${before} before, ${after} after`);
+    },
+  );
 }
 
 /** Sizes that are small, for objectives that have them. */
@@ -126,3 +204,25 @@ for (const name of OBJECTIVE_NAMES) {
     assertEquals([resumed.swag, resumed.weights.state], [whole.swag, whole.weights.state]);
   });
 }
+
+gpuTest("learnSelfSupervised() learns the same from images that are decoded when they are asked for", async (gpu) => {
+  const held = smallRun("deepclusterv2"), train = held.train as ImageSet, bytes = 32 * 32 * 3;
+  const stream = createImageStream({
+    name: "stream",
+    classNames: train.classNames,
+    labels: train.labels,
+    fit: { size: 32, resize: "crop" },
+    identity: "stream",
+    locate: (i) => ({
+      kind: "pixels",
+      image: { height: 32, width: 32, rgb: train.images.slice(i * bytes, (i + 1) * bytes) },
+    }),
+  });
+  const learn = async (train: ImageSource) => {
+    const found: FeatureEvaluation[] = [];
+    const evaluation = { val: train, every: 2 }, hooks = { onEvaluation: (e: FeatureEvaluation) => void found.push(e) };
+    const { swag, weights } = await learnSelfSupervised(gpu, { ...held, train, evaluation, hooks });
+    return { swag, weights, found };
+  };
+  assertEquals(await learn(stream), await learn(train));
+});

@@ -3,6 +3,7 @@ import type { Gpu } from "../../../lib/gpu/device.ts";
 import { submitLaunches } from "../../../lib/gpu/launch.ts";
 import { Graph, lowerBackward, lowerForward } from "../../../lib/graph/graph.ts";
 import { compile } from "../../../lib/graph/program.ts";
+import { Algebra } from "../../../lib/inference/objectives/algebra.ts";
 import { barlowLoss } from "../../../lib/inference/objectives/barlow_twins.ts";
 import { byolLoss } from "../../../lib/inference/objectives/byol.ts";
 import { clusterLoss } from "../../../lib/inference/objectives/deepclusterv2.ts";
@@ -49,8 +50,14 @@ const LOSSES: Readonly<Record<string, Builder>> = {
     relationLoss(graph, q, k, queue, { temperature, targetTemperature }),
   simclr: (graph, { z }, { temperature }) => ntXent(graph, z, temperature),
   simsiam: (graph, { p, z }) => simsiamLoss(graph, p, z),
-  swav: (graph, { logits }, { temperature, epsilon, iterations, views, large }) =>
-    swavLoss(graph, logits, { count: views, large }, { temperature, epsilon, iterations }),
+  swav: (graph, { logits, queue, gate }, { temperature, epsilon, iterations, views, large }) =>
+    swavLoss(
+      graph,
+      logits,
+      { count: views, large },
+      { temperature, epsilon, iterations },
+      queue && { logits: new Algebra(graph).halves("queue", queue), gate },
+    ),
   vicreg: (graph, { z }, { invariance, variance, covariance }) =>
     vicregLoss(graph, z, { invariance, variance, covariance }),
   wmse: (graph, { z, identity }, { views, size, eps }) => wmseLoss(graph, "w", z, views, { size, eps, identity }),

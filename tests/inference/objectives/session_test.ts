@@ -1,6 +1,6 @@
-import { assert, assertAlmostEquals, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { ViewSequence } from "../../../lib/data/augmentation/views.ts";
-import { UsageError } from "../../../lib/errors.ts";
+import { OutOfMemoryError, UsageError } from "../../../lib/errors.ts";
 import type { Gpu } from "../../../lib/gpu/device.ts";
 import { NORMALISATIONS } from "../../../lib/data/normalisation.ts";
 import { cosineTo, type ObjectiveSettings } from "../../../lib/inference/objectives/objective.ts";
@@ -10,11 +10,12 @@ import {
   layoutObjective,
   SelfSupervisedSession,
 } from "../../../lib/inference/objectives/session.ts";
+import { buildTrainedNetwork } from "../../../lib/inference/objectives/network.ts";
 import { PhiloxSequence, Stream } from "../../../lib/random/philox.ts";
 import { DeviceModel, layoutModel } from "../../../lib/models/device_model.ts";
 import { initialHead } from "../../../lib/models/initial_head.ts";
 import { initialWeights, type Weights } from "../../../lib/models/weights.ts";
-import { gpuTests } from "../../gpu/harness.ts";
+import { gpuTests, withGpu } from "../../gpu/harness.ts";
 import { sphericalKMeans } from "../../reference/spherical_kmeans.ts";
 import { firstOf, NETWORK, trainingImages, VIEW } from "./instances.ts";
 
@@ -53,11 +54,12 @@ async function withSession(
   const { backbone } = initialWeights(layoutModel(NETWORK), 3);
   const first = { backbone, head: initialHead(layouts.head, 1), state: new Float32Array(layouts.state.count).fill(1) };
   model.write(first);
-  const session = await SelfSupervisedSession.create(model, options);
+  let session: SelfSupervisedSession | undefined;
   try {
+    session = await SelfSupervisedSession.create(model, options);
     await body(session, first);
   } finally {
-    session.destroy();
+    session?.destroy();
     model.destroy();
   }
 }
@@ -108,6 +110,46 @@ gpuTest("a queue takes the rows of each step over its oldest, and goes round", a
       before = after;
     }
   });
+});
+
+gpuTest("a queue smaller than a step's rows holds the last of them", async (gpu) => {
+  await withSession(gpu, "mocov2plus", { queueSize: 5 }, async (small) => {
+    await withSession(gpu, "mocov2plus", { queueSize: 24 }, async (large) => {
+      // Both make the same keys in the first step: those of another queue have no part in them.
+      for (const session of [small, large]) step(session, 0);
+      const [few, all] = [(await small.readState()).memories.queue, (await large.readState()).memories.queue];
+      // Rows 7-11 of the step lie at 7 mod 5 and so on.
+      [7, 8, 9, 10, 11].forEach((row) =>
+        assertEquals(few.slice((row % 5) * 8, (row % 5 + 1) * 8), all.slice(row * 8, (row + 1) * 8))
+      );
+    });
+  });
+});
+
+gpuTest("swav's queues take each large view's projections, and count from their epoch on", async (gpu) => {
+  const loss = async (settings: ObjectiveSettings, at: number) => {
+    let found = NaN;
+    await withSession(gpu, "swav", { prototypes: 12, ...settings }, async (session) => {
+      const queues = async () => {
+        const { memories } = await session.readState();
+        return [memories.queue0, memories.queue1];
+      };
+      const before = settings.queueSize === 0 ? [] : await queues();
+      step(session, at);
+      found = (await session.metrics())[0].loss;
+      if (settings.queueSize === 0) return;
+      const after = await queues();
+      assertNotEquals(after[0].slice(0, 6 * 8), after[1].slice(0, 6 * 8));
+      after.forEach((queue, view) => assertEquals(queue.slice(6 * 8), before[view].slice(6 * 8)));
+      after.forEach((queue, view) => assertNotEquals(queue.slice(0, 6 * 8), before[view].slice(0, 6 * 8)));
+    });
+    return found;
+  };
+  // Step 4 is the first of epoch 2, and the ring of 12 rows is at its start then.
+  const none = await loss({ queueSize: 0 }, 4), early = await loss({ queueSize: 12, queueStart: 3 }, 4);
+  assertAlmostEquals(early, none, 1e-5);
+  const counting = await loss({ queueSize: 12, queueStart: 2 }, 4);
+  assert(Math.abs(counting - none) > 1e-3, `${counting} with the queue, ${none} without`);
 });
 
 gpuTest("dino's centre moves towards the mean of the targets", async (gpu) => {
@@ -192,7 +234,17 @@ gpuTest("wmse whitens the whole batch alike in whatever order, and parts of it b
   assert(Math.abs(parts - whole) > 1e-3 && Math.abs(twice - parts) > 1e-3, `${[whole, parts, twice]}`);
 });
 
-Deno.test("wmse and deepclusterv2 refuse what they cannot do", () => {
+Deno.test("dino's target is warmer for two epochs, and then as warm as it stays", () => {
+  const { inputs } = buildTrainedNetwork(optionsOf("dino", { prototypes: 12 }));
+  const [, at] = [...inputs].find(([{ name }]) => name === "target temperature")!;
+  const temperature = (step: number) => at({ step, steps: 100, seed: 1, batch: batches.batchAt(0) })[0];
+  // Two steps an epoch.
+  [0.04, 0.0475, 0.055, 0.0625, 0.07, 0.07].forEach((expected, step) =>
+    assertAlmostEquals(temperature(step), expected, 1e-7)
+  );
+});
+
+Deno.test("objectives refuse what they cannot do", () => {
   const refuse = (name: string, settings: ObjectiveSettings, message: string) =>
     assertThrows(() => layoutObjective(optionsOf(name, settings)), UsageError, message);
   refuse("wmse", {}, "Cannot whiten a batch of 6 by the objective wmse: whiteningSize is 256, but a divisor");
@@ -202,6 +254,12 @@ Deno.test("wmse and deepclusterv2 refuse what they cannot do", () => {
   refuse("wmse", { whiteningSize: 1.5 }, "whiteningSize is 1.5, but a whole number from 2 on is required");
   refuse("wmse", { whiteningSize: 6, whiteningIterations: 0 }, "whiteningIterations is 0, but a whole number from 1");
   refuse("deepclusterv2", {}, "Cannot make 3000 prototypes by the objective deepclusterv2: an epoch has 12 examples");
+  for (const name of ["mocov2plus", "ressl", "nnclr", "nnbyol", "nnsiam"]) {
+    refuse(name, { queueSize: 0 }, "queueSize is 0, but a whole number from 1 on is required");
+    refuse(name, { queueSize: 1.5 }, "queueSize is 1.5, but a whole number from 1 on is required");
+  }
+  refuse("swav", { queueSize: -1 }, "queueSize is -1, but a whole number from 0 on is required");
+  refuse("swav", { queueStart: 0.5 }, "queueStart is 0.5, but a whole number from 0 on is required");
   refuse("deepclusterv2", { heads: 0 }, "heads is 0, but a whole number from 1 on is required");
   refuse("deepclusterv2", { prototypes: 4, clusterIterations: 0.5 }, "clusterIterations is 0.5");
   layoutObjective(optionsOf("wmse", { whiteningSize: 6, whiteningEps: 0.01 }));
@@ -215,6 +273,19 @@ gpuTest("estimateSelfSupervised() counts a momentum network and a queue", (gpu) 
   assert(momentum.activations >= plain.activations + 1000 * 8 * 4);
   const { total, activationsLowerBound: _, ...parts } = momentum;
   assertEquals(total, Object.values(parts).reduce((sum, bytes) => sum + bytes, 0));
+});
+
+Deno.test("a queue larger than one binding is refused by its rows, in the plan and in the run", async () => {
+  await withGpu({ maxBindingBytes: 2 ** 20 }, async (gpu) => {
+    const sizes = (queueSize: number) => ({ predHidden: 8, queueSize });
+    const fits = 2 ** 20 / (4 * 8),
+      message = `Cannot remember queue: its ${fits + 1} rows of 8 numbers take 1048608 ` +
+        "bytes, but one binding of the device holds 1048576; fewer rows";
+    assert(estimateSelfSupervised(gpu, optionsOf("nnclr", sizes(fits))).activations >= 2 ** 20);
+    assertThrows(() => estimateSelfSupervised(gpu, optionsOf("nnclr", sizes(fits + 1))), OutOfMemoryError, message);
+    const run = () => withSession(gpu, "nnclr", sizes(fits + 1), () => Promise.resolve());
+    await assertRejects(run, OutOfMemoryError, message);
+  });
 });
 
 Deno.test("objectiveOf() and settingsOf() refuse by name, and list what there is", () => {
