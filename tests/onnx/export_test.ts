@@ -19,6 +19,7 @@ import { readOnnxModel } from "../../lib/onnx/read.ts";
 import { readOnnxFixture } from "../fixtures/onnx_model.ts";
 import { gpuTests } from "../gpu/harness.ts";
 import { distance } from "./compare.ts";
+import { CLASSES, encode, integers, SIZE, smallModel } from "./small_model.ts";
 import { inputOf, NORMALISATION, ownLogits, randomImages, runOnnx, unevenWeights } from "./runtime.ts";
 
 const gpuTest = gpuTests();
@@ -149,6 +150,17 @@ Deno.test("writeOnnx() folds every normalisation that follows a convolution, and
     densenet: [11, 6],
     mobilenet: [34, undefined],
   });
+});
+
+Deno.test("writeOnnx() folds no normalisation whose tensors are not floats", async () => {
+  const model = smallModel(), { initializer } = model.graph;
+  const index = initializer!.findIndex(({ name }) => name === "bn.bias");
+  initializer![index] = integers("bn.bias", [1, 0, 2, 0]);
+  const network = onnxNetwork(await readOnnxModel(encode(model), "small"));
+  const config = { encoder: "small", network, numClasses: CLASSES, height: SIZE, width: SIZE };
+  const stored = weightsOf(network.model, network.head);
+  const weights = weightsFromStateDict(layoutModel(config), stored, { head: "require", seed: 0 });
+  assertEquals(operatorsIn(exported(config, weights, { fold: true })).BatchNormalization, 1);
 });
 
 Deno.test("writeOnnx() and readOnnxModel() give back every weight, bit for bit, and the order of parameters", async () => {

@@ -157,7 +157,7 @@ export function pad(scope: NodeScope): Value {
   const mode = scope.string("mode", "constant");
   if (mode !== "constant") scope.fail(`its mode is ${mode}; constant is supported`);
   const value = scope.value(0), rank = value.shape.length;
-  const amounts = scope.numbers(1), fill = scope.has(2) ? scope.numbers(2)[0] ?? 0 : 0;
+  const amounts = scope.numbers(1), fill = scope.has(2) ? scope.single(2) : 0;
   const axes = scope.has(3) ? scope.numbers(3).map((axis) => scope.axis(axis, rank)) : identityOrder(rank);
   const of = (half: number) => identityOrder(rank).map((axis) => amounts[axes.indexOf(axis) + half * axes.length] ?? 0);
   const [before, after] = [of(0), of(1)];
