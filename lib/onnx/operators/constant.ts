@@ -5,7 +5,7 @@
  */
 
 import type { NodeScope } from "../scope.ts";
-import { checkedHostSize, type HostType, hostValue, integers, type Value } from "../value.ts";
+import { checkedHostSize, FLOAT_TYPES, type HostType, hostValue, integers, type Value } from "../value.ts";
 
 /** `Constant`: a tensor, a number or a list. */
 export function constant(scope: NodeScope): Value {
@@ -49,7 +49,7 @@ export function dropout(scope: NodeScope): Value {
 
 /** `onnx.TensorProto.DataType` of what `Cast` makes. */
 const CAST_TYPES: Readonly<Record<HostType, readonly number[]>> = {
-  float: [1, 10, 11, 16],
+  float: FLOAT_TYPES,
   boolean: [9],
   integer: [2, 3, 4, 5, 6, 7, 12, 13],
 };
