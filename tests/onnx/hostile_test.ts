@@ -136,6 +136,30 @@ const GRAPHS: Readonly<Record<string, readonly [(graph: ModelGraph) => void, str
     (graph) => graph.node![0].attribute![0].ints = [1, 1],
     "its pads are [1,1]; four are required",
   ],
+  "padding of three amounts": [
+    (graph) => {
+      graph.initializer!.push(integers("amounts", [0, 1, 2]));
+      graph.node!.push(node("Pad", ["conv", "amounts"], ["bn2"]));
+      graph.node![2].input = ["bn2"];
+    },
+    "it states 3 amounts for the axes 0,1,2,3; two for each axis are required",
+  ],
+  "a slice with more starts than ends": [
+    (graph) => {
+      graph.initializer!.push(integers("starts", [0, 1]), integers("ends", [2]));
+      graph.node!.push(node("Slice", ["conv", "starts", "ends"], ["bn2"]));
+      graph.node![2].input = ["bn2"];
+    },
+    "it states starts [0,1], ends [2], axes [0,1] and steps [1,1]; as many of each are required",
+  ],
+  "updates of fewer elements than places": [
+    (graph) => {
+      graph.initializer!.push(integers("table", [1, 2, 3]), integers("places", [0, 1], [2, 1]), integers("few", [7]));
+      graph.node!.push(node("ScatterND", ["table", "places", "few"], ["t"]), node("Add", ["conv", "t"], ["bn2"]));
+      graph.node![2].input = ["bn2"];
+    },
+    "it puts [1] at [2,1] of [3]; [2] is required",
+  ],
   "a kernel_shape that is not the weight's": [
     (graph) => graph.node![0].attribute![1].ints = [3, 1],
     "its kernel_shape is [3,1], but its weight has the shape [4,3,3,3]",
