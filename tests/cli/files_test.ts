@@ -1,5 +1,5 @@
-import { assertEquals, assertRejects } from "@std/assert";
-import { exists, readInput, removeUnfinished, writeAllWhole, writeWhole } from "../../tasks/cli/files.ts";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { exists, readBelow, readInput, removeUnfinished, writeAllWhole, writeWhole } from "../../tasks/cli/files.ts";
 import { namesIn, withFolder } from "./run_cli.ts";
 
 const bytes = new Uint8Array([1, 2, 3]);
@@ -74,4 +74,27 @@ Deno.test("exists() tells files and folders from nothing", async () => {
     assertEquals(await exists(folder), true);
     assertEquals(await exists(`${folder}/none`), false);
   });
+});
+
+Deno.test({
+  name: "readBelow() reads ordinary files only: no folder, no pipe, nothing outside",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    await withFolder(async (folder) => {
+      Deno.mkdirSync(`${folder}/model/part`, { recursive: true });
+      Deno.writeFileSync(`${folder}/model/weights`, Uint8Array.of(1, 2));
+      Deno.symlinkSync(`${folder}/model`, `${folder}/outside`);
+      Deno.symlinkSync(`${folder}/model/weights`, `${folder}/model/part/link`);
+      assertEquals([...await readBelow(`${folder}/model`, "weights", "a part")], [1, 2]);
+      const { success } = await new Deno.Command("mkfifo", { args: [`${folder}/model/pipe`] }).output();
+      assertEquals(success, true);
+      const refused = async (name: string, message: string, below = `${folder}/model`) =>
+        assertStringIncludes((await assertRejects(() => readBelow(below, name, "a part"), Error)).message, message);
+      await refused("pipe", "it is a pipe or a device, and an ordinary file is required");
+      await refused("part", "it is a folder, and an existing file is required");
+      await refused("absent", "there is no such file or folder");
+      await refused("link", "and a file inside", `${folder}/model/part`);
+      assertEquals([...await readBelow(`${folder}/outside`, "weights", "a part")], [1, 2]);
+    });
+  },
 });
