@@ -7,10 +7,17 @@
 import type { Normalisation } from "../data/normalisation.ts";
 import { foldBatchNorm } from "../onnx/export/fold.ts";
 import { NodeList } from "../onnx/export/nodes.ts";
-import { forInference, pruned, withNormalisation, withoutHead, withTensors } from "../onnx/export/transform.ts";
+import {
+  forInference,
+  inFloat32,
+  pruned,
+  withNormalisation,
+  withoutHead,
+  withTensors,
+} from "../onnx/export/transform.ts";
 import { type OnnxFileOptions, type OnnxFiles, writeOnnxModel } from "../onnx/export/write.ts";
 import type { OnnxModel } from "../onnx/model.ts";
-import type { OnnxNetwork } from "../onnx/network.ts";
+import { featureShape, type OnnxNetwork } from "../onnx/network.ts";
 import type { StateDict } from "../tensor.ts";
 import { type ClassifierConfig, encoderConfig } from "./classifier.ts";
 import { layoutModel } from "./device_model.ts";
@@ -60,16 +67,18 @@ function residualModel(config: ClassifierConfig, tensors: StateDict, head: boole
 
 /** An imported network's graph with these weights, for images of the size that it was used with. */
 function importedModel(
-  { model, head }: OnnxNetwork,
+  network: OnnxNetwork,
   { height, width, numClasses }: ClassifierConfig,
   tensors: StateDict,
   hasHead: boolean,
 ): OnnxModel {
+  const { model, head } = network;
   const [batch, channels, h, w] = model.input.shape;
   const shape = [batch, channels ?? 3, h === undefined ? h : height, w === undefined ? w : width];
-  const replaced = withTensors({ ...model, input: { ...model.input, shape } }, tensors);
-  const complete = hasHead ? { ...replaced, outputShape: [batch, numClasses] } : withoutHead(replaced, head);
-  return forInference(complete);
+  const replaced = withTensors(inFloat32({ ...model, input: { ...model.input, shape } }), tensors);
+  const outputShape = hasHead ? [batch, numClasses] : featureShape(network, [1, height, width])
+    .map((n, axis) => axis === 0 ? batch : axis < 2 || (h !== undefined && w !== undefined) ? n : undefined);
+  return forInference({ ...(hasHead ? replaced : withoutHead(replaced, head)), outputShape });
 }
 
 /** The classifier's graph with these weights, BatchNorm apart. */
@@ -112,9 +121,9 @@ function factsOf(config: ClassifierConfig, options: OnnxExportOptions): Record<s
  * [batch, classes], without softmax; weights without a head give the network of features. BatchNorm stays apart, by its
  * running statistics and under PyTorch's names, so that the file can be read back and trained further, or is folded.
  *
- * An imported network keeps its own graph, opset and names; dropout and a softmax behind the logits are left out.
+ * An imported network keeps its own graph, opset and names, in float32 throughout; dropout and a softmax behind the logits
+ * are left out.
  *
- * @throws TypeError where an imported file holds its weights in another type than float32
  * @throws RangeError where weights do not fit the network, normalisation is asked for but not given, or folding meets a
  *   variance that is negative
  */

@@ -6,6 +6,7 @@
 
 import { FormatError, UsageError } from "../errors.ts";
 import { describe, type OnnxModel, type OnnxNode } from "./model.ts";
+import { FLOAT_TYPES } from "./value.ts";
 
 /** A classifier's last layer. */
 export interface Head {
@@ -37,8 +38,9 @@ const PASSES = new Set([
 ]);
 const HEADS: readonly string[] = ["Gemm", "MatMul", "Conv"];
 const MAX_LISTED = 8;
-/** Longest chain of Identity and Transpose between an initialiser and its reader. */
+/** Longest chain of Cast, Identity and Transpose between an initialiser and its reader. */
 const MAX_COPIES = 16;
+const COPIES = new Set(["Cast", "Identity", "Transpose"]);
 
 /** An initialiser behind a value, and whether the value is its transpose. */
 interface Source {
@@ -46,7 +48,7 @@ interface Source {
   readonly transposed: boolean;
 }
 
-/** The initialiser that a value is, through Identity and Transpose of two axes. */
+/** The initialiser that a value is, through Identity, Cast from one float to another, and Transpose of two axes. */
 export function sourceOf(
   value: string,
   { initialisers }: OnnxModel,
@@ -55,7 +57,8 @@ export function sourceOf(
   let initialiser = value, flips = 0;
   for (let step = 0; step < MAX_COPIES && !initialisers.has(initialiser); step++) {
     const node = producer.get(initialiser);
-    if (node?.operator !== "Identity" && node?.operator !== "Transpose") return undefined;
+    if (node === undefined || !COPIES.has(node.operator)) return undefined;
+    if (node.operator === "Cast" && !FLOAT_TYPES.includes(Number(node.attributes.get("to")))) return undefined;
     if (node.operator === "Transpose") {
       if (`${node.attributes.get("perm") ?? "1,0"}` !== "1,0") return undefined;
       flips++;

@@ -42,7 +42,7 @@ export interface OnnxModel {
   };
   /** Name of the value that holds the logits. */
   readonly output: string;
-  /** Its shape, where that is known; `undefined` where a size is dynamic. */
+  /** Its shape, one axis for the images first, where that is known; `undefined` where a size is dynamic. */
   readonly outputShape?: readonly (number | undefined)[];
 }
 

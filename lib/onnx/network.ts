@@ -5,7 +5,7 @@
  */
 
 import { FormatError } from "../errors.ts";
-import type { Graph } from "../graph/graph.ts";
+import { Graph } from "../graph/graph.ts";
 import type { ParameterLayout, Tensor } from "../ops/operation.ts";
 import { IMAGE_ORDER, inOrder, plain, WEIGHT_ORDER } from "./arrange.ts";
 import { findHead, type Head, requireLogits } from "./head.ts";
@@ -119,17 +119,15 @@ function buildNode(model: OnnxModel, node: OnnxNode, values: Values, constructio
   });
 }
 
-/**
- * Appends an imported network to a graph.
- *
- * @param images [N, H, W, 3], normalised
- * @throws FormatError that names the node that cannot be built
- */
-export function buildOnnx(graph: Graph, network: OnnxNetwork, images: Tensor, options: OnnxGraphOptions): OnnxGraph {
-  const { model, head } = network;
+/** Appends all nodes of a network to a graph. */
+function buildNodes(
+  graph: Graph,
+  { model, head }: OnnxNetwork,
+  images: Tensor,
+  { numClasses, batchNormMomentum }: OnnxGraphOptions,
+): { readonly values: Values; readonly construction: Construction } {
   requireSupported(model);
   const constants: Constants = new Map();
-  const { numClasses, batchNormMomentum } = options;
   const construction: Construction = { graph, opset: model.opset, batchNormMomentum, constants };
   const values = new Values(model);
   values.set(model.input.name, inOrder(images, IMAGE_ORDER));
@@ -137,6 +135,32 @@ export function buildOnnx(graph: Graph, network: OnnxNetwork, images: Tensor, op
     values.set(parameter.name, parameterValue(graph, parameter));
   }
   for (const node of model.nodes) buildNode(model, node, values, construction);
+  return { values, construction };
+}
+
+/**
+ * The shape, in ONNX's order, of what the head reads of images [N, H, W].
+ *
+ * @throws FormatError that names the node that cannot be built
+ */
+export function featureShape(
+  network: OnnxNetwork,
+  images: readonly [n: number, h: number, w: number],
+): readonly number[] {
+  const graph = new Graph(), { head } = network;
+  const { values } = buildNodes(graph, network, graph.external("images", [...images, 3]), head);
+  return values.get(head.node.inputs[0])!.shape;
+}
+
+/**
+ * Appends an imported network to a graph.
+ *
+ * @param images [N, H, W, 3], normalised
+ * @throws FormatError that names the node that cannot be built
+ */
+export function buildOnnx(graph: Graph, network: OnnxNetwork, images: Tensor, options: OnnxGraphOptions): OnnxGraph {
+  const { model } = network, { numClasses } = options;
+  const { values, construction } = buildNodes(graph, network, images, options);
   const last = model.nodes[model.nodes.length - 1];
   const logits = atNode(model, last, () => {
     const value = values.get(model.output)!;
@@ -144,5 +168,5 @@ export function buildOnnx(graph: Graph, network: OnnxNetwork, images: Tensor, op
     if (value.place === "host") throw new FormatError("the logits do not depend on the images");
     return plain(new NodeScope(last, [value], construction), value);
   });
-  return { logits, constants };
+  return { logits, constants: construction.constants };
 }

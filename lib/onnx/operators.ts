@@ -5,7 +5,7 @@
  */
 
 import { clip, hardSigmoid, leakyRelu, relu } from "./operators/activation.ts";
-import { cast, constant, constantOfShape, passThrough, range, shape, size } from "./operators/constant.ts";
+import { cast, constant, constantOfShape, dropout, identity, range, shape, size } from "./operators/constant.ts";
 import { conv, convTranspose } from "./operators/convolution.ts";
 import { arithmeticOf, hostOnly, mod, pow, unaryOf, where } from "./operators/elementwise.ts";
 import { gather, pad, scatterND, slice, split } from "./operators/indexing.ts";
@@ -36,7 +36,7 @@ export const OPERATORS: Readonly<Record<string, OperatorBuilder>> = {
   Conv: conv,
   ConvTranspose: convTranspose,
   Div: arithmeticOf("div"),
-  Dropout: passThrough,
+  Dropout: dropout,
   Equal: hostOnly("boolean", (a, b) => a === b ? 1 : 0),
   Erf: unaryOf({ kind: "erf" }),
   Exp: unaryOf({ kind: "exp" }, Math.exp),
@@ -49,14 +49,14 @@ export const OPERATORS: Readonly<Record<string, OperatorBuilder>> = {
   Greater: hostOnly("boolean", (a, b) => a > b ? 1 : 0),
   HardSigmoid: hardSigmoid,
   HardSwish: unaryOf({ kind: "hardSwish" }),
-  Identity: passThrough,
+  Identity: identity,
   LayerNormalization: layerNormalisation,
   LeakyRelu: leakyRelu,
   Less: hostOnly("boolean", (a, b) => a < b ? 1 : 0),
   MatMul: matmul,
-  Max: hostOnly("same", Math.max),
+  Max: hostOnly("same", (...values) => Math.max(...values)),
   MaxPool: maxPool,
-  Min: hostOnly("same", Math.min),
+  Min: hostOnly("same", (...values) => Math.min(...values)),
   Mod: mod,
   Mul: arithmeticOf("mul"),
   Neg: unaryOf({ kind: "affine", scale: -1, shift: 0 }, (x) => -x),

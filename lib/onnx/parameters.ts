@@ -6,7 +6,7 @@
 
 import { isMadeUp } from "../checkpoint/onnx_tensor.ts";
 import type { Parameter, ParameterLayout } from "../ops/operation.ts";
-import type { HostTensor } from "../tensor.ts";
+import { type HostTensor, sizeOf } from "../tensor.ts";
 import { type Head, producersOf, sourceOf } from "./head.ts";
 import type { OnnxModel, OnnxNode } from "./model.ts";
 import { isFloat } from "./value.ts";
@@ -79,6 +79,16 @@ function usesOf(model: OnnxModel): Map<string, Use> {
     });
   }
   return uses;
+}
+
+/**
+ * Float tensors of more than one element that the exporter worked out itself, and that arithmetic reads: constants, whatever
+ * they were made of. Folding Swin's tables of relative positions makes such.
+ */
+export function workedOutOperands(model: OnnxModel): string[] {
+  return [...usesOf(model)]
+    .filter(([name, use]) => use === "operand" && isMadeUp(name) && sizeOf(model.initialisers.get(name)!.shape) > 1)
+    .map(([name]) => name);
 }
 
 /** The weights in the file's order, which is PyTorch's; all are the backbone's where no head is given. */

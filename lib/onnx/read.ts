@@ -21,6 +21,7 @@ import {
   numberOf,
   type ValueInfoProto,
 } from "./schema.ts";
+import { FLOAT_TYPES } from "./value.ts";
 
 const OLDEST_OPSET = 11;
 const NEWEST_OPSET = 18;
@@ -28,9 +29,6 @@ const NEWEST_OPSET = 18;
 const MAX_COUNT = 2 ** 15;
 /** Domains that mean ONNX's own operators. */
 const DEFAULT_DOMAINS: readonly string[] = ["", "ai.onnx"];
-
-/** Floating-point types of `onnx.TensorProto.DataType`, and 0 where the file states none. */
-const FLOAT_TYPES: readonly number[] = [0, 1, 10, 11, 16];
 
 /** `onnx.AttributeProto.AttributeType`, as far as classifiers use it. */
 const FLOAT = 1, INT = 2, STRING = 3, TENSOR = 4, FLOATS = 6, INTS = 7;
@@ -96,7 +94,7 @@ function inputOf(inputs: readonly ValueInfoProto[], stored: ReadonlySet<string>)
   }
   const [{ type }] = given, name = named(given[0].name);
   const elements = type?.tensorType?.elemType ?? 0;
-  if (!FLOAT_TYPES.includes(elements)) {
+  if (elements !== 0 && !FLOAT_TYPES.includes(elements)) {
     throw new FormatError(`its input ${name} is of ONNX type ${elements}; floating-point images are required`);
   }
   const dims = type?.tensorType?.shape?.dim ?? [];

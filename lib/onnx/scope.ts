@@ -34,12 +34,14 @@ export class NodeScope {
   readonly inputs: readonly (Value | undefined)[];
   readonly construction: Construction;
   readonly #unread: Set<string>;
+  readonly #unreadInputs: Set<number>;
 
   constructor(node: OnnxNode, inputs: readonly (Value | undefined)[], construction: Construction) {
     this.node = node;
     this.inputs = inputs;
     this.construction = construction;
     this.#unread = new Set(node.attributes.keys());
+    this.#unreadInputs = new Set(inputs.flatMap((input, index) => input === undefined ? [] : index));
   }
 
   /** Label of the node's operations. */
@@ -64,7 +66,13 @@ export class NodeScope {
 
   /** An input. */
   value(index: number): Value {
+    this.#unreadInputs.delete(index);
     return this.inputs[index] ?? this.fail(`input ${index} is missing`);
+  }
+
+  /** An input that does not change what the importer builds. */
+  ignoreInput(...indices: readonly number[]): void {
+    indices.forEach((index) => this.#unreadInputs.delete(index));
   }
 
   /** Whether all inputs are known on the host. */
@@ -83,6 +91,12 @@ export class NodeScope {
   /** The elements of a constant list of numbers. */
   numbers(index: number): number[] {
     return [...this.host(index).data];
+  }
+
+  /** The element of a constant that has one. */
+  single(index: number): number {
+    const { shape, data } = this.host(index);
+    return data.length === 1 ? data[0] : this.fail(`input ${index} has the shape [${shape}]; one number is required`);
   }
 
   /** An input on the device; constants are uploaded as float32. */
@@ -126,9 +140,9 @@ export class NodeScope {
     return this.node.attributes.has(name);
   }
 
-  /** A number. */
-  number(name: string, otherwise: number): number {
-    const value = this.#attribute(name) ?? otherwise;
+  /** A number; required where there is none to take otherwise. */
+  number(name: string, otherwise?: number): number {
+    const value = this.#attribute(name) ?? otherwise ?? this.fail(`its attribute ${name} is missing`);
     return typeof value === "number" ? value : this.fail(`its attribute ${name} is no number`);
   }
 
@@ -172,9 +186,10 @@ export class NodeScope {
     return axis < 0 ? axis + rank : axis;
   }
 
-  /** Refuses attributes that the builder has not looked at. */
+  /** Refuses attributes and inputs that the builder has not looked at. */
   finish(): void {
-    const [unread] = this.#unread;
+    const [unread] = this.#unread, [input] = this.#unreadInputs;
     if (unread !== undefined) this.fail(`its attribute ${unread} is not supported`);
+    if (input !== undefined) this.fail(`its input ${input} is not supported`);
   }
 }

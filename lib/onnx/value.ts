@@ -11,6 +11,9 @@ import { type HostTensor, sizeOf } from "../tensor.ts";
 /** Most elements of a tensor that is computed on the host: masks and index tables are far below. */
 const MAX_HOST_ELEMENTS = 2 ** 24;
 
+/** Floating-point types of `onnx.TensorProto.DataType`: float, float16, double, bfloat16. */
+export const FLOAT_TYPES: readonly number[] = [1, 10, 11, 16];
+
 /** What the elements of a host value are; integers hold 53 bits. */
 export type HostType = "float" | "integer" | "boolean";
 

@@ -36,7 +36,8 @@ async function readAtOnce(path: string): Promise<Uint8Array> {
 }
 
 /**
- * The bytes of a file below a folder. A link that leads out of the folder is refused.
+ * The bytes of a file below a folder. A link that leads out of the folder is refused, and so is what is neither file nor
+ * folder: reading a pipe might wait forever.
  *
  * @throws Error as {@linkcode readInput}
  */
@@ -49,7 +50,9 @@ export async function readBelow(folder: string, name: string, as: string): Promi
   if (!real.startsWith(below) || !/^[\\/]/.test(real.slice(below.length))) {
     throw new Error(`Cannot read ${path} as ${as}: it leads to ${real}, and a file inside ${folder} is required`);
   }
-  return await readInput(path, as);
+  const { isFile, isDirectory } = await Deno.stat(real);
+  if (isFile || isDirectory) return await readInput(path, as);
+  throw new Error(`Cannot read ${path} as ${as}: it is a pipe or a device, and an ordinary file is required`);
 }
 
 /**

@@ -12,7 +12,7 @@ import { layoutModel, type ModelLayouts } from "../../lib/models/device_model.ts
 import { initialWeights, type LoadOptions, type Weights, weightsFromStateDict } from "../../lib/models/weights.ts";
 import { isFolded, isTrainingExport } from "../../lib/onnx/export_mode.ts";
 import type { OnnxModel } from "../../lib/onnx/model.ts";
-import { weightsOf } from "../../lib/onnx/parameters.ts";
+import { weightsOf, workedOutOperands } from "../../lib/onnx/parameters.ts";
 import type { StateDict } from "../../lib/tensor.ts";
 import { MODEL_FLAGS } from "../cli/flag_groups.ts";
 import { readInput } from "../cli/files.ts";
@@ -83,12 +83,19 @@ export async function recordedClassifier(folder: RunFolder, path?: string): Prom
 /** Where a file's weights are not quite the network's own, in lines for people. */
 export function exportRemarks(model: OnnxModel): string[] {
   const remedy = "tasks/torchvision_to_onnx.py exports it as it is";
+  const constants = workedOutOperands(model);
   return [
     ...isFolded(model)
       ? [`BatchNorm is folded into convolutions, which train as such, with biases: not as the network does; ${remedy}`]
       : [],
     ...isTrainingExport(model)
       ? [`it was exported in training mode, which moved every running statistic by one step; ${remedy}`]
+      : [],
+    ...constants.length > 0
+      ? [
+        "tensors that the exporter worked out itself do not train, though they may have been made of weights " +
+        `(${constants.length}, ${constants[0]} the first); ${remedy}`,
+      ]
       : [],
   ];
 }

@@ -1,7 +1,8 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import {
   exists,
   nearestFolder,
+  readBelow,
   readInput,
   removeUnfinished,
   writeAllWhole,
@@ -90,4 +91,27 @@ Deno.test("nearestFolder() is the folder itself, or the one in which it would be
     assertEquals(await nearestFolder("no-such-run"), ".");
     assertEquals(await nearestFolder("/no-such-run"), "/");
   });
+});
+
+Deno.test({
+  name: "readBelow() reads ordinary files only: no folder, no pipe, nothing outside",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    await withFolder(async (folder) => {
+      Deno.mkdirSync(`${folder}/model/part`, { recursive: true });
+      Deno.writeFileSync(`${folder}/model/weights`, Uint8Array.of(1, 2));
+      Deno.symlinkSync(`${folder}/model`, `${folder}/outside`);
+      Deno.symlinkSync(`${folder}/model/weights`, `${folder}/model/part/link`);
+      assertEquals([...await readBelow(`${folder}/model`, "weights", "a part")], [1, 2]);
+      const { success } = await new Deno.Command("mkfifo", { args: [`${folder}/model/pipe`] }).output();
+      assertEquals(success, true);
+      const refused = async (name: string, message: string, below = `${folder}/model`) =>
+        assertStringIncludes((await assertRejects(() => readBelow(below, name, "a part"), Error)).message, message);
+      await refused("pipe", "it is a pipe or a device, and an ordinary file is required");
+      await refused("part", "it is a folder, and an existing file is required");
+      await refused("absent", "there is no such file or folder");
+      await refused("link", "and a file inside", `${folder}/model/part`);
+      assertEquals([...await readBelow(`${folder}/outside`, "weights", "a part")], [1, 2]);
+    });
+  },
 });

@@ -3,6 +3,7 @@ import { fromFileUrl } from "@std/path";
 import { withNode } from "../commands/onnx_task.ts";
 import { resultOf } from "../commands/task.ts";
 import { readOnnxFixture } from "../fixtures/onnx_model.ts";
+import { CHANNELS, encode, node, smallModel, STORES } from "../onnx/small_model.ts";
 import { assertRefused, runCli, withFolder } from "./run_cli.ts";
 
 const READ = { permissions: "--allow-read" };
@@ -46,6 +47,13 @@ Deno.test("inspect describes an ONNX network: operators, split, shapes, opset an
     assertStringIncludes(odd.problem, "Cannot import the Celu node");
     const [net] = (await inspected(folded)).files;
     assertMatch(net.remarks.join(), /^BatchNorm is folded/);
+    const model = smallModel();
+    model.graph.initializer!.push(STORES.raw("onnx::Add_7", [CHANNELS, 1, 1], new Float32Array(CHANNELS)));
+    model.graph.node!.push(node("Add", ["conv", "onnx::Add_7"], ["sum"]));
+    model.graph.node![1].input![0] = "sum";
+    await Deno.writeFile(`${folder}/worked_out.onnx`, encode(model));
+    const [worked] = (await inspected(`${folder}/worked_out.onnx`)).files;
+    assertMatch(worked.remarks.join(), /^tensors that the exporter worked out itself .*\(1, onnx::Add_7 the first\)/);
     await Deno.writeFile(`${folder}/cut.onnx`, (await Deno.readFile(onnx)).subarray(0, 4000));
     assertRefused(
       await runCli(["inspect", `${folder}/cut.onnx`], READ),

@@ -19,6 +19,18 @@ import { readOnnxModel } from "../../lib/onnx/read.ts";
 import { readOnnxFixture } from "../fixtures/onnx_model.ts";
 import { gpuTests } from "../gpu/harness.ts";
 import { distance } from "./compare.ts";
+import {
+  CLASSES,
+  encode,
+  FLOAT,
+  FLOAT16,
+  integers,
+  type Model,
+  node,
+  SIZE,
+  smallModel,
+  STORES,
+} from "./small_model.ts";
 import { inputOf, NORMALISATION, ownLogits, randomImages, runOnnx, unevenWeights } from "./runtime.ts";
 
 const gpuTest = gpuTests();
@@ -149,6 +161,68 @@ Deno.test("writeOnnx() folds every normalisation that follows a convolution, and
     densenet: [11, 6],
     mobilenet: [34, undefined],
   });
+});
+
+/** The small classifier as a file of half precision has it: stored so, between casts. */
+function halfModel(): Model {
+  const model = smallModel(17, STORES.half), { graph } = model;
+  graph.node![0].input![0] = "narrow_images";
+  graph.node!.splice(-1, 1, node("Gemm", ["features", "fc.weight", "fc.bias"], ["narrow_logits"], { transB: 1 }));
+  const [narrow, wide] = [10, 1].map((to, i) =>
+    node("Cast", [["images", "narrow_logits"][i]], [["narrow_images", "logits"][i]], { to })
+  );
+  graph.node = [narrow, ...graph.node!, wide];
+  return model;
+}
+
+/** The small classifier with its weights stored in half precision and cast before they are used. */
+function castModel(): Model {
+  const model = smallModel(17, STORES.half), { graph } = model;
+  const names = graph.initializer!.filter(({ dataType }) => dataType === FLOAT16).map(({ name }) => name!);
+  for (const operation of graph.node!) {
+    operation.input = operation.input!.map((name) => names.includes(name) ? `${name}.wide` : name);
+  }
+  graph.node!.unshift(...names.map((name) => node("Cast", [name], [`${name}.wide`], { to: FLOAT })));
+  return model;
+}
+
+for (
+  const [what, model] of [["half", halfModel()], ["cast", castModel()], [
+    "double",
+    smallModel(17, STORES.double),
+  ]] as const
+) {
+  gpuTest(
+    `writeOnnx() writes a network of ${what} weights in float32, which ONNX Runtime computes alike`,
+    async (gpu) => {
+      const network = onnxNetwork(await readOnnxModel(encode(model), what));
+      const config = { encoder: what, network, numClasses: CLASSES, height: SIZE, width: SIZE };
+      const layouts = layoutModel(config), stored = weightsOf(network.model, network.head);
+      assertEquals([layouts.backbone.count, layouts.head.count, layouts.state.count], [120, 25, 8]);
+      const weights = weightsFromStateDict(layouts, stored, { head: "require", seed: 0 });
+      const set = randomImages(3, config), own = await ownLogits(gpu, config, weights, set);
+      for (const fold of [false, true]) {
+        const { data } = await runOnnx(exported(config, weights, { fold }), inputOf(set, NORMALISATION), [
+          3,
+          3,
+          SIZE,
+          SIZE,
+        ]);
+        assert(distance(data, own) < 1e-5);
+      }
+    },
+  );
+}
+
+Deno.test("writeOnnx() folds no normalisation whose tensors are not floats", async () => {
+  const model = smallModel(), { initializer } = model.graph;
+  const index = initializer!.findIndex(({ name }) => name === "bn.bias");
+  initializer![index] = integers("bn.bias", [1, 0, 2, 0]);
+  const network = onnxNetwork(await readOnnxModel(encode(model), "small"));
+  const config = { encoder: "small", network, numClasses: CLASSES, height: SIZE, width: SIZE };
+  const stored = weightsOf(network.model, network.head);
+  const weights = weightsFromStateDict(layoutModel(config), stored, { head: "require", seed: 0 });
+  assertEquals(operatorsIn(exported(config, weights, { fold: true })).BatchNormalization, 1);
 });
 
 Deno.test("writeOnnx() and readOnnxModel() give back every weight, bit for bit, and the order of parameters", async () => {

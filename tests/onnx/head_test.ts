@@ -8,7 +8,7 @@ import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { UsageError } from "../../lib/errors.ts";
 import { isFolded, isTrainingExport } from "../../lib/onnx/export_mode.ts";
 import { findHead } from "../../lib/onnx/head.ts";
-import { planParameters } from "../../lib/onnx/parameters.ts";
+import { planParameters, workedOutOperands } from "../../lib/onnx/parameters.ts";
 import { readOnnxModel } from "../../lib/onnx/read.ts";
 import { fixture } from "../checkpoint/fixtures.ts";
 import {
@@ -92,6 +92,24 @@ Deno.test("planParameters() puts the head's tensors into its vector, and all int
   assertEquals(vectorsOf(planParameters(model, findHead(model), CLASSES)), "bbbbsshh");
   assertEquals(vectorsOf(planParameters(model)), "bbbbssbb");
   assertEquals(planParameters(model, findHead(model), 7).slice(-2).map(({ shape }) => [...shape]), [[7, 4], [7]]);
+});
+
+Deno.test("workedOutOperands() names the tensors that an export made of others, not single numbers, not weights", async () => {
+  const model = smallModel(), { graph } = model;
+  const operands = [["onnx::Add_7", CHANNELS], ["onnx::Mul_8", 1], ["layer_scale", CHANNELS]] as const;
+  for (const [name, size] of operands) graph.initializer!.push(STORES.raw(name, [size, 1, 1], new Float32Array(size)));
+  graph.node!.splice(
+    2,
+    0,
+    node("Add", ["bn", "onnx::Add_7"], ["sum"]),
+    node("Mul", ["sum", "onnx::Mul_8"], ["product"]),
+    node("Mul", ["product", "layer_scale"], ["scaled"]),
+  );
+  graph.node!.find(({ opType }) => opType === "Relu")!.input = ["scaled"];
+  const read = await readOnnxModel(encode(model), "FILE");
+  assertEquals(workedOutOperands(read), ["onnx::Add_7"]);
+  assertEquals(planParameters(read).map(({ name }) => name).includes("layer_scale"), true);
+  assertEquals(workedOutOperands(await readOnnxModel(encode(smallModel()), "FILE")), []);
 });
 
 Deno.test("isFolded() and isTrainingExport() tell what PyTorch's exports did to the weights", async () => {

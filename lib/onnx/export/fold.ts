@@ -6,6 +6,7 @@
 
 import { sizeOf, type StateDict } from "../../tensor.ts";
 import { describe, type OnnxModel, type OnnxNode } from "../model.ts";
+import { isFloat } from "../value.ts";
 import { pruned, readersOf } from "./transform.ts";
 
 /** A normalisation and the convolution that it alone reads. */
@@ -19,7 +20,7 @@ function stored({ initialisers }: OnnxModel, name: string | undefined): ArrayLik
   return initialisers.get(name ?? "")?.data as ArrayLike<number> | undefined;
 }
 
-/** The pairs whose tensors are all stored. */
+/** The pairs whose tensors are all stored, as floats. */
 function pairsOf(model: OnnxModel): Pair[] {
   const producer = new Map(model.nodes.map((node) => [node.outputs[0], node]));
   const readers = readersOf(model.nodes);
@@ -28,7 +29,8 @@ function pairsOf(model: OnnxModel): Pair[] {
     if (norm.operator !== "BatchNormalization" || conv?.operator !== "Conv") return [];
     const alone = readers.get(conv.outputs[0])?.length === 1 && conv.outputs[0] !== model.output;
     const needed = [conv.inputs[1], ...conv.inputs[2] ? [conv.inputs[2]] : [], ...norm.inputs.slice(1)];
-    return alone && needed.every((name) => model.initialisers.has(name)) ? [{ conv, norm }] : [];
+    const areWeights = needed.every((name) => model.initialisers.has(name) && isFloat(model.initialisers.get(name)!));
+    return alone && areWeights ? [{ conv, norm }] : [];
   });
 }
 

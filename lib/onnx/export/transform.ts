@@ -4,12 +4,16 @@
  * @module
  */
 
-import type { HostTensor } from "../../tensor.ts";
+import { float32Tensor, type HostTensor } from "../../tensor.ts";
 import type { Head } from "../head.ts";
-import type { OnnxModel, OnnxNode } from "../model.ts";
+import type { AttributeValue, OnnxModel, OnnxNode } from "../model.ts";
 import { sortedNodes } from "../order.ts";
+import { FLOAT_TYPES, isFloat } from "../value.ts";
 import { NodeList } from "./nodes.ts";
 import { normaliseImages } from "./operators.ts";
+
+/** `onnx.TensorProto.DataType` of float32. */
+const FLOAT = 1;
 
 /** Names of all values that nodes read. */
 export function readersOf(nodes: readonly OnnxNode[]): ReadonlyMap<string, readonly OnnxNode[]> {
@@ -50,6 +54,24 @@ export function forInference(model: OnnxModel): OnnxModel {
   return pruned({ ...model, nodes, output: source.get(model.output) ?? model.output });
 }
 
+/** A tensor of floats as float32; others as they are. */
+function widened(tensor: HostTensor): HostTensor {
+  if (!isFloat(tensor) || tensor.dtype === "float32") return tensor;
+  return float32Tensor(tensor.shape, Float32Array.from(tensor.data as Float32Array | Float64Array));
+}
+
+/** The model with all of its floats in float32, as it is computed here: weights, constants, and what is cast to. */
+export function inFloat32(model: OnnxModel): OnnxModel {
+  const attribute = (value: AttributeValue) => typeof value === "object" && "data" in value ? widened(value) : value;
+  const nodes = model.nodes.map((node) => {
+    const attributes = new Map([...node.attributes].map(([name, value]) => [name, attribute(value)]));
+    const isCast = node.operator === "Cast" && FLOAT_TYPES.includes(Number(attributes.get("to")));
+    return { ...node, attributes: isCast ? attributes.set("to", FLOAT) : attributes };
+  });
+  const initialisers = new Map([...model.initialisers].map(([name, tensor]) => [name, widened(tensor)]));
+  return { ...model, nodes, initialisers };
+}
+
 /** The model up to what its head reads: the features. */
 export function withoutHead(model: OnnxModel, { node }: Head): OnnxModel {
   return pruned({ ...model, output: node.inputs[0] });
@@ -58,7 +80,7 @@ export function withoutHead(model: OnnxModel, { node }: Head): OnnxModel {
 /**
  * The model with other tensors under the same names.
  *
- * @throws TypeError where the model lacks one, or has one of another element type
+ * @throws TypeError where the model lacks one, or has one that is not of float32
  */
 export function withTensors(model: OnnxModel, tensors: ReadonlyMap<string, HostTensor>): OnnxModel {
   const initialisers = new Map(model.initialisers);

@@ -44,8 +44,8 @@ function nodeProto({ name, operator, inputs, outputs, attributes }: OnnxNode) {
   return { name, opType: operator, input: [...inputs], output: [...outputs], attribute };
 }
 
-/** An input or output of floats; sizes that are names are dynamic, and without sizes it may have any shape. */
-function valueInfo(name: string, shape?: readonly (number | string)[]) {
+/** An input or output of floats; sizes that are names or missing are dynamic. */
+function valueInfo(name: string, shape?: readonly (number | string | undefined)[]) {
   const dim = shape?.map((n) => typeof n === "number" ? { dimValue: n } : { dimParam: n });
   return { name, type: { tensorType: { elemType: FLOAT, ...dim ? { shape: { dim } } : {} } } };
 }
@@ -62,7 +62,7 @@ function encode(model: OnnxModel, initializer: TensorRecord[], { metadata = {} }
       node: nodes.map(nodeProto),
       initializer,
       input: [valueInfo(input.name, input.shape.map((n, axis) => n ?? AXES[axis]))],
-      output: [valueInfo(output, outputShape?.map((n) => n ?? AXES[0]))],
+      output: [valueInfo(output, outputShape?.map((n, axis) => n ?? (axis === 0 ? AXES[0] : undefined)))],
     },
     metadataProps: Object.entries(metadata).map(([key, value]) => ({ key, value })),
   }).finish();

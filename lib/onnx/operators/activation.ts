@@ -38,7 +38,7 @@ export function hardSigmoid(scope: NodeScope): Value {
 
 /** `Clip` to constant limits. */
 export function clip(scope: NodeScope): Value {
-  const limit = (index: number) => scope.has(index) ? scope.numbers(index)[0] : undefined;
+  const limit = (index: number) => scope.has(index) ? scope.single(index) : undefined;
   const [min, max] = [limit(1), limit(2)];
   const value = scope.value(0);
   if (value.place === "device") return apply(scope, { kind: "clip", min, max });

@@ -5,7 +5,7 @@
  */
 
 import type { NodeScope } from "../scope.ts";
-import { checkedHostSize, hostValue, integers, type Value } from "../value.ts";
+import { checkedHostSize, FLOAT_TYPES, type HostType, hostValue, integers, type Value } from "../value.ts";
 
 /** `Constant`: a tensor, a number or a list. */
 export function constant(scope: NodeScope): Value {
@@ -22,29 +22,44 @@ export function constant(scope: NodeScope): Value {
 /** `ConstantOfShape`: one number repeated. */
 export function constantOfShape(scope: NodeScope): Value {
   const value = scope.tensor("value") ?? hostValue("float", [1], [0]);
+  if (value.data.length !== 1) scope.fail(`its value has the shape [${value.shape}]; one number is required`);
   const shape = scope.numbers(0);
   return hostValue(value.type, shape, new Float64Array(checkedHostSize(shape)).fill(value.data[0]));
 }
 
 /** `Range`: start, start + step, ... below the limit. */
 export function range(scope: NodeScope): Value {
-  const [start, limit, step] = [0, 1, 2].map((index) => scope.numbers(index)[0]);
+  const [start, limit, step] = [0, 1, 2].map((index) => scope.single(index));
   const count = Math.max(0, Math.ceil((limit - start) / step));
   checkedHostSize([count]);
   return hostValue(scope.host(0).type, [count], Array.from({ length: count }, (_, i) => start + i * step));
 }
 
-/** `Identity` and `Dropout`, which training here does not use. */
-export function passThrough(scope: NodeScope): Value {
-  scope.ignore("ratio", "seed");
+/** `Identity`. */
+export function identity(scope: NodeScope): Value {
   return scope.value(0);
 }
 
+/** `Dropout`, which training here does not use. */
+export function dropout(scope: NodeScope): Value {
+  scope.ignore("ratio", "seed");
+  scope.ignoreInput(1, 2);
+  return scope.value(0);
+}
+
+/** `onnx.TensorProto.DataType` of what `Cast` makes. */
+const CAST_TYPES: Readonly<Record<HostType, readonly number[]>> = {
+  float: FLOAT_TYPES,
+  boolean: [9],
+  integer: [2, 3, 4, 5, 6, 7, 12, 13],
+};
+
 /** `Cast`: to an integer, a boolean or a float. */
 export function cast(scope: NodeScope): Value {
-  const to = scope.number("to", 1);
+  const to = scope.number("to");
   const value = scope.value(0);
-  const type = [1, 10, 11, 16].includes(to) ? "float" : to === 9 ? "boolean" : "integer";
+  const type = (Object.keys(CAST_TYPES) as HostType[]).find((name) => CAST_TYPES[name].includes(to)) ??
+    scope.fail(`it makes ONNX type ${to}; a type of numbers is required`);
   if (value.place === "device") {
     return type === "float" ? value : scope.fail(`it makes a tensor of images or weights ${type}; only floats train`);
   }

@@ -22,6 +22,12 @@ export function square(scope: NodeScope, name: string, otherwise: number): numbe
   return h === w ? h : scope.fail(`its ${name} are ${h} and ${w}; equal ones are supported`);
 }
 
+/** `pads`. */
+function statedPadding(scope: NodeScope): Padding {
+  const pads = scope.list("pads") ?? [0, 0, 0, 0];
+  return pads.length === 4 ? pads as unknown as Padding : scope.fail(`its pads are [${pads}]; four are required`);
+}
+
 /** `pads` or `auto_pad` of a window of kernel [KH, KW] on [N, H, W, C]. */
 export function paddingOf(
   scope: NodeScope,
@@ -30,9 +36,9 @@ export function paddingOf(
   stride: number,
   dilation: number,
 ): Padding {
-  const [top = 0, left = 0, bottom = 0, right = 0] = scope.list("pads") ?? [];
+  const stated = statedPadding(scope);
   const auto = scope.string("auto_pad", "NOTSET");
-  if (auto === "NOTSET") return [top, left, bottom, right];
+  if (auto === "NOTSET") return stated;
   if (auto === "VALID") return [0, 0, 0, 0];
   const total = kernel.map((k, axis) => {
     const size = input.shape[1 + axis];
@@ -53,10 +59,17 @@ export function padUneven(scope: NodeScope, input: Tensor, padding: Padding): { 
   return { input: scope.apply(pad(`${scope.name} padding`, input, amounts)), padding: same };
 }
 
+/** A kernel's weight as the engine holds it; `kernel_shape`, where stated, must be its own. */
+function kernelOf(scope: NodeScope): Tensor {
+  const value = scope.device(1), weight = arranged(scope, value, WEIGHT_ORDER);
+  const own = value.shape.slice(2), stated = scope.list("kernel_shape") ?? own;
+  if (stated.join() === own.join()) return weight;
+  return scope.fail(`its kernel_shape is [${stated}], but its weight has the shape [${value.shape}]`);
+}
+
 /** `Conv` in two dimensions. */
 export function conv(scope: NodeScope): Value {
-  const weight = arranged(scope, scope.device(1), WEIGHT_ORDER);
-  scope.ignore("kernel_shape");
+  const weight = kernelOf(scope);
   const stride = square(scope, "strides", 1), dilation = square(scope, "dilations", 1);
   const groups = scope.number("group", 1);
   const images = image(scope, scope.device(0));
@@ -69,13 +82,12 @@ export function conv(scope: NodeScope): Value {
 
 /** `ConvTranspose` in two dimensions. */
 export function convTranspose(scope: NodeScope): Value {
-  const weight = arranged(scope, scope.device(1), WEIGHT_ORDER);
-  scope.ignore("kernel_shape");
+  const weight = kernelOf(scope);
   const stride = square(scope, "strides", 1), dilation = square(scope, "dilations", 1);
   const outputPadding = square(scope, "output_padding", 0), groups = scope.number("group", 1);
   const auto = scope.string("auto_pad", "NOTSET");
   if (auto !== "NOTSET" && auto !== "VALID") scope.fail(`its auto_pad is ${auto}`);
-  const padding = scope.list("pads") ?? [0];
+  const padding = statedPadding(scope);
   if (padding.some((n) => n !== padding[0])) scope.fail(`its padding is [${padding}]; equal sides are supported`);
   const options = { stride, padding: padding[0], outputPadding, dilation, groups };
   const bias = scope.has(2) ? scope.device(2).tensor : undefined;

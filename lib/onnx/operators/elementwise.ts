@@ -72,13 +72,17 @@ function scalar(scope: NodeScope, c: HostValue, value: DeviceValue, functions: S
   );
 }
 
-/** A function of constants only: what shape arithmetic and masks are made of. */
+/**
+ * A function of constants only: what shape arithmetic and masks are made of. It takes as many as `fn` has parameters, or
+ * any number where it lists none.
+ */
 export function hostOnly(
   type: "boolean" | "same",
   fn: (...elements: number[]) => number,
 ): (scope: NodeScope) => Value {
   return (scope) => {
-    const values = scope.node.inputs.map((_, index) => scope.host(index));
+    const count = fn.length || Math.max(1, scope.node.inputs.length);
+    const values = Array.from({ length: count }, (_, index) => scope.host(index));
     return zip(type === "same" ? values[0].type : type, values, fn);
   };
 }

@@ -62,6 +62,11 @@ export function slice(scope: NodeScope): Value {
   const starts = scope.numbers(1), ends = scope.numbers(2);
   const axes = scope.has(3) ? scope.numbers(3) : starts.map((_, axis) => axis);
   const steps = scope.has(4) ? scope.numbers(4) : starts.map(() => 1);
+  if ([ends, axes, steps].some((list) => list.length !== starts.length)) {
+    scope.fail(
+      `it states starts [${starts}], ends [${ends}], axes [${axes}] and steps [${steps}]; as many of each are required`,
+    );
+  }
   const ranges = axes.map((given, i) => {
     const axis = scope.axis(given, value.shape.length);
     if (steps[i] === 0) scope.fail("its step is 0");
@@ -138,8 +143,12 @@ function gatherHost(value: HostValue, axis: number, rows: readonly number[], sha
 export function scatterND(scope: NodeScope): Value {
   const value = scope.host(0), indices = scope.host(1), updates = scope.host(2);
   if (scope.string("reduction", "none") !== "none") scope.fail("it reduces; only replacement is supported");
-  const depth = indices.shape[indices.shape.length - 1];
+  const depth = indices.shape.at(-1) ?? 0;
   const strides = stridesOf(value.shape), block = sizeOf(value.shape.slice(depth));
+  const replaced = [...indices.shape.slice(0, -1), ...value.shape.slice(depth)];
+  if (depth < 1 || depth > value.shape.length || updates.shape.join() !== replaced.join()) {
+    scope.fail(`it puts [${updates.shape}] at [${indices.shape}] of [${value.shape}]; [${replaced}] is required`);
+  }
   const data = value.data.slice();
   for (let row = 0; row < indices.data.length / depth; row++) {
     const offset = Array.from({ length: depth }, (_, axis) => {
@@ -157,9 +166,13 @@ export function pad(scope: NodeScope): Value {
   const mode = scope.string("mode", "constant");
   if (mode !== "constant") scope.fail(`its mode is ${mode}; constant is supported`);
   const value = scope.value(0), rank = value.shape.length;
-  const amounts = scope.numbers(1), fill = scope.has(2) ? scope.numbers(2)[0] ?? 0 : 0;
+  const amounts = scope.numbers(1), fill = scope.has(2) ? scope.single(2) : 0;
   const axes = scope.has(3) ? scope.numbers(3).map((axis) => scope.axis(axis, rank)) : identityOrder(rank);
-  const of = (half: number) => identityOrder(rank).map((axis) => amounts[axes.indexOf(axis) + half * axes.length] ?? 0);
+  if (amounts.length !== 2 * axes.length || new Set(axes).size !== axes.length) {
+    scope.fail(`it states ${amounts.length} amounts for the axes ${axes}; two for each axis are required`);
+  }
+  const of = (half: number) =>
+    identityOrder(rank).map((axis) => axes.includes(axis) ? amounts[axes.indexOf(axis) + half * axes.length] : 0);
   const [before, after] = [of(0), of(1)];
   const crop = identityOrder(rank).filter((axis) => before[axis] < 0 || after[axis] < 0)
     .map((axis) => ({

@@ -86,7 +86,7 @@ export function expand(scope: NodeScope): Value {
 /** `Concat` along an axis. */
 export function concat(scope: NodeScope): Value {
   const count = scope.node.inputs.length;
-  const axis = scope.axis(scope.number("axis", NaN), scope.value(0).shape.length);
+  const axis = scope.axis(scope.number("axis"), scope.value(0).shape.length);
   if (scope.onHost) return concatHost(Array.from({ length: count }, (_, index) => scope.host(index)), axis);
   const values = Array.from({ length: count }, (_, index) => scope.device(index));
   // All in the order of the largest, which is then not copied first.

@@ -15,6 +15,9 @@ const MODES: readonly AxisResize["mode"][] = ["nearest", "linear", "cubic"];
 const COORDINATES: readonly ResizeCoordinates[] = ["halfPixel", "pytorchHalfPixel", "alignCorners", "asymmetric"];
 const ROUNDINGS: readonly NearestRounding[] = ["roundPreferFloor", "roundPreferCeil", "floor", "ceil"];
 
+/** Most pixels of a side: the host lists the taps of each. */
+const MAX_SIZE = 2 ** 16;
+
 const snakeCase = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 /** An attribute that is one of a few names, which the file spells in snake_case. */
@@ -40,21 +43,24 @@ function axesOf(scope: NodeScope, shape: readonly number[]): readonly AxisResize
   if (scope.number("antialias", 0) !== 0) scope.fail("it smooths before it shrinks, which is not supported");
   oneOf(scope, "keep_aspect_ratio_policy", ["stretch"], "stretch");
   scope.ignore("extrapolation_value");
-  const old = scope.opset < 11;
+  // The region is of another mode; scales are there, though empty, where sizes are stated.
+  scope.ignoreInput(1, 2);
   const how = {
     mode: oneOf(scope, "mode", MODES, "nearest"),
-    coordinates: oneOf(scope, "coordinate_transformation_mode", COORDINATES, old ? "asymmetric" : "halfPixel"),
-    rounding: oneOf(scope, "nearest_mode", ROUNDINGS, old ? "floor" : "roundPreferFloor"),
+    coordinates: oneOf(scope, "coordinate_transformation_mode", COORDINATES, "halfPixel"),
+    rounding: oneOf(scope, "nearest_mode", ROUNDINGS, "roundPreferFloor"),
     cubicCoefficient: scope.number("cubic_coeff_a", -0.75),
   };
   const axes = (scope.list("axes") ?? identityOrder(shape.length)).map((axis) => scope.axis(axis, shape.length));
   const sizes = perAxis(scope, 3, axes, shape);
-  const scales = sizes ? undefined : perAxis(scope, old ? 1 : 2, axes, shape.map(() => 1));
+  const scales = sizes ? undefined : perAxis(scope, 2, axes, shape.map(() => 1));
   const target = sizes ?? scales?.map((scale, axis) => Math.floor(shape[axis] * scale)) ??
     scope.fail("it states neither sizes nor scales");
   if (target[0] !== shape[0] || target[1] !== shape[1]) {
     scope.fail(`it makes [${target}] of [${shape}]; images are resized along their last two axes`);
   }
+  const huge = target.find((size) => !(size <= MAX_SIZE));
+  if (huge !== undefined) scope.fail(`it makes a side of ${huge} pixels; at most ${MAX_SIZE} are possible`);
   return [2, 3].map((axis) => ({ ...how, from: shape[axis], to: target[axis], scale: scales?.[axis] }));
 }
 
