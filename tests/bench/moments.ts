@@ -2,7 +2,7 @@
  * BatchNorm's statistics left by the convolutions against a pass over their outputs, in turns in one process: forward
  * passes, whole steps up to the gradients, and the memory that they take.
  *
- * deno run -A tests/bench/moments.ts [cpu|gpu] [ENCODER...]
+ * deno run -A tests/bench/moments.ts [cpu|gpu] [f32|mixed] [ENCODER]
  *
  * @module
  */
@@ -96,18 +96,22 @@ async function measure(
   return `| ${cells.join(" | ")} |`;
 }
 
-const [first, ...rest] = Deno.args;
-const schedule = ["cpu", "gpu"].includes(first) ? first as KernelSchedule : undefined;
-const wanted = schedule ? rest : Deno.args;
+/** Those that the arguments name; all where they name none. */
+function namedOf<T>(all: readonly T[], nameOf: (value: T) => string): readonly T[] {
+  const named = all.filter((value) => Deno.args.includes(nameOf(value)));
+  return named.length > 0 ? named : all;
+}
+
 const compared = ["forward, median", "forward, quickest", "step, median", "step, quickest"];
 const heads = ["network", "precision", "schedule"].concat(
   compared.flatMap((what) => [`${what}: pass, ms`, "epilogue", "saved"]),
   ["memory: pass, MB", "epilogue"],
 );
 console.log(`| ${heads.join(" | ")} |\n|${heads.map((_, i) => i < 3 ? "---|" : "---:|").join("")}`);
+const schedule = (["cpu", "gpu"] as const satisfies readonly KernelSchedule[]).find((name) => Deno.args.includes(name));
+const precisions = namedOf<Precision>(["f32", "mixed"], (name) => name);
 const gpu = await openGpu({ schedule });
-for (const network of NETWORKS) {
-  if (wanted.length > 0 && !wanted.includes(network[0])) continue;
-  for (const precision of ["f32", "mixed"] as const) console.log(await measure(gpu, network, precision));
+for (const network of namedOf(NETWORKS, ([name]) => name)) {
+  for (const precision of precisions) console.log(await measure(gpu, network, precision));
 }
 gpu.destroy();
