@@ -8,8 +8,8 @@
 import applySource from "../../kernels/batch_norm_apply.wgsl" with { type: "text" };
 import finalizeSource from "../../kernels/batch_norm_finalize.wgsl" with { type: "text" };
 import gradientFinalizeSource from "../../kernels/batch_norm_gradient_finalize.wgsl" with { type: "text" };
-import momentsSource from "../../kernels/moments.wgsl" with { type: "text" };
 import statisticsSource from "../../kernels/batch_norm_statistics.wgsl" with { type: "text" };
+import momentsSource from "../../kernels/moments.wgsl" with { type: "text" };
 import type { Constants } from "../../kernels/template.ts";
 import { sizeOf } from "../tensor.ts";
 import { copyInto } from "./add.ts";

@@ -28,6 +28,7 @@ import {
   winogradWeightGradient,
 } from "./conv2d_winograd.ts";
 import { loop } from "./elementwise.ts";
+import { leavingMoments } from "./moments.ts";
 import {
   type Dispatch,
   type GradientOf,
@@ -37,7 +38,6 @@ import {
   type Target,
   type Tensor,
 } from "./operation.ts";
-import { leavingMoments } from "./moments.ts";
 import { lowerProduct, type Product, type Variant } from "./product.ts";
 
 export type { Conv2dOptions } from "./conv2d_geometry.ts";
