@@ -1,7 +1,7 @@
 // Per-channel sums over ranges of rows of a matrix [ROWS, C], W channels to an invocation.
 //
 // BACKWARD == 0: mean and M2 (sum of squared deviations) of each range, by sums shifted by the range's first row, which
-// keeps the squares small where the mean is large. partial [CHUNKS, 2, C].
+// keeps the squares small where the mean is large. partial [CHUNKS, 2, C], counts [CHUNKS]: rows of each range.
 // BACKWARD == 1: sums of dy and of dy * xhat, with xhat = (x - mean) / sqrt(variance + eps). partial [CHUNKS, 2, C].
 // Where RELU, dy is what passes the rectifier. Its sign is that of the rectifier's input, computed again, or, where a
 // RESIDUAL went into it, of its output; then dy is left in `passed`, for the residual and the input gradient.
@@ -20,6 +20,8 @@
 @group(0) @binding(5) var<storage, read_write> weight: array<Item>;
 @group(0) @binding(6) var<storage, read_write> bias: array<Item>;
 #end
+#else
+@group(0) @binding(2) var<storage, read_write> counts: array<f32>;
 #end
 
 @compute @workgroup_size(64)
@@ -69,5 +71,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let squares = second - sum * sum / rows;
   // Not max(): NaN must stay visible.
   partial[chunk * (2u * C / W) + C / W + channel] = select(squares, Item(0.0), squares < Item(0.0));
+  if (channel == 0u) { counts[chunk] = rows; }
 #end
 }

@@ -123,6 +123,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
   }
 
+#if MOMENTS
+#for r in 0..NR
+  var total$r = Columns(0.0);
+  var squares$r = Columns(0.0);
+#end
+#end
 #for i in 0..MR
   {
     let row = first_row + $i;
@@ -147,8 +153,20 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       output[index] = sum$(i * NR + r);
 #end
 #end
+#if MOMENTS
+      let deviation = sum$(i * NR + r) - sum$r;
+      total$r += deviation;
+      squares$r += deviation * deviation;
+#end
     }
 #end
   }
+#end
+#if MOMENTS
+  let rows = f32(min($(MR)u, ROWS - first_row));
+#for r in 0..NR
+  if (column_valid$r) { leave_moments(row_block, column$r, rows, sum$r, total$r, squares$r); }
+#end
+  if (group.z == 0u && lane == 0u) { counts[row_block] = rows; }
 #end
 }

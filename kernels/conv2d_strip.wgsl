@@ -99,6 +99,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
 
   if (!column_valid) { return; }
+#if MOMENTS
+  var total = Columns(0.0);
+  var squares = Columns(0.0);
+#end
 #for i in 0..(TR * TW)
   if (first_h + $(i / TW)u < OUTPUT_H && first_w + $(i % TW)u < OUTPUT_W) {
     let position = (image * OUTPUT_H + first_h + $(i / TW)u) * OUTPUT_W + first_w + $(i % TW)u;
@@ -112,6 +116,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     output[index] = sum$i;
 #end
 #end
+#if MOMENTS
+    let deviation = sum$i - sum0;
+    total += deviation;
+    squares += deviation * deviation;
+#end
   }
+#end
+#if MOMENTS
+  let rows = f32(min($(TR)u, OUTPUT_H - first_h) * min($(TW)u, OUTPUT_W - first_w));
+  leave_moments(tile, column, rows, sum0, total, squares);
+  if (group.z == 0u && lane == 0u) { counts[tile] = rows; }
 #end
 }

@@ -71,6 +71,17 @@ fn store(position: u32, column: u32, split: u32, value: Columns) {
 #end
 }
 
+#if MOMENTS
+// What the invocations of a column left in `left_tile`, in order; the first BN / 4 invocations have a column each.
+fn sum_of_rows(lane: u32) -> vec4<f32> {
+  var sum = vec4<f32>(0.0);
+  if (lane < $(BN / 4)u) {
+    for (var row = 0u; row < $(BM / TM)u; row++) { sum += left_tile[row * $(BN / 4)u + lane]; }
+  }
+  return sum;
+}
+#end
+
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let block = group.y * GRID_X + group.x;
@@ -255,5 +266,53 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
 #end
   }
+#end
+#if MOMENTS
+  // Sums over the rows of an invocation, then over the invocations that share columns, in their order.
+#for j in 0..(TN / 4)
+  if (row_lane == 0u) { right_tile[$(j * (BN / TN))u + column_lane] = sum$j; }
+  var total$j = vec4<f32>(0.0);
+  var squares$j = vec4<f32>(0.0);
+#end
+  workgroupBarrier();
+#for j in 0..(TN / 4)
+  let shift$j = right_tile[$(j * (BN / TN))u + column_lane];
+#end
+#for i in 0..TM
+  if (first_row + row_lane * 4u + $((i / 4) * (BM / TM) * 4 + i % 4)u < ROWS) {
+#for j in 0..(TN / 4)
+    let deviation$j = sum$(i * (TN / 4) + j) - shift$j;
+    total$j += deviation$j;
+    squares$j += deviation$j * deviation$j;
+#end
+  }
+#end
+#for j in 0..(TN / 4)
+  left_tile[row_lane * $(BN / 4)u + $(j * (BN / TN))u + column_lane] = total$j;
+#end
+  workgroupBarrier();
+  let total = sum_of_rows(lane);
+  workgroupBarrier();
+#for j in 0..(TN / 4)
+  left_tile[row_lane * $(BN / 4)u + $(j * (BN / TN))u + column_lane] = squares$j;
+#end
+  workgroupBarrier();
+  let squares = sum_of_rows(lane);
+  let rows = f32(min(BM, ROWS - first_row));
+  let row_block = block / COLUMN_BLOCKS;
+  let column = first_column + lane * 4u;
+  if (lane < $(BN / 4)u) {
+    let shift = right_tile[lane];
+#if NV == 4
+    if (column < CN) { leave_moments(row_block, (channel_group * CN + column) / 4u, rows, shift, total, squares); }
+#else
+#for c in 0..4
+    if (column + $(c)u < CN) {
+      leave_moments(row_block, channel_group * CN + column + $(c)u, rows, shift[$c], total[$c], squares[$c]);
+    }
+#end
+#end
+  }
+  if (first_column == 0u && channel_group == 0u && lane == 0u) { counts[row_block] = rows; }
 #end
 }

@@ -72,6 +72,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
 
   if (!column_valid) { return; }
+#if MOMENTS
+  var rows = 0u;
+  var shift = Columns(0.0);
+  var total = Columns(0.0);
+  var squares = Columns(0.0);
+#end
 #for i in 0..(REGISTERS * S)
   if (block * (REGISTERS * S) + $(i)u < TILES) {
     let tile = block * (REGISTERS * S) + $(i)u;
@@ -85,6 +91,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let y1 = q + 2.0 * s;
     let y2 = p + 4.0 * r;
     let y3 = q + 8.0 * s + sum$(5 * REGISTERS * S + i);
+#if MOMENTS
+    rows += min(4u, OUTPUT_W - w);
+#end
+#if MOMENTS && i == 0
+    shift = y0;
+#end
 #for p in 0..4
     if (w + $(p)u < OUTPUT_W) {
 #if ACCUMULATE
@@ -96,8 +108,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       output[index + $(p)u * (CN / NV)] = y$p;
 #end
 #end
+#if MOMENTS
+      let deviation = y$p - shift;
+      total += deviation;
+      squares += deviation * deviation;
+#end
     }
 #end
   }
+#end
+#if MOMENTS
+  leave_moments(block, column, f32(rows), shift, total, squares);
+  if (group.z == 0u && lane == 0u) { counts[block] = f32(rows); }
 #end
 }

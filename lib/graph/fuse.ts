@@ -1,6 +1,6 @@
 /**
  * Joining operations: a tensor that a single operation reads need not pass through memory where one kernel can do the
- * work of its producer and of its reader.
+ * work of its producer and of its reader. And what a producer knows of its output need not be worked out from memory.
  *
  * @module
  */
@@ -17,9 +17,23 @@ function readersOf(operations: readonly Operation[], keep: readonly Tensor[]): R
   return readers;
 }
 
+/** The same operations; those that take moments of an input get them from its producer, where it can leave them. */
+function shareMoments(operations: readonly Operation[]): Operation[] {
+  const shared = new Map(operations.map((operation) => [operation.output, operation]));
+  for (const operation of operations) {
+    for (const input of operation.inputs) {
+      const source = operation.takeMoments && shared.get(input)?.leaveMoments?.();
+      const taking = source && operation.takeMoments?.(source);
+      if (source === undefined || taking === undefined) continue;
+      shared.set(input, source).set(operation.output, taking);
+    }
+  }
+  return [...shared.values()];
+}
+
 /**
  * The same graph with operations joined where {@linkcode Operation.fuse} allows it. Outputs keep their tensors; those
- * between joined operations are no more.
+ * between joined operations are no more. Operations share moments where one can leave them and another takes them.
  *
  * @param keep tensors that the host reads
  */
@@ -38,5 +52,5 @@ export function fuse(graph: Graph, keep: readonly Tensor[] = []): Graph {
     }
     fused.set(joined.output, joined);
   }
-  return new Graph([...fused.values()], graph.parameters);
+  return new Graph(shareMoments([...fused.values()]), graph.parameters);
 }

@@ -81,7 +81,7 @@ function computeAgain(
     const { output } = operation;
     if (!needed.has(output) || output.viewOf) continue;
     copies.set(output, { ...scratch(`${output.name} again`, output.shape), activation: output });
-    const launches = lowerOperation(operation, target).filter(({ again, bindings }) =>
+    const launches = lowerOperation(operation, { ...target, again: true }).filter(({ again, bindings }) =>
       again || bindings.map(storageOf).includes(output)
     );
     readBy(launches).forEach((tensor) => needed.add(tensor));

@@ -7,12 +7,15 @@
 
 import applySource from "../../kernels/batch_norm_apply.wgsl" with { type: "text" };
 import finalizeSource from "../../kernels/batch_norm_finalize.wgsl" with { type: "text" };
+import gradientFinalizeSource from "../../kernels/batch_norm_gradient_finalize.wgsl" with { type: "text" };
 import statisticsSource from "../../kernels/batch_norm_statistics.wgsl" with { type: "text" };
+import momentsSource from "../../kernels/moments.wgsl" with { type: "text" };
 import type { Constants } from "../../kernels/template.ts";
 import { sizeOf } from "../tensor.ts";
 import { copyInto } from "./add.ts";
 import { chunksOf } from "./column_sum.ts";
 import { loop, RUN, widthOf } from "./elementwise.ts";
+import { bindingsOf, combineBlocks, createMoments, type Moments } from "./moments.ts";
 import {
   type Dispatch,
   imageShape,
@@ -41,6 +44,8 @@ export interface BatchNormOptions {
   readonly residual?: Tensor;
   /** Ends with max(., 0); the gradient at 0 is 0. */
   readonly relu?: boolean;
+  /** Where the input's producer leaves its moments, if it does; otherwise the input is read for them. */
+  readonly moments?: (target: Target) => Moments | undefined;
 }
 
 function requireShapes(input: Tensor, tensors: BatchNormTensors, residual: Tensor | undefined): void {
@@ -87,10 +92,13 @@ function launcherOf(name: string, input: Tensor, options: BatchNormOptions) {
     });
   return {
     rows,
-    /** Two partial sums per channel and range of rows. */
-    partials: (label: string) => scratch(`${name} ${label}`, [chunks, 2, c]),
+    /** Two sums per channel and range of rows. */
+    gradientPartials: () => scratch(`${name} gradient partials`, [chunks, 2, c]),
+    /** Moments of each range of rows. */
+    moments: () => createMoments(name, chunks, c),
     statistics: launch(statisticsSource, chunks * c, { items: 1 }),
-    finalize: launch(finalizeSource, c, { items: 1 }),
+    finalize: launch(momentsSource + finalizeSource, c, { items: 1 }),
+    gradientFinalize: launch(gradientFinalizeSource, c, { items: 1 }),
     apply: launch(applySource, rows * c, { run }),
   };
 }
@@ -118,6 +126,14 @@ export function batchNorm(
   const channels = weight.shape;
   const batchMean = scratch(`${name} mean`, channels), batchVariance = scratch(`${name} variance`, channels);
   const statisticsOf = ({ training }: Target) => training ? [batchMean, batchVariance] : [runningMean, runningVariance];
+  /** Moments of few blocks, and the launches that make them. */
+  const momentsFor = (target: Target) => {
+    const left = options.moments?.(target);
+    if (left) return combineBlocks(`${name} combine`, left);
+    const moments = launch.moments();
+    const bindings = [input, ...bindingsOf(moments)];
+    return { dispatches: [launch.statistics("statistics", { BACKWARD: 0 }, bindings)], moments };
+  };
 
   return {
     kind: "batchNorm",
@@ -139,17 +155,14 @@ export function batchNorm(
           "at least two values per channel are required",
         );
       }
-      const partial = launch.partials("partials");
-      return [
-        launch.statistics("statistics", { BACKWARD: 0 }, [input, partial]),
-        launch.finalize("finalize", { BACKWARD: 0 }, [
-          partial,
-          ...statisticsOf(target),
-          runningMean,
-          runningVariance,
-        ]),
-        apply,
-      ];
+      const { dispatches, moments } = momentsFor(target);
+      const finalize = launch.finalize("finalize", { BLOCKS: moments.blocks }, [
+        ...bindingsOf(moments),
+        ...statisticsOf(target),
+        runningMean,
+        runningVariance,
+      ]);
+      return [...dispatches, finalize, apply];
     },
     backward(target, dOutput, gradientOf) {
       const dResidual = residual && gradientOf(residual);
@@ -166,7 +179,7 @@ export function batchNorm(
       const dispatches: Dispatch[] = [];
       // Batch statistics depend on the input, so its gradient needs the sums even where the parameters are frozen.
       if (dWeight !== undefined || dBias !== undefined || (target.training && dInput !== undefined) || kept) {
-        const partial = launch.partials("gradient partials");
+        const partial = launch.gradientPartials();
         const unwanted = (tensor: Tensor) => scratch(`${name} unwanted gradient of ${tensor.name}`, channels);
         const rectifier = kept ? [output, passed] : relu ? [weight, bias] : [];
         dispatches.push(
@@ -177,9 +190,9 @@ export function batchNorm(
             ...statisticsOf(target),
             ...rectifier,
           ]),
-          launch.finalize(
+          launch.gradientFinalize(
             "gradient finalize",
-            { BACKWARD: 1, ACCUMULATE: dWeight?.accumulate || dBias?.accumulate ? 1 : 0 },
+            { ACCUMULATE: dWeight?.accumulate || dBias?.accumulate ? 1 : 0 },
             [partial, sums, dWeight?.tensor ?? unwanted(weight), dBias?.tensor ?? unwanted(bias)],
           ),
         );
@@ -208,6 +221,10 @@ export function batchNorm(
       if (kind !== "add" || residual !== undefined) return undefined;
       const other = inputs.find((tensor) => tensor !== output);
       return other && batchNorm(name, input, tensors, { ...options, residual: other }, result);
+    },
+    takeMoments(source) {
+      const { moments } = source;
+      return source.output === input ? batchNorm(name, input, tensors, { ...options, moments }, output) : undefined;
     },
   };
 }

@@ -28,6 +28,7 @@ import {
   winogradWeightGradient,
 } from "./conv2d_winograd.ts";
 import { loop } from "./elementwise.ts";
+import { leavingMoments } from "./moments.ts";
 import {
   type Dispatch,
   type GradientOf,
@@ -37,7 +38,7 @@ import {
   type Target,
   type Tensor,
 } from "./operation.ts";
-import { lowerProduct, type Variant } from "./product.ts";
+import { lowerProduct, type Product, type Variant } from "./product.ts";
 
 export type { Conv2dOptions } from "./conv2d_geometry.ts";
 
@@ -47,11 +48,13 @@ export function conv2d(name: string, input: Tensor, weight: Tensor, options: Con
   const { n, oh, ow, cout } = geometry;
   const output = scratch(name, [n, oh, ow, cout]);
   const { bias } = options;
-  return {
+  const operands = { input, weight, output, bias, inputGradient: false, accumulate: false };
+  const product = (target: Target) => gatherProduct(`${name} forward`, geometry, target, operands);
+  const operation: Operation = {
     kind: "conv2d",
     inputs: bias ? [input, weight, bias] : [input, weight],
     output,
-    forward: (target) => forward(name, geometry, target, input, weight, output, bias),
+    forward: (target) => lowerProduct(target, product(target)),
     backward(target, dOutput, gradientOf) {
       return [
         ...inputGradient(name, geometry, target, dOutput, weight, gradientOf(input)),
@@ -59,19 +62,26 @@ export function conv2d(name: string, input: Tensor, weight: Tensor, options: Con
         ...biasGradient(name, dOutput, bias, gradientOf),
       ];
     },
+    leaveMoments: () => leavingMoments(operation, product),
   };
+  return operation;
 }
 
 /** The launches that compute an output, or an input gradient from the output's. */
 export function gather(label: string, geometry: Geometry, target: Target, operands: GatherOperands): Dispatch[] {
+  return lowerProduct(target, gatherProduct(label, geometry, target, operands));
+}
+
+/** The ways to compute them. */
+function gatherProduct(label: string, geometry: Geometry, target: Target, operands: GatherOperands): Product {
   const { input, weight, output, bias, inputGradient } = operands;
-  return lowerProduct(target, {
+  return {
     shapeClass: shapeClassOf(target, inputGradient ? "input gradient" : "output", geometry),
     flops: flopsOf(geometry),
     operands: bias ? [input, weight, bias] : [input, weight],
     output,
     variants: gatherVariants(label, geometry, target, operands),
-  });
+  };
 }
 
 /** The kernels that suit the target and the shape, the usual one first. */
@@ -86,19 +96,6 @@ function gatherVariants(label: string, geometry: Geometry, target: Target, opera
     ...laneGather(label, geometry, target, operands),
   ];
   return outputsGain(geometry) ? [...winograd, ...direct] : [...direct, ...winograd];
-}
-
-function forward(
-  name: string,
-  geometry: Geometry,
-  target: Target,
-  input: Tensor,
-  weight: Tensor,
-  output: Tensor,
-  bias: Tensor | undefined,
-): Dispatch[] {
-  const operands = { input, weight, output, bias, inputGradient: false, accumulate: false };
-  return gather(`${name} forward`, geometry, target, operands);
 }
 
 function inputGradient(

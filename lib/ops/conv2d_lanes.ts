@@ -6,11 +6,13 @@
 
 import operandsSource from "../../kernels/operands.wgsl" with { type: "text" };
 import gatherSource from "../../kernels/conv2d.wgsl" with { type: "text" };
+import momentsSource from "../../kernels/leave_moments.wgsl" with { type: "text" };
 import weightGradientSource from "../../kernels/conv2d_weight_gradient.wgsl" with { type: "text" };
 import { reducePartials } from "./column_sum.ts";
 import { type GatherOperands, type Geometry, type GradientOperands, sidesOf } from "./conv2d_geometry.ts";
 import { GRID_X } from "./elementwise.ts";
 import { columnWidth, columnWidths, lanesOf } from "./gemm.ts";
+import { bindingsOf, type Moments } from "./moments.ts";
 import { type Dispatch, scratch, type Target } from "./operation.ts";
 import { distinct, type Variant } from "./product.ts";
 
@@ -42,7 +44,7 @@ function rowsOf({ n, stride }: Geometry, to: { h: number; w: number }, inputGrad
 /** Ways to compute an output, or an input gradient from the output's. */
 export function laneGather(label: string, geometry: Geometry, target: Target, operands: GatherOperands): Variant[] {
   const { to, ck, cn } = sidesOf(geometry, operands.inputGradient);
-  const { rows } = rowsOf(geometry, to, operands.inputGradient);
+  const { rows, residues } = rowsOf(geometry, to, operands.inputGradient);
   const { S } = lanesOf(target.subgroupSize);
   const [KL, ...otherKl] = [4, 2, 1].filter((lanes) => (ck % 4 === 0 ? ck / 4 : ck) % lanes === 0);
   const [NV, ...narrower] = columnWidths(cn, S);
@@ -60,7 +62,8 @@ export function laneGather(label: string, geometry: Geometry, target: Target, op
   return distinct(
     tiles.filter((tile) => tile === usual || whole(tile)).map((tile) => ({
       name: `lanes ${tile.MR}x${tile.NR} by ${tile.NV}, ${tile.KL} along`,
-      lower: () => [lowerGather(label, geometry, target, operands, tile)],
+      blocks: residues === 1 ? Math.ceil(rows / tile.MR) : undefined,
+      lower: (moments) => [lowerGather(label, geometry, target, operands, tile, moments)],
     })),
   );
 }
@@ -71,6 +74,7 @@ function lowerGather(
   target: Target,
   { input, weight, output, bias, inputGradient, accumulate }: GatherOperands,
   tile: LaneTile,
+  moments?: Moments,
 ): Dispatch {
   const { stride, groups } = geometry;
   const { from, to, ck, cn } = sidesOf(geometry, inputGradient);
@@ -80,7 +84,7 @@ function lowerGather(
   const columnBlocks = Math.ceil(cn / (lanes.S * tile.NV * tile.NR));
   return {
     label,
-    source: operandsSource + gatherSource,
+    source: operandsSource + momentsSource + gatherSource,
     constants: {
       ...lanes,
       ...tile,
@@ -100,6 +104,7 @@ function lowerGather(
       INPUT_GRADIENT: inputGradient ? 1 : 0,
       ACCUMULATE: accumulate ? 1 : 0,
       BIAS: bias ? 1 : 0,
+      MOMENTS: moments ? 1 : 0,
       SOURCE_H: from.h,
       SOURCE_W: from.w,
       OUTPUT_H: to.h,
@@ -110,7 +115,7 @@ function lowerGather(
       ROWS_W: rowsW,
       ROW_STRIDE: inputGradient ? 1 : stride,
     },
-    bindings: bias ? [input, weight, output, bias] : [input, weight, output],
+    bindings: [input, weight, output, ...bias ? [bias] : [], ...moments ? bindingsOf(moments) : []],
     groups: [Math.min(blocks, GRID_X), Math.ceil(blocks / GRID_X), columnBlocks * groups * residues ** 2],
   };
 }

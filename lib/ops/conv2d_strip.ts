@@ -6,11 +6,13 @@
 
 import operandsSource from "../../kernels/operands.wgsl" with { type: "text" };
 import stripSource from "../../kernels/conv2d_strip.wgsl" with { type: "text" };
+import momentsSource from "../../kernels/leave_moments.wgsl" with { type: "text" };
 import weightGradientSource from "../../kernels/conv2d_weight_gradient_strip.wgsl" with { type: "text" };
 import { reducePartials } from "./column_sum.ts";
-import { type GatherOperands, type Geometry, type GradientOperands, sidesOf } from "./conv2d_geometry.ts";
+import { type GatherOperands, type Geometry, type GradientOperands, type Side, sidesOf } from "./conv2d_geometry.ts";
 import { GRID_X } from "./elementwise.ts";
 import { columnWidth, columnWidths, lanesOf } from "./gemm.ts";
+import { bindingsOf, type Moments } from "./moments.ts";
 import { type Dispatch, scratch, type Target } from "./operation.ts";
 import { distinct, type Variant } from "./product.ts";
 
@@ -59,8 +61,15 @@ export function stripGather(label: string, geometry: Geometry, target: Target, o
   ];
   return distinct(tiles.map((tile) => ({
     name: `strip ${tile.TR}x${tile.TW} by ${tile.NV}`,
-    lower: () => [lowerGather(label, geometry, target, operands, tile)],
+    blocks: blocksOf(geometry.n, to, tile).tiles,
+    lower: (moments) => [lowerGather(label, geometry, target, operands, tile, moments)],
   })));
+}
+
+/** Tiles that cover `n` images. */
+function blocksOf(n: number, { h, w }: Side, { TR, TW }: StripTile) {
+  const tilesW = Math.ceil(w / TW), tilesH = Math.ceil(h / TR);
+  return { tilesW, tilesH, tiles: n * tilesH * tilesW };
 }
 
 function lowerGather(
@@ -68,18 +77,20 @@ function lowerGather(
   geometry: Geometry,
   target: Target,
   operands: GatherOperands,
-  { TR, TW, NV }: StripTile,
+  tile: StripTile,
+  moments?: Moments,
 ): Dispatch {
+  const { TR, TW, NV } = tile;
   const { n, groups, kh, kw } = geometry;
   const { input, weight, output, bias, inputGradient, accumulate } = operands;
   const lanes = lanesOf(target.subgroupSize);
   const { from, to, ck, cn } = sidesOf(geometry, inputGradient);
   const strip = TW + kw - 1;
   const columnBlocks = Math.ceil(cn / (lanes.S * NV));
-  const tilesW = Math.ceil(to.w / TW), tilesH = Math.ceil(to.h / TR), tiles = n * tilesH * tilesW;
+  const { tilesW, tilesH, tiles } = blocksOf(n, to, tile);
   return {
     label,
-    source: operandsSource + stripSource,
+    source: operandsSource + momentsSource + stripSource,
     constants: {
       ...lanes,
       AV: ck % 4 === 0 ? 4 : 1,
@@ -107,8 +118,9 @@ function lowerGather(
       INPUT_GRADIENT: inputGradient ? 1 : 0,
       ACCUMULATE: accumulate ? 1 : 0,
       BIAS: bias ? 1 : 0,
+      MOMENTS: moments ? 1 : 0,
     },
-    bindings: bias ? [input, weight, output, bias] : [input, weight, output],
+    bindings: [input, weight, output, ...bias ? [bias] : [], ...moments ? bindingsOf(moments) : []],
     groups: [Math.min(tiles, GRID_X), Math.ceil(tiles / GRID_X), columnBlocks * groups],
   };
 }

@@ -6,11 +6,13 @@
 
 import operandsSource from "../../kernels/operands.wgsl" with { type: "text" };
 import gatherSource from "../../kernels/conv2d_tile.wgsl" with { type: "text" };
+import momentsSource from "../../kernels/leave_moments.wgsl" with { type: "text" };
 import weightGradientSource from "../../kernels/conv2d_weight_gradient_tile.wgsl" with { type: "text" };
 import { reducePartials } from "./column_sum.ts";
 import { type GatherOperands, type Geometry, type GradientOperands, sidesOf } from "./conv2d_geometry.ts";
 import { foldGroups, GRID_X, widthOf } from "./elementwise.ts";
 import { blocksOf, PROCESSORS, splitTiles, type Tile, tileConstants, type TilePlan, tilePlans } from "./gemm_tile.ts";
+import { bindingsOf, type Moments } from "./moments.ts";
 import { type Dispatch, scratch, type Target } from "./operation.ts";
 import { distinct, type Variant } from "./product.ts";
 
@@ -38,7 +40,9 @@ export function tiledGather(label: string, geometry: Geometry, target: Target, o
   };
   return tilePlans(target.tiles, size).slice(0, MOST_PLANS).map((plan) => ({
     name: nameOf(plan.tile, plan.splits),
-    lower: () => lowerGather(label, geometry, operands, plan),
+    // Parts of sums have no moments, and blocks of residue classes are not counted here.
+    blocks: plan.splits === 1 && residues === 1 ? Math.ceil(size.rows / plan.tile.bm) : undefined,
+    lower: (moments) => lowerGather(label, geometry, operands, plan, moments),
   }));
 }
 
@@ -48,6 +52,7 @@ function lowerGather(
   geometry: Geometry,
   operands: GatherOperands,
   { tile, splits }: TilePlan,
+  moments?: Moments,
 ): Dispatch[] {
   const { n, kh, kw, stride, dilation, groups } = geometry;
   const { input, weight, output, bias, inputGradient, accumulate } = operands;
@@ -60,7 +65,7 @@ function lowerGather(
   const sum = splits === 1 ? output : scratch(`${label} partials`, [splits, ...output.shape]);
   const product: Dispatch = {
     label,
-    source: operandsSource + gatherSource,
+    source: operandsSource + momentsSource + gatherSource,
     constants: {
       ...constants,
       LEFT_LOADS: Math.ceil((tile.bm / 4) * (tile.bk / 4) / constants.THREADS),
@@ -96,8 +101,9 @@ function lowerGather(
       RESIDUES: residues > 1 ? 1 : 0,
       ACCUMULATE: accumulate && splits === 1 ? 1 : 0,
       BIAS: bias ? 1 : 0,
+      MOMENTS: moments ? 1 : 0,
     },
-    bindings: bias ? [input, weight, sum, bias] : [input, weight, sum],
+    bindings: [input, weight, sum, ...bias ? [bias] : [], ...moments ? bindingsOf(moments) : []],
     groups: [x, y, groups * residues ** 2 * splits],
   };
   if (splits === 1) return [product];

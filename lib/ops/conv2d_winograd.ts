@@ -13,11 +13,20 @@ import weightSource from "../../kernels/winograd_weight.wgsl" with { type: "text
 import operandsSource from "../../kernels/operands.wgsl" with { type: "text" };
 import pointsSource from "../../kernels/winograd.wgsl" with { type: "text" };
 import gatherSource from "../../kernels/conv2d_winograd.wgsl" with { type: "text" };
+import momentsSource from "../../kernels/leave_moments.wgsl" with { type: "text" };
 import weightGradientSource from "../../kernels/conv2d_winograd_weight_gradient.wgsl" with { type: "text" };
 import { reducePartials } from "./column_sum.ts";
-import { flopsOf, type GatherOperands, type Geometry, type GradientOperands, sidesOf } from "./conv2d_geometry.ts";
+import {
+  flopsOf,
+  type GatherOperands,
+  type Geometry,
+  type GradientOperands,
+  type Side,
+  sidesOf,
+} from "./conv2d_geometry.ts";
 import { GRID_X, loop, widthOf } from "./elementwise.ts";
 import { columnWidth, lanesOf } from "./gemm.ts";
+import { bindingsOf, type Moments } from "./moments.ts";
 import { type Dispatch, scratch, type Target } from "./operation.ts";
 import { distinct, type Variant } from "./product.ts";
 
@@ -56,12 +65,19 @@ export function weightGradientsGain(geometry: Geometry): boolean {
 /** Ways to compute an output, or an input gradient from the output's. */
 export function winogradGather(label: string, geometry: Geometry, target: Target, operands: GatherOperands): Variant[] {
   const { S } = lanesOf(target.subgroupSize);
-  const { cn } = sidesOf(geometry, operands.inputGradient);
+  const { to, cn } = sidesOf(geometry, operands.inputGradient);
   const registers = (columnWidth(cn, S) === 4 ? WIDE_TILES : NARROW_TILES).map((tiles) => Math.ceil(tiles / S));
   return distinct(registers.map((REGISTERS) => ({
     name: `winograd ${REGISTERS * S}`,
-    lower: () => lowerGather(label, geometry, target, operands, REGISTERS),
+    blocks: blocksOf(geometry.n, to, REGISTERS * S).blocks,
+    lower: (moments) => lowerGather(label, geometry, target, operands, REGISTERS, moments),
   })));
+}
+
+/** Tiles that cover `n` images, and their blocks of `most`. */
+function blocksOf(n: number, { h, w }: Side, most: number) {
+  const tilesW = Math.ceil(w / TILE), tiles = n * h * tilesW;
+  return { tilesW, tiles, blocks: Math.ceil(tiles / most) };
 }
 
 /** The weights' values at the points, then the product. */
@@ -71,12 +87,13 @@ function lowerGather(
   target: Target,
   { input, weight, output, bias, inputGradient, accumulate }: GatherOperands,
   REGISTERS: number,
+  moments?: Moments,
 ): Dispatch[] {
   const { n, kh, kw, padding } = geometry;
   const { from, to, ck, cn } = sidesOf(geometry, inputGradient);
   const lanes = lanesOf(target.subgroupSize);
   const NV = columnWidth(cn, lanes.S);
-  const tilesW = Math.ceil(to.w / TILE), tiles = n * to.h * tilesW, blocks = Math.ceil(tiles / (REGISTERS * lanes.S));
+  const { tilesW, tiles, blocks } = blocksOf(n, to, REGISTERS * lanes.S);
   const values = scratch(`${label} weight values`, [kh, POINTS, ck, cn]);
   const width = widthOf(cn), pairs = ck * cn / width;
   const direction = { INPUT_GRADIENT: inputGradient ? 1 : 0 };
@@ -92,7 +109,7 @@ function lowerGather(
   const product: Dispatch = {
     label,
     flops: flopsOf(geometry),
-    source: operandsSource + pointsSource + gatherSource,
+    source: operandsSource + pointsSource + momentsSource + gatherSource,
     constants: {
       ...lanes,
       ...direction,
@@ -101,6 +118,7 @@ function lowerGather(
       REGISTERS,
       CK: ck,
       CN: cn,
+      CNT: cn,
       KH: kh,
       PAD: padding,
       PAD_W: inputGradient ? kw - 1 - padding : padding,
@@ -114,8 +132,9 @@ function lowerGather(
       GRID_X,
       ACCUMULATE: accumulate ? 1 : 0,
       BIAS: bias ? 1 : 0,
+      MOMENTS: moments ? 1 : 0,
     },
-    bindings: bias ? [input, values, output, bias] : [input, values, output],
+    bindings: [input, values, output, ...bias ? [bias] : [], ...moments ? bindingsOf(moments) : []],
     groups: [Math.min(blocks, GRID_X), Math.ceil(blocks / GRID_X), Math.ceil(cn / (lanes.S * NV))],
   };
   return [transform, product];

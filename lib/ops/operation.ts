@@ -10,6 +10,7 @@ import type { Gpu, KernelSchedule } from "../gpu/device.ts";
 import { sizeOf } from "../tensor.ts";
 import type { TuningTable } from "../gpu/tuning_table.ts";
 import { type Tile, TILES, workgroupBytesOf } from "./gemm_tile.ts";
+import type { MomentsSource } from "./moments.ts";
 import type { Product } from "./product.ts";
 
 /**
@@ -87,6 +88,8 @@ export interface Target {
   readonly tiles: readonly Tile[];
   /** BatchNorm uses and updates batch statistics. */
   readonly training: boolean;
+  /** Outputs are computed once more: nothing else is wanted. */
+  readonly again?: boolean;
   /** How to compute matrix products; absent: in their default ways. */
   readonly tuning?: TuningTable;
   /** Is told of every matrix product that is lowered: what a search can choose among. */
@@ -126,6 +129,10 @@ export interface Operation {
    * `undefined` where the two must stay apart.
    */
   fuse?(consumer: Operation): Operation | undefined;
+  /** This operation, leaving moments of its output beside it. */
+  leaveMoments?(): MomentsSource;
+  /** This operation, taking its input's moments from where they are left; `undefined` where it reads no such input. */
+  takeMoments?(source: MomentsSource): Operation | undefined;
 }
 
 /** A tensor in the arena. */

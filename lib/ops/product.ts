@@ -4,14 +4,21 @@
  * @module
  */
 
+import type { Moments } from "./moments.ts";
 import type { Dispatch, Target, Tensor } from "./operation.ts";
 
 /** One way to compute a matrix product. All ways of a product give the same numbers up to rounding. */
 export interface Variant {
   /** Stands for it in a tuning table; unique within the product. */
   readonly name: string;
-  /** Its launches; scratch tensors that they share among themselves are new with each call. */
-  lower(): Dispatch[];
+  /** Blocks of the output's rows of which it can leave moments; absent: of none. */
+  readonly blocks?: number;
+  /**
+   * Its launches; scratch tensors that they share among themselves are new with each call.
+   *
+   * @param moments where to leave the moments of {@linkcode Variant.blocks} blocks
+   */
+  lower(moments?: Moments): Dispatch[];
 }
 
 /** A matrix product within an operation. */
@@ -28,16 +35,21 @@ export interface Product {
   readonly variants: readonly Variant[];
 }
 
+/** The way in which a product is computed: the one that the target's tuning names, else the first. */
+export function variantOf({ tuning }: Target, { shapeClass, variants }: Product): Variant {
+  return variants.find(({ name }) => name === tuning?.[shapeClass]) ?? variants[0];
+}
+
 /**
  * Launches of a product, in the way that the target's tuning names. One of them counts the arithmetic of direct sums: the
  * one that its variant lets count, or the first.
+ *
+ * @param moments where to leave the output's moments
  */
-export function lowerProduct(target: Target, product: Product): Dispatch[] {
+export function lowerProduct(target: Target, product: Product, moments?: Moments): Dispatch[] {
   target.onProduct?.(product);
-  const { shapeClass, flops, variants } = product;
-  const wanted = target.tuning?.[shapeClass];
-  const variant = variants.find(({ name }) => name === wanted) ?? variants[0];
-  const launches = variant.lower();
+  const { flops } = product;
+  const launches = variantOf(target, product).lower(moments);
   const counting = Math.max(0, launches.findIndex((dispatch) => dispatch.flops !== undefined));
   return launches.map((dispatch, i) => ({ ...dispatch, again: true, flops: i === counting ? flops : undefined }));
 }

@@ -11,7 +11,8 @@
 import { lowerBackward, lowerForward } from "../../lib/graph/graph.ts";
 import { buildClassifier } from "../../lib/models/classifier.ts";
 import { PROCESSORS, threadsOf, type Tile, tileConstants, TILES, workgroupBytesOf } from "../../lib/ops/gemm_tile.ts";
-import type { Dispatch } from "../../lib/ops/operation.ts";
+import { packActivations, type Precision } from "../../lib/graph/precision.ts";
+import { bytesOf, type Dispatch, type Target } from "../../lib/ops/operation.ts";
 
 /** NVIDIA's datasheet of the H100 SXM: float32 outside the tensor cores, and memory. */
 const FLOPS = 67e12, MEMORY_BYTES = 3.35e12;
@@ -152,13 +153,42 @@ function productOf({ label, constants: c, groups }: Dispatch): Product | undefin
   };
 }
 
+const target: Target = { schedule: "gpu", subgroupSize: WARP, tiles: TILES, training: true };
+
 /** Every matrix product of a training step, alike ones together. */
 function productsOf(encoder: string, batch: number, side: number, numClasses: number): Map<string, Product[]> {
   const config = { encoder, numClasses, height: side, width: side };
   const { graph } = buildClassifier(config, batch, {});
-  const target = { schedule: "gpu", subgroupSize: WARP, tiles: TILES, training: true } as const;
   const products = [...lowerForward(graph, target), ...lowerBackward(graph, target)].flatMap((d) => productOf(d) ?? []);
   return Map.groupBy(products, ({ kernel, shape, bytes }) => `${kernel} ${shape} ${bytes}`);
+}
+
+/** What a forward pass moves where convolutions leave BatchNorm's statistics, and where a pass over outputs does it. */
+function statisticsTable(networks: readonly (readonly [string, number, number])[]): string {
+  const rows = networks.flatMap(([encoder, batch, side]) => {
+    const { graph, totals } = buildClassifier({ encoder, numClasses: 1000, height: side, width: side }, batch, {});
+    return (["f32", "mixed"] as const satisfies readonly Precision[]).map((precision) => {
+      // Computing once more leaves no moments.
+      const [apart, together] = [{ ...target, again: true }, target].map((way) => {
+        const launches = [...lowerForward(graph, way), ...lowerBackward(graph, way)];
+        const stored = precision === "mixed" ? packActivations(graph, launches, [totals]) : launches;
+        const bytes = stored.flatMap(({ bindings }) => bindings).reduce((sum, tensor) => sum + bytesOf(tensor), 0);
+        return { bytes, passes: stored.filter(({ kind }) => kind === "batchNorm statistics").length };
+      });
+      const saved = apart.bytes - together.bytes;
+      return [
+        `${encoder}, batch ${batch}, ${side} x ${side}`,
+        precision,
+        apart.passes,
+        together.passes,
+        thousands(saved / 1e6),
+        percent(saved / apart.bytes),
+        thousands(saved / MEMORY_BYTES * 1e6),
+      ];
+    });
+  });
+  const heads = ["network", "precision", "passes before", "passes", "MB saved", "of a step", "µs at the full rate"];
+  return table(heads, rows);
 }
 
 /** Seconds at best: arithmetic with the processors that the last round of workgroups leaves idle, or memory. */
@@ -237,6 +267,15 @@ ${tileTable("gather")}
 ## Weight gradient (\`conv2d_weight_gradient_tile.wgsl\`)
 
 ${tileTable("weight gradient")}
+
+## Statistics in the epilogue
+
+A convolution in front of a BatchNorm leaves count, mean and M2 of its columns over each block of rows, from the sums in
+its registers; \`combine_moments.wgsl\` and \`batch_norm_finalize.wgsl\` put the blocks together. What it saves is a pass
+over each activation. Bytes count each tensor once for each launch that binds it; those of the moments are taken off, and
+whole steps stand behind the share. Convolutions that split their reduction keep the pass.
+
+${statisticsTable([["resnet50", 64, 224], ["resnet20", 128, 32]])}
 
 ${networkTable("resnet50", 64, 224, 1000)}
 

@@ -1,11 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
 import { fuse } from "../../lib/graph/fuse.ts";
 import { Graph, lowerBackward, lowerForward } from "../../lib/graph/graph.ts";
-import type { Target } from "../../lib/ops/operation.ts";
 import { planMemory } from "../../lib/graph/plan.ts";
+import { lowerRecomputing } from "../../lib/graph/recompute.ts";
 import { batchNorm } from "../../lib/ops/batch_norm.ts";
+import { TILES } from "../../lib/ops/gemm_tile.ts";
+import type { Dispatch, Target } from "../../lib/ops/operation.ts";
 import { relu } from "../../lib/ops/relu.ts";
-import { encoderConfig } from "../../lib/models/classifier.ts";
+import { buildClassifier, encoderConfig } from "../../lib/models/classifier.ts";
 import { GraphLayers } from "../../lib/models/layers.ts";
 import { residualFeatures } from "../../lib/models/resnet.ts";
 import { buildNetwork } from "./network.ts";
@@ -62,6 +64,42 @@ for (const [name, size] of [["resnet20", 32], ["resnet50", 224]] as const) {
     const bytes = after.slabs.reduce((sum, slab) => sum + slab, 0);
     assert(bytes <= 1.15 * after.lowerBound, `${bytes} bytes, but ${after.lowerBound} are alive at once`);
   });
+}
+
+for (const schedule of ["cpu", "gpu"] as const) {
+  for (const [encoder, batch, side] of [["resnet20", 128, 32], ["resnet50", 64, 224]] as const) {
+    Deno.test(`fuse() lets the convolutions of ${encoder} leave all statistics, where none is split, schedule ${schedule}`, () => {
+      const { graph, totals } = buildClassifier({ encoder, numClasses: 10, height: side, width: side }, batch);
+      const norms = kindsOf(graph).filter((kind) => kind === "batchNorm").length;
+      const target: Target = { schedule, tiles: TILES, subgroupSize: 8, training: true };
+      const launchesOf = (target: Target) => [...lowerForward(graph, target), ...lowerBackward(graph, target)];
+      const left = launchesOf(target);
+      // Outputs that are computed once more leave nothing: what is launched without the epilogue.
+      const read = launchesOf({ ...target, again: true });
+      const passesOf = (launches: readonly Dispatch[]) =>
+        launches.filter(({ kind }) => kind === "batchNorm statistics").length;
+      assertEquals([passesOf(left), passesOf(read)], [0, norms]);
+      const evaluation = lowerForward(graph, { ...target, training: false });
+      assertEquals(evaluation.filter(({ constants }) => constants.MOMENTS), []);
+      const bytesOf = (launches: readonly Dispatch[]) =>
+        planMemory(launches, new Set([totals]), 2 ** 40).slabs.reduce((sum, slab) => sum + slab, 0);
+      assert(bytesOf(left) <= bytesOf(read), `${bytesOf(left)} bytes, but ${bytesOf(read)} with passes`);
+    });
+
+    Deno.test(`lowerRecomputing() moves the statistics of ${encoder} once, schedule ${schedule}`, () => {
+      const { graph } = buildClassifier({ encoder, numClasses: 10, height: side, width: side }, batch);
+      const norms = kindsOf(graph).filter((kind) => kind === "batchNorm").length;
+      const target: Target = { schedule, tiles: TILES, subgroupSize: 8, training: true };
+      const launches = lowerRecomputing(graph, target), forward = lowerForward(graph, target).length;
+      const indices = (wanted: (dispatch: Dispatch) => boolean) =>
+        launches.flatMap((dispatch, index) => wanted(dispatch) ? [index] : []);
+      const finalized = indices(({ kind }) => kind === "batchNorm finalize");
+      const moments = indices(({ bindings }) => bindings.some(({ name }) => name.endsWith(" moments")));
+      assertEquals(finalized.length, norms);
+      assert(Math.max(...finalized, ...moments) < forward);
+      assert(moments.length >= 2 * norms);
+    });
+  }
 }
 
 Deno.test("launches of joined operations are of the kinds of the operation that makes them", () => {
