@@ -20,6 +20,11 @@ import { distinct, type Variant } from "./product.ts";
 const ROWS_PER_GROUP = 32;
 const FEW_ROWS_PER_GROUP = 16;
 const MANY_ROWS = 1024;
+/**
+ * Lanes along the reduction, the best number first: more make the text longer, which costs more than their wider loads
+ * save (`tests/bench/results/autotune.md`). Through workgroup memory they save barriers.
+ */
+const LANES_ALONG = { subgroups: [1, 2, 4], shared: [4, 2, 1] };
 /** Sums of a lane above which kernel texts grow long. */
 const MOST_SUMS = 64;
 /** Workgroups that the weight gradient aims for, and the fewest positions worth a split of their own. */
@@ -45,16 +50,22 @@ function rowsOf({ n, stride }: Geometry, to: { h: number; w: number }, inputGrad
 export function laneGather(label: string, geometry: Geometry, target: Target, operands: GatherOperands): Variant[] {
   const { to, ck, cn } = sidesOf(geometry, operands.inputGradient);
   const { rows, residues } = rowsOf(geometry, to, operands.inputGradient);
-  const { S } = lanesOf(target.subgroupSize);
-  const [KL, ...otherKl] = [4, 2, 1].filter((lanes) => (ck % 4 === 0 ? ck / 4 : ck) % lanes === 0);
+  const { S, SUBGROUPS } = lanesOf(target.subgroupSize);
+  const along = SUBGROUPS === 1 ? LANES_ALONG.subgroups : LANES_ALONG.shared;
+  const [KL, ...otherKl] = along.filter((lanes) => (ck % 4 === 0 ? ck / 4 : ck) % lanes === 0);
   const [NV, ...narrower] = columnWidths(cn, S);
-  const MR = Math.max(rows >= MANY_ROWS ? ROWS_PER_GROUP : FEW_ROWS_PER_GROUP, S / KL);
-  const usual = { MR, NR: 1, NV, KL };
+  // Two blocks of columns share the loads of their rows.
+  const columnBlocks = cn > S * NV ? [1, 2] : [1], NR = SUBGROUPS === 1 ? columnBlocks.at(-1)! : 1;
+  const MR = Math.max(rows >= MANY_ROWS && NR === 1 ? ROWS_PER_GROUP : FEW_ROWS_PER_GROUP, S / KL);
+  const usual = { MR, NR, NV, KL };
   const tiles: LaneTile[] = [
     usual,
     { ...usual, MR: MR / 2 },
     { ...usual, MR: 2 * MR },
-    ...cn > S * NV ? [{ ...usual, NR: 2 }, { ...usual, NR: 2, MR: MR / 2 }] : [],
+    ...columnBlocks.filter((blocks) => blocks !== NR).flatMap((blocks) => [
+      { ...usual, NR: blocks },
+      { ...usual, NR: blocks, MR: MR * NR / blocks },
+    ]),
     ...otherKl.map((lanes) => ({ ...usual, KL: lanes })),
     ...narrower.map((width) => ({ ...usual, NV: width })),
   ];

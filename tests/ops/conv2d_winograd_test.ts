@@ -1,7 +1,7 @@
 import { assert } from "@std/assert";
 import { conv2d } from "../../lib/ops/conv2d.ts";
 import { type Target, targetOf } from "../../lib/ops/operation.ts";
-import { type Product, type Variant } from "../../lib/ops/product.ts";
+import type { Product, Variant } from "../../lib/ops/product.ts";
 import { earlierGradient, gpuTests, type OperationCase, runOperation } from "../gpu/harness.ts";
 import { conv2d as twin, conv2dBackward as twinBackward } from "../reference/conv2d.ts";
 import type { Tensor } from "../reference/tensor.ts";
