@@ -113,6 +113,7 @@ export { type Gaussian, isotropic, logDensity, type PriorScaling, shiftedGaussia
 export { type HalfPrior, readPrior, writeHalfPrior, writePrior } from "./lib/priors/files.ts";
 export { type StorageError } from "./lib/priors/half.ts";
 export { type ParameterShape } from "./lib/priors/parameter_order.ts";
+export { type RowScaling } from "./lib/priors/normalisation.ts";
 export { type PriorParts, type PriorPartsOptions, readPriorParts, writePriorParts } from "./lib/priors/parts.ts";
 export { type PriorFile, type PriorMetadata } from "./lib/priors/prior_file.ts";
 export { type CurvatureOptions, curvaturePrior } from "./lib/priors/curvature.ts";

@@ -9,7 +9,7 @@ import { FormatError } from "../errors.ts";
 import type { Swag } from "./swag.ts";
 
 /** `raw`: plain deviations; `normalised`: over sqrt(K - 1), as {@linkcode Swag} has them. */
-export type Normalisation = "raw" | "normalised";
+export type RowScaling = "raw" | "normalised";
 
 /** Most that the sum of squares over the variance may be off its expected value by, as a factor. */
 const WIDEST = 2;
@@ -37,7 +37,7 @@ function medianRatio({ variance, covFactor }: Swag): number {
  * What the numbers say: the sum of the squared rows is about the variance where they are normalised, and K - 1 times it
  * where they are not. Throws `FormatError` where it is near neither; the message names the flag that decides.
  */
-export function detectNormalisation(swag: Swag): Normalisation {
+export function detectNormalisation(swag: Swag): RowScaling {
   const rows = swag.covFactor.length;
   // One row has no K - 1, and with two it is 1: nothing to tell apart.
   if (rows < 3) return "normalised";
@@ -63,7 +63,7 @@ export function detectNormalisation(swag: Swag): Normalisation {
  */
 export function covFactorOf(
   swag: Swag,
-  normalisation: Normalisation = detectNormalisation(swag),
+  normalisation: RowScaling = detectNormalisation(swag),
   inPlace = false,
 ): Float32Array[] {
   const total = swag.covFactor.length;

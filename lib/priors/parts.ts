@@ -9,7 +9,7 @@ import { findStateDict, stripPrefixes } from "../checkpoint/state_dict.ts";
 import { isHostTensor, readTorch, writeTorch } from "../checkpoint/torch.ts";
 import { FormatError } from "../errors.ts";
 import { float32Tensor, type HostTensor } from "../tensor.ts";
-import { covFactorOf, detectNormalisation, type Normalisation } from "./normalisation.ts";
+import { covFactorOf, detectNormalisation, type RowScaling } from "./normalisation.ts";
 import { parametersOf, requirePartsNames, requireSameOrder } from "./parameter_order.ts";
 import { attempt, type PriorFile, requireConsistent, stacked, swagOf } from "./prior_file.ts";
 import type { Swag } from "./swag.ts";
@@ -34,7 +34,7 @@ export interface PriorPartsOptions {
    */
   readonly normalised?: boolean;
   /** Receives what was found where `normalised` does not say it. */
-  onNormalisation?(found: Normalisation): void;
+  onNormalisation?(found: RowScaling): void;
   /** Name of the network, which the files do not state. */
   readonly architecture?: string;
   /** The prior may overwrite the bytes that it is read from, and keep them: half the memory. Default: a copy. */
@@ -73,7 +73,7 @@ function readTensor(bytes: Uint8Array, name: string): HostTensor {
   return value;
 }
 
-function normalisationOf(raw: Swag, { normalised, onNormalisation }: PriorPartsOptions): Normalisation {
+function normalisationOf(raw: Swag, { normalised, onNormalisation }: PriorPartsOptions): RowScaling {
   if (normalised !== undefined) return normalised ? "normalised" : "raw";
   const found = detectNormalisation(raw);
   onNormalisation?.(found);

@@ -5,7 +5,7 @@
  */
 
 import { UsageError } from "../../lib/errors.ts";
-import type { Normalisation } from "../../lib/priors/normalisation.ts";
+import type { RowScaling } from "../../lib/priors/normalisation.ts";
 import type { Converted, Flags } from "./convert.ts";
 import { architectureOf, encodeOnnx, meanNetwork } from "./onnx_export.ts";
 import { encodePrior, normalisationLine, readPriorAt, type StorageErrors } from "./prior_files.ts";
@@ -17,7 +17,7 @@ import { encodePrior, normalisationLine, readPriorAt, type StorageErrors } from 
  */
 export async function convertPrior(flags: Flags, path: string, extension: string): Promise<Converted> {
   const { out, encoder, priorNormalisation, dtype } = flags;
-  let normalisation: Normalisation | undefined;
+  let normalisation: RowScaling | undefined;
   const prior = await readPriorAt(path, {
     onNormalisation: (found) => void (normalisation = found),
     architecture: encoder,

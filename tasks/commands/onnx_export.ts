@@ -28,7 +28,8 @@ export const ONNX_FLAGS = {
   fold: {
     type: "boolean",
     group: "ONNX",
-    help: "fold BatchNorm into the convolutions before it: faster, the same up to rounding, no longer trainable",
+    help:
+      "fold BatchNorm into the convolutions before it: faster, the same up to rounding, and it trains as convolutions with biases",
   },
   encoder: {
     type: "string",

@@ -7,7 +7,7 @@
 import { UsageError } from "../../lib/errors.ts";
 import { readPrior, writeHalfPrior, writePrior } from "../../lib/priors/files.ts";
 import type { StorageError } from "../../lib/priors/half.ts";
-import type { Normalisation } from "../../lib/priors/normalisation.ts";
+import type { RowScaling } from "../../lib/priors/normalisation.ts";
 import { type PriorParts, type PriorPartsOptions, readPriorParts, writePriorParts } from "../../lib/priors/parts.ts";
 import type { PriorFile } from "../../lib/priors/prior_file.ts";
 import { exists, readInput } from "../cli/files.ts";
@@ -42,7 +42,7 @@ export async function readPriorAt(path: string, options: PriorPartsOptions): Pro
 }
 
 /** How the rows of four files are taken, in a line for people. */
-export function normalisationLine(prefix: string, found: Normalisation): string {
+export function normalisationLine(prefix: string, found: RowScaling): string {
   const are = found === "raw" ? "are not divided by the root of K - 1" : "are divided by the root of K - 1";
   return `${
     priorPaths(prefix).covmat
