@@ -39,7 +39,7 @@ const WIDE_TILES = [32, 16], NARROW_TILES = [16, 32];
 /** Channels between which outputs and input gradients gain, as measured. */
 const LEAST_CHANNELS = 16, MOST_CHANNELS = 256;
 /** Arithmetic below which the longer kernel text takes longer to build than a training run would save. */
-const LEAST_FLOPS = 3e7;
+const LEAST_FLOPS = 1e8;
 /** Workgroups that the weight gradient aims for, and the fewest tiles worth a split of their own. */
 const WEIGHT_GRADIENT_GROUPS = [128, 256];
 const LEAST_SPLIT_TILES = 64;

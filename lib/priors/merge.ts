@@ -98,7 +98,7 @@ export function mergeSwag(priors: readonly Swag[], options: MergeOptions = {}): 
   const total = values.reduce((a, b) => a + b, 0);
   return {
     swag: { mean: Float32Array.from(center), variance: Float32Array.from(variance), covFactor, kind: "mixture" },
-    kept: total === 0 ? 1 : values.subarray(0, kept).reduce((a, b) => a + b, 0) / total,
+    kept: kept === rank || total === 0 ? 1 : values.subarray(0, kept).reduce((a, b) => a + b, 0) / total,
     dropped: kept < rank ? values[kept] / 2 : 0,
   };
 }
