@@ -60,10 +60,10 @@ const LESSONS: Readonly<Record<string, Lesson>> = {
   },
   nnbyol: {
     settings: { projHidden: 64, projOut: 32, predHidden: 32, queueSize: 384 },
-    learningRate: 0.01,
-    steps: 150,
+    learningRate: 0.005,
+    steps: 250,
     loss: 1.4,
-    margin: 0.06,
+    margin: 0.05,
   },
   nnclr: {
     settings: { projHidden: 64, projOut: 32, predHidden: 64, queueSize: 256 },
