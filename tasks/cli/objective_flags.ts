@@ -58,6 +58,8 @@ export const OBJECTIVE_FLAGS = {
   queueSize: { ...size, min: 0, help: "projections that are remembered; the objective's own. swav: 0 is no queue" },
   epochQueueStarts: { ...size, min: 0, help: "of swav: epoch, from 0, in which the queue begins to count; 15" },
   numPrototypes: { ...size, help: "prototypes that projections are assigned to; the objective's own" },
+  baseTauMomentum: { ...share, help: "share of the momentum network that stays in the first step; 0.99" },
+  finalTauMomentum: { ...share, help: "share of the momentum network that stays in the last step; 1" },
   prototypeHeads: { ...size, help: "of deepclusterv2: sets of prototypes; 3" },
   kmeansIters: { ...size, help: "of deepclusterv2: iterations of k-means after each epoch; 10" },
   whiteningSize: {

@@ -30,6 +30,8 @@ function settingsGiven(flags: Flags): ObjectiveSettings {
     predHidden: flags.predHiddenDim,
     queueSize: flags.queueSize,
     queueStart: flags.epochQueueStarts,
+    baseMomentum: flags.baseTauMomentum,
+    finalMomentum: flags.finalTauMomentum,
     prototypes: flags.numPrototypes,
     heads: flags.prototypeHeads,
     clusterIterations: flags.kmeansIters,

@@ -9,10 +9,10 @@ import type { Graph } from "../../graph/graph.ts";
 import type { Tensor } from "../../ops/operation.ts";
 import { Algebra } from "./algebra.ts";
 import { mlp } from "./layers.ts";
-import { cosineTo, type Objective, type ObjectiveContext } from "./objective.ts";
+import { keepOf, MOMENTUM, type MomentumSettings, type Objective, type ObjectiveContext } from "./objective.ts";
 
 /** Sizes of BYOL and of what it is a part of. */
-export type ByolSettings = { projHidden: number; projOut: number; predHidden: number };
+export type ByolSettings = { projHidden: number; projOut: number; predHidden: number } & MomentumSettings;
 
 /**
  * The sum over both directions of the mean of |p / |p| - t / |t||^2.
@@ -43,8 +43,8 @@ export function byolPredictor(context: ObjectiveContext<ByolSettings>, z: Tensor
 /** BYOL with the original system's sizes. */
 export const byol: Objective<ByolSettings> = {
   name: "byol",
-  defaults: { projHidden: 2048, projOut: 256, predHidden: 512 },
-  momentum: { keep: () => cosineTo(0.99, 1), build: byolProjector },
+  defaults: { projHidden: 2048, projOut: 256, predHidden: 512, ...MOMENTUM },
+  momentum: { keep: (settings) => keepOf("byol", settings), build: byolProjector },
   build(context, features, targets) {
     const p = byolPredictor(context, byolProjector(context, features));
     return { loss: byolLoss(context.graph, p, targets!) };

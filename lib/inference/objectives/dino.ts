@@ -12,7 +12,7 @@ import { reduceMean } from "../../ops/reduce.ts";
 import { softmax } from "../../ops/softmax.ts";
 import { Algebra } from "./algebra.ts";
 import { mlp, prototypes } from "./layers.ts";
-import { cosineTo, type Objective, type ObjectiveContext } from "./objective.ts";
+import { keepOf, MOMENTUM, type MomentumSettings, type Objective, type ObjectiveContext } from "./objective.ts";
 
 type Settings = {
   projHidden: number;
@@ -23,7 +23,7 @@ type Settings = {
   warmupTemperature: number;
   warmupEpochs: number;
   centreMomentum: number;
-};
+} & MomentumSettings;
 
 /**
  * The mean over rows of the cross-entropy of softmax(s / temperature) against softmax((t - centre) / targetTemperature).
@@ -78,8 +78,9 @@ export const dino: Objective<Settings> = {
     warmupTemperature: 0.04,
     warmupEpochs: 2,
     centreMomentum: 0.9,
+    ...MOMENTUM,
   },
-  momentum: { keep: () => cosineTo(0.99, 1), build: head },
+  momentum: { keep: (settings) => keepOf("dino", settings), build: head },
   build(context, features, targets) {
     const { graph, settings } = context;
     const { targetTemperature: final, warmupTemperature: first, warmupEpochs } = settings;

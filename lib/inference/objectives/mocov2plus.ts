@@ -12,9 +12,18 @@ import type { Tensor } from "../../ops/operation.ts";
 import { reduceSum } from "../../ops/reduce.ts";
 import { Algebra } from "./algebra.ts";
 import { mlp } from "./layers.ts";
-import { cosineTo, type Objective, type ObjectiveContext, requireWhole } from "./objective.ts";
+import {
+  keepOf,
+  MOMENTUM,
+  type MomentumSettings,
+  type Objective,
+  type ObjectiveContext,
+  requireWhole,
+} from "./objective.ts";
 
-type Settings = { projHidden: number; projOut: number; temperature: number; queueSize: number };
+type Settings =
+  & { projHidden: number; projOut: number; temperature: number; queueSize: number }
+  & MomentumSettings;
 
 /**
  * InfoNCE: the mean over rows of -log softmax of (q . k, q . queue) / temperature at k.
@@ -41,9 +50,9 @@ function projector(context: ObjectiveContext<Settings>, features: Tensor): Tenso
 /** MoCo v2 with the original system's sizes; one queue holds the keys of both views. */
 export const mocov2plus: Objective<Settings> = {
   name: "mocov2plus",
-  defaults: { projHidden: 2048, projOut: 128, temperature: 0.1, queueSize: 65536 },
+  defaults: { projHidden: 2048, projOut: 128, temperature: 0.1, queueSize: 65536, ...MOMENTUM },
   momentum: {
-    keep: () => cosineTo(0.99, 1),
+    keep: (settings) => keepOf("mocov2plus", settings),
     build: (context, features) => new Algebra(context.graph).normalise("keys", projector(context, features)),
   },
   build(context, features, targets) {

@@ -72,6 +72,8 @@ export interface ObjectiveNetwork {
 export function buildTargetNetwork(options: NetworkOptions): ObjectiveNetwork | undefined {
   const { momentum } = options.objective;
   if (momentum === undefined) return undefined;
+  // Refuses shares that are none before the first step asks for one.
+  momentum.keep(options.settings);
   return build(
     options,
     (context, features) => ({ output: momentum.build(context, features), updates: [], clusterings: [] }),

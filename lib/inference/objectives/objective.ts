@@ -105,6 +105,27 @@ export function requireWhole(objective: string, settings: ObjectiveSettings, key
   );
 }
 
+/** The share of a momentum network's weights that stays: settings of an objective that has one. */
+export type MomentumSettings = { baseMomentum: number; finalMomentum: number };
+
+/** The original system's shares. */
+export const MOMENTUM: MomentumSettings = { baseMomentum: 0.99, finalMomentum: 1 };
+
+/**
+ * The schedule of the shares.
+ *
+ * @throws UsageError where one is not from 0 to 1
+ */
+export function keepOf(objective: string, settings: MomentumSettings): StepValue {
+  for (const key of ["baseMomentum", "finalMomentum"] as const) {
+    if (settings[key] >= 0 && settings[key] <= 1) continue;
+    throw new UsageError(
+      `Cannot learn by the objective ${objective}: ${key} is ${settings[key]}, but a number from 0 to 1 is required`,
+    );
+  }
+  return cosineTo(settings.baseMomentum, settings.finalMomentum);
+}
+
 /** tau of the original: from `base` to `final` by half a cosine. */
 export function cosineTo(base: number, final: number): StepValue {
   return (step, steps) => final - (final - base) * (Math.cos(Math.PI * step / steps) + 1) / 2;

@@ -11,7 +11,14 @@ import type { Tensor } from "../../ops/operation.ts";
 import { softmax } from "../../ops/softmax.ts";
 import { Algebra } from "./algebra.ts";
 import { mlp } from "./layers.ts";
-import { cosineTo, type Objective, type ObjectiveContext, requireWhole } from "./objective.ts";
+import {
+  keepOf,
+  MOMENTUM,
+  type MomentumSettings,
+  type Objective,
+  type ObjectiveContext,
+  requireWhole,
+} from "./objective.ts";
 
 type Settings = {
   projHidden: number;
@@ -19,7 +26,7 @@ type Settings = {
   temperature: number;
   targetTemperature: number;
   queueSize: number;
-};
+} & MomentumSettings;
 
 /**
  * The mean over rows of the cross-entropy of softmax(q . queue / temperature) against softmax(k . queue /
@@ -54,9 +61,16 @@ function projector(context: ObjectiveContext<Settings>, features: Tensor): Tenso
 /** ReSSL with the original system's sizes, in both directions; one queue holds the keys of both views. */
 export const ressl: Objective<Settings> = {
   name: "ressl",
-  defaults: { projHidden: 2048, projOut: 256, temperature: 0.1, targetTemperature: 0.04, queueSize: 65536 },
+  defaults: {
+    projHidden: 2048,
+    projOut: 256,
+    temperature: 0.1,
+    targetTemperature: 0.04,
+    queueSize: 65536,
+    ...MOMENTUM,
+  },
   momentum: {
-    keep: () => cosineTo(0.99, 1),
+    keep: (settings) => keepOf("ressl", settings),
     build: (context, features) => new Algebra(context.graph).normalise("keys", projector(context, features)),
   },
   build(context, features, targets) {

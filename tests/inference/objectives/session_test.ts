@@ -68,21 +68,23 @@ const step = (session: SelfSupervisedSession, index: number) =>
   session.submit(index, batches.batchAt(index), 0.1, false);
 
 gpuTest("the momentum network follows the trained one by the share that its schedule says", async (gpu) => {
-  await withSession(gpu, "byol", { predHidden: 8 }, async (session, first) => {
-    let target = first;
-    for (const index of [0, 1]) {
-      step(session, index);
-      const { memories } = await session.readState(), weights = await session.model.read();
-      const keep = cosineTo(0.99, 1)(index, STEPS);
-      for (const [part, name] of [["backbone", "targetBackbone"], ["head", "targetHead"]] as const) {
-        assertNotEquals(weights[part], first[part]);
-        memories[name].forEach((value, i) =>
-          assertAlmostEquals(value, keep * target[part][i] + (1 - keep) * weights[part][i], 1e-6)
-        );
+  for (const [base, final, given] of [[0.99, 1, {}], [0.8, 0.9, { baseMomentum: 0.8, finalMomentum: 0.9 }]] as const) {
+    await withSession(gpu, "byol", { predHidden: 8, ...given }, async (session, first) => {
+      let target = first;
+      for (const index of [0, 1]) {
+        step(session, index);
+        const { memories } = await session.readState(), weights = await session.model.read();
+        const keep = cosineTo(base, final)(index, STEPS);
+        for (const [part, name] of [["backbone", "targetBackbone"], ["head", "targetHead"]] as const) {
+          assertNotEquals(weights[part], first[part]);
+          memories[name].forEach((value, i) =>
+            assertAlmostEquals(value, keep * target[part][i] + (1 - keep) * weights[part][i], 1e-6)
+          );
+        }
+        target = { ...target, backbone: memories.targetBackbone, head: memories.targetHead };
       }
-      target = { ...target, backbone: memories.targetBackbone, head: memories.targetHead };
-    }
-  });
+    });
+  }
 });
 
 Deno.test("cosineTo() goes from its first to its last value", () => {
@@ -257,6 +259,10 @@ Deno.test("objectives refuse what they cannot do", () => {
   for (const name of ["mocov2plus", "ressl", "nnclr", "nnbyol", "nnsiam"]) {
     refuse(name, { queueSize: 0 }, "queueSize is 0, but a whole number from 1 on is required");
     refuse(name, { queueSize: 1.5 }, "queueSize is 1.5, but a whole number from 1 on is required");
+  }
+  for (const name of ["byol", "dino", "mocov2plus", "nnbyol", "ressl"]) {
+    refuse(name, { baseMomentum: 1.5 }, "baseMomentum is 1.5, but a number from 0 to 1 is required");
+    refuse(name, { finalMomentum: NaN }, "finalMomentum is NaN, but a number from 0 to 1 is required");
   }
   refuse("swav", { queueSize: -1 }, "queueSize is -1, but a whole number from 0 on is required");
   refuse("swav", { queueStart: 0.5 }, "queueStart is 0.5, but a whole number from 0 on is required");
