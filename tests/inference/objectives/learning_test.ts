@@ -130,13 +130,8 @@ Deno.test("every objective has a lesson", () => {
   assertEquals(Object.keys(LESSONS).sort(), [...OBJECTIVE_NAMES].sort());
 });
 
-/** Longer lessons, of half a minute each, are for `SWAGPU_LONG_TESTS=1`: `results/ssl.md` has longer ones of every objective. */
-const LONGEST = 120;
-const skip = (name: string) => Deno.test.ignore(`${name} (SWAGPU_LONG_TESTS=1)`, () => {});
-
 for (const [name, { settings, learningRate, steps, loss, margin }] of Object.entries(LESSONS)) {
-  const lesson = steps <= LONGEST || Deno.env.get("SWAGPU_LONG_TESTS") === "1" ? gpuTest : skip;
-  lesson(
+  gpuTest(
     `${name} makes nearest neighbours of views of held-out images, beyond random features by ${margin}`,
     async (gpu) => {
       const losses: number[] = [];
