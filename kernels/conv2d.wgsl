@@ -10,13 +10,6 @@
 // INPUT_GRADIENT == 1: rows are input positions of one residue class modulo the stride, so that only the taps that
 // meet the class are visited and no zeros are inserted.
 
-@group(0) @binding(0) var<storage, read_write> source: array<Channels>;
-@group(0) @binding(1) var<storage, read_write> weight: array<Columns>;
-@group(0) @binding(2) var<storage, read_write> output: array<Columns>;
-#if BIAS
-@group(0) @binding(3) var<storage, read_write> bias: array<Columns>;
-#end
-
 #if !SUBGROUPS
 var<workgroup> shared_channels: array<Channels, $(S * (MR / (S / KL)))>;
 #end
@@ -144,15 +137,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #for r in 0..NR
     if (row_valid && column_valid$r) {
       let index = position * (CNT / NV) + column$r;
-#if ACCUMULATE
-      output[index] += sum$(i * NR + r);
-#else
-#if BIAS
-      output[index] = sum$(i * NR + r) + bias[column$r];
-#else
-      output[index] = sum$(i * NR + r);
-#end
-#end
+      write_output(index, column$r, sum$(i * NR + r));
 #if MOMENTS
       let deviation = sum$(i * NR + r) - sum$r;
       total$r += deviation;

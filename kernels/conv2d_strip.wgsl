@@ -5,13 +5,6 @@
 // Lanes lie along the columns (output channels); lane l of register j holds strip position j * S + l and broadcasts it.
 // Activations [N, H, W, C]; weights [KH, KW, CK, CNT] (output) or transposed to [KH, KW, COUT / G, CIN] (gradient).
 
-@group(0) @binding(0) var<storage, read_write> source: array<Channels>;
-@group(0) @binding(1) var<storage, read_write> weight: array<Columns>;
-@group(0) @binding(2) var<storage, read_write> output: array<Columns>;
-#if BIAS
-@group(0) @binding(3) var<storage, read_write> bias: array<Columns>;
-#end
-
 #if !SUBGROUPS
 var<workgroup> shared_channels: array<Channels, $(S * REGISTERS)>;
 #end
@@ -107,15 +100,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (first_h + $(i / TW)u < OUTPUT_H && first_w + $(i % TW)u < OUTPUT_W) {
     let position = (image * OUTPUT_H + first_h + $(i / TW)u) * OUTPUT_W + first_w + $(i % TW)u;
     let index = position * (CNT / NV) + column;
-#if ACCUMULATE
-    output[index] += sum$i;
-#else
-#if BIAS
-    output[index] = sum$i + bias[column];
-#else
-    output[index] = sum$i;
-#end
-#end
+    write_output(index, column, sum$i);
 #if MOMENTS
     let deviation = sum$i - sum0;
     total += deviation;

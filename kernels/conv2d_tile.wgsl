@@ -13,13 +13,6 @@
 // SPLITS > 1: a workgroup takes one of SPLITS ranges of the reduction, fixed by the shape; the output is then
 // [SPLITS, ...] partial sums, which reduce_partials.wgsl adds in order.
 
-@group(0) @binding(0) var<storage, read_write> source: array<Channels>;
-@group(0) @binding(1) var<storage, read_write> weight: array<Columns>;
-@group(0) @binding(2) var<storage, read_write> output: array<Columns>;
-#if BIAS
-@group(0) @binding(3) var<storage, read_write> bias: array<Columns>;
-#end
-
 var<workgroup> left_tile: array<vec4<f32>, $(BK * (BM / 4 + 1))>;
 var<workgroup> right_tile: array<vec4<f32>, $(BK * (BN / 4))>;
 

@@ -6,13 +6,6 @@
 // broadcasts their values at the 6 points. Sums over taps' rows and channels stay values at points until the end.
 // Activations [N, H, W, C]; weight [KH, 6, CK, CN] as winograd_weight.wgsl makes it, of transposed weights (gradient).
 
-@group(0) @binding(0) var<storage, read_write> source: array<Channels>;
-@group(0) @binding(1) var<storage, read_write> weight: array<Columns>;
-@group(0) @binding(2) var<storage, read_write> output: array<Columns>;
-#if BIAS
-@group(0) @binding(3) var<storage, read_write> bias: array<Columns>;
-#end
-
 @compute @workgroup_size(S)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let block = group.y * GRID_X + group.x;
@@ -99,15 +92,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #end
 #for p in 0..4
     if (w + $(p)u < OUTPUT_W) {
-#if ACCUMULATE
-      output[index + $(p)u * (CN / NV)] += y$p;
-#else
-#if BIAS
-      output[index + $(p)u * (CN / NV)] = y$p + bias[column];
-#else
-      output[index + $(p)u * (CN / NV)] = y$p;
-#end
-#end
+      write_output(index + $(p)u * (CN / NV), column, y$p);
 #if MOMENTS
       let deviation = y$p - shift;
       total += deviation;

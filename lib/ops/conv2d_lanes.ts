@@ -6,7 +6,7 @@
 
 import operandsSource from "../../kernels/operands.wgsl" with { type: "text" };
 import gatherSource from "../../kernels/conv2d.wgsl" with { type: "text" };
-import momentsSource from "../../kernels/leave_moments.wgsl" with { type: "text" };
+import outputSource from "../../kernels/gather_output.wgsl" with { type: "text" };
 import weightGradientSource from "../../kernels/conv2d_weight_gradient.wgsl" with { type: "text" };
 import { reducePartials } from "./column_sum.ts";
 import { type GatherOperands, type Geometry, type GradientOperands, sidesOf } from "./conv2d_geometry.ts";
@@ -95,7 +95,7 @@ function lowerGather(
   const columnBlocks = Math.ceil(cn / (lanes.S * tile.NV * tile.NR));
   return {
     label,
-    source: operandsSource + momentsSource + gatherSource,
+    source: operandsSource + outputSource + gatherSource,
     constants: {
       ...lanes,
       ...tile,

@@ -6,7 +6,7 @@
 
 import operandsSource from "../../kernels/operands.wgsl" with { type: "text" };
 import stripSource from "../../kernels/conv2d_strip.wgsl" with { type: "text" };
-import momentsSource from "../../kernels/leave_moments.wgsl" with { type: "text" };
+import outputSource from "../../kernels/gather_output.wgsl" with { type: "text" };
 import weightGradientSource from "../../kernels/conv2d_weight_gradient_strip.wgsl" with { type: "text" };
 import { reducePartials } from "./column_sum.ts";
 import { type GatherOperands, type Geometry, type GradientOperands, type Side, sidesOf } from "./conv2d_geometry.ts";
@@ -90,7 +90,7 @@ function lowerGather(
   const { tilesW, tilesH, tiles } = blocksOf(n, to, tile);
   return {
     label,
-    source: operandsSource + momentsSource + stripSource,
+    source: operandsSource + outputSource + stripSource,
     constants: {
       ...lanes,
       AV: ck % 4 === 0 ? 4 : 1,

@@ -6,7 +6,7 @@
 
 import operandsSource from "../../kernels/operands.wgsl" with { type: "text" };
 import gatherSource from "../../kernels/conv2d_tile.wgsl" with { type: "text" };
-import momentsSource from "../../kernels/leave_moments.wgsl" with { type: "text" };
+import outputSource from "../../kernels/gather_output.wgsl" with { type: "text" };
 import weightGradientSource from "../../kernels/conv2d_weight_gradient_tile.wgsl" with { type: "text" };
 import { reducePartials } from "./column_sum.ts";
 import { type GatherOperands, type Geometry, type GradientOperands, sidesOf } from "./conv2d_geometry.ts";
@@ -65,7 +65,7 @@ function lowerGather(
   const sum = splits === 1 ? output : scratch(`${label} partials`, [splits, ...output.shape]);
   const product: Dispatch = {
     label,
-    source: operandsSource + momentsSource + gatherSource,
+    source: operandsSource + outputSource + gatherSource,
     constants: {
       ...constants,
       LEFT_LOADS: Math.ceil((tile.bm / 4) * (tile.bk / 4) / constants.THREADS),

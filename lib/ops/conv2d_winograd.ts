@@ -13,7 +13,7 @@ import weightSource from "../../kernels/winograd_weight.wgsl" with { type: "text
 import operandsSource from "../../kernels/operands.wgsl" with { type: "text" };
 import pointsSource from "../../kernels/winograd.wgsl" with { type: "text" };
 import gatherSource from "../../kernels/conv2d_winograd.wgsl" with { type: "text" };
-import momentsSource from "../../kernels/leave_moments.wgsl" with { type: "text" };
+import outputSource from "../../kernels/gather_output.wgsl" with { type: "text" };
 import weightGradientSource from "../../kernels/conv2d_winograd_weight_gradient.wgsl" with { type: "text" };
 import { reducePartials } from "./column_sum.ts";
 import {
@@ -109,7 +109,7 @@ function lowerGather(
   const product: Dispatch = {
     label,
     flops: flopsOf(geometry),
-    source: operandsSource + pointsSource + momentsSource + gatherSource,
+    source: operandsSource + pointsSource + outputSource + gatherSource,
     constants: {
       ...lanes,
       ...direction,

@@ -87,6 +87,7 @@ export function mergeSwag(priors: readonly Swag[], options: MergeOptions = {}): 
   });
   const gram = gramMatrix(rows).map((row, i) => row.map((value, j) => value * scales[i] * scales[j]));
   const { values, vectors } = symmetricEigen(gram);
+  // Values beyond the rank are roundings of 0.
   const rank = values.filter((value) => value > ROUNDING * values[0]).length;
   const kept = Math.min(rank, maxRank);
   const covFactor = Array.from(

@@ -12,7 +12,6 @@
 
 // deno-lint-ignore-file no-console
 
-import type { View } from "../../lib/data/augmentation/view.ts";
 import type { ImageSet } from "../../lib/data/dataset.ts";
 import { loadDataset } from "../../lib/data/load.ts";
 import { NORMALISATIONS } from "../../lib/data/normalisation.ts";
@@ -24,6 +23,7 @@ import { pretraining } from "../../lib/inference/pretraining.ts";
 import { constantSwag } from "../../lib/inference/swag_schedules.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { initialWeights } from "../../lib/models/weights.ts";
+import { VIEW } from "./ssl_view.ts";
 
 const DATA = new URL("../../../shared/data/cifar10", import.meta.url).pathname;
 const LOG = "runs/ssl.jsonl";
@@ -39,15 +39,6 @@ const SIZES: Readonly<Record<string, number>> = {
   queueSize: 1024,
   prototypes: 128,
   whiteningSize: BATCH,
-};
-
-const VIEW: View = {
-  height: 32,
-  width: 32,
-  resize: { kind: "random-resized-crop", scale: [0.2, 1], ratio: [3 / 4, 4 / 3], filter: "bicubic" },
-  horizontalFlip: 0.5,
-  jitter: { probability: 0.8, brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 },
-  grey: 0.2,
 };
 
 /** What an objective came to. */

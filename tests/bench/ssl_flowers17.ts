@@ -13,7 +13,6 @@
 // deno-lint-ignore-file no-console
 
 import { AUGMENTATIONS } from "../../lib/data/augment.ts";
-import type { View } from "../../lib/data/augmentation/view.ts";
 import { loadDataset } from "../../lib/data/load.ts";
 import { NORMALISATIONS } from "../../lib/data/normalisation.ts";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
@@ -35,6 +34,7 @@ import {
   type Setting,
 } from "../../tasks/demo/rivals.ts";
 import { compete, describeRow, loadFlowers, renderRows, RunLog, SEEDS, SHARED } from "./flowers17_runs.ts";
+import { VIEW } from "./ssl_view.ts";
 
 const LOG = "runs/ssl_flowers17.jsonl";
 const RESULTS = new URL("results/ssl_flowers17.md", import.meta.url);
@@ -44,15 +44,6 @@ const BUDGET: Budget = { steps: 200, batchSize: 34, samples: 1, cycles: 1 };
 const BATCH = 128, STEPS_PER_EPOCH = Math.floor(4000 / BATCH);
 const EPOCHS = 10, SWAG_EPOCHS = 2, INTERVAL = 6, RANK = 10;
 const normalisation = NORMALISATIONS.imagenet;
-
-const VIEW: View = {
-  height: 32,
-  width: 32,
-  resize: { kind: "random-resized-crop", scale: [0.2, 1], ratio: [3 / 4, 4 / 3], filter: "bicubic" },
-  horizontalFlip: 0.5,
-  jitter: { probability: 0.8, brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 },
-  grey: 0.2,
-};
 
 const SOURCES = ["supervised", "SimCLR"] as const;
 type Source = (typeof SOURCES)[number];

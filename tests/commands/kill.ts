@@ -1,6 +1,6 @@
 /** Kills commands in the middle of their work. */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { cliCommand } from "../cli/run_cli.ts";
 
 /** Waits. */
@@ -39,4 +39,44 @@ export async function killAt(args: readonly string[], moment: (ended: () => bool
   if (signal === "SIGKILL") return { landed: true, after };
   assertEquals(code, 0, stderr);
   return { landed: false, after };
+}
+
+/** A prior that is killed again and again while it is learned. */
+export interface KilledPrior {
+  /** The command that begins it, with `--out`. */
+  readonly begin: readonly string[];
+  readonly out: string;
+  /** The same prior, of a run that nobody stopped. */
+  readonly whole: string;
+  readonly kills: number;
+  /** Waits for a kill's moment, by its number; absent or `undefined`: shortly behind the next checkpoint. */
+  moment?(kill: number): Promise<void> | undefined;
+}
+
+/**
+ * Kills `prior` until that many kills have landed, going on with `--resume` in between; whatever it finishes meanwhile
+ * must be `whole`.
+ *
+ * @returns the command that goes on from the last kill
+ */
+export async function killPrior({ begin, out, whole, kills, moment }: KilledPrior): Promise<readonly string[]> {
+  const checkpoint = `${out}.checkpoint`;
+  const next = async () => await exists(checkpoint) ? ["prior", "--resume", "--out", out] : begin;
+  let done = 0, resumed = 0;
+  while (done < kills) {
+    const before = await modified(checkpoint);
+    if (before > 0) resumed++;
+    const { landed } = await killAt([...await next(), "--quiet"], async (ended) => {
+      const other = moment?.(done);
+      if (other !== undefined) return await other;
+      while (!ended() && await modified(checkpoint) === before) await pause(1);
+      await pause(Math.random() * 20);
+    });
+    if (landed) done++;
+    if (!await exists(out)) continue;
+    assertEquals(await Deno.readFile(out), await Deno.readFile(whole));
+    await Deno.remove(out);
+  }
+  assert(resumed > 0, "no kill fell behind a checkpoint");
+  return await next();
 }

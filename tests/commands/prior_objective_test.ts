@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { readPrior } from "../../lib/priors/files.ts";
 import { assertRefused, runCli, withFolder } from "../cli/run_cli.ts";
-import { exists, killAt, modified, pause } from "./kill.ts";
+import { exists, killPrior } from "./kill.ts";
 import { makeTask, manifestOf, runJson, type Task, taskFlags } from "./task.ts";
 
 const PERMISSIONS = { permissions: "--allow-read --allow-write" };
@@ -132,23 +132,7 @@ for (const [objective, memory, sizes] of REMEMBERING) {
       await withFolder(async (folder) => {
         const task = makeTask(folder), whole = `${folder}/whole.safetensors`, out = `${folder}/learned.safetensors`;
         await runJson(begin(task, whole));
-        let kills = 0, resumed = 0;
-        const again = async () =>
-          await exists(`${out}.checkpoint`) ? ["prior", "--resume", "--out", out] : begin(task, out);
-        while (kills < KILLS) {
-          const before = await modified(`${out}.checkpoint`);
-          if (before > 0) resumed++;
-          const { landed } = await killAt([...await again(), "--quiet"], async (ended) => {
-            while (!ended() && await modified(`${out}.checkpoint`) === before) await pause(1);
-            await pause(Math.random() * 20);
-          });
-          if (landed) kills++;
-          if (!await exists(out)) continue;
-          assertEquals(await Deno.readFile(out), await Deno.readFile(whole));
-          await Deno.remove(out);
-        }
-        assert(resumed > 0, "no kill fell behind a checkpoint");
-        await runJson(await again());
+        await runJson(await killPrior({ begin: begin(task, out), out, whole, kills: KILLS }));
         assertEquals(await Deno.readFile(out), await Deno.readFile(whole));
       });
     },

@@ -1,6 +1,6 @@
-import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { assertEquals, assertNotEquals } from "@std/assert";
 import { assertRefused, runCli, withFolder } from "../cli/run_cli.ts";
-import { exists, killAt, modified, pause } from "./kill.ts";
+import { exists, killAt, killPrior, pause } from "./kill.ts";
 import { cifarRecords, makeTask, runJson, type Task, taskFlags } from "./task.ts";
 
 const PERMISSIONS = { permissions: "--allow-read --allow-write" };
@@ -24,24 +24,9 @@ Deno.test({
       const duration = performance.now() - start;
       assertEquals([snapshots, await exists(`${whole}.checkpoint`)], [10, false]);
 
-      let kills = 0, resumed = 0;
-      const args = async () =>
-        await exists(`${out}.checkpoint`) ? ["prior", "--resume", "--out", out] : priorArgs(task, out);
-      while (kills < KILLS) {
-        const before = await modified(`${out}.checkpoint`);
-        if (before > 0) resumed++;
-        const { landed } = await killAt([...await args(), "--quiet"], async (ended) => {
-          if (kills % 3 === 2) return await pause(Math.random() * 0.7 * duration);
-          while (!ended() && await modified(`${out}.checkpoint`) === before) await pause(1);
-          await pause(Math.random() * 20);
-        });
-        if (landed) kills++;
-        if (!await exists(out)) continue;
-        assertEquals(await Deno.readFile(out), await Deno.readFile(whole));
-        await Deno.remove(out);
-      }
-      assert(resumed > 0, "no kill fell behind a checkpoint");
-      const last = await runJson(await args());
+      const moment = (kill: number) => kill % 3 === 2 ? pause(Math.random() * 0.7 * duration) : undefined;
+      const next = await killPrior({ begin: priorArgs(task, out), out, whole, kills: KILLS, moment });
+      const last = await runJson(next);
       assertEquals(await Deno.readFile(out), await Deno.readFile(whole));
       assertEquals([last.loss, last.snapshots, await exists(`${out}.checkpoint`)], [loss, snapshots, false]);
     });
