@@ -93,5 +93,17 @@ Deno.test({
 });
 
 Deno.test("deno.json runs setup before the demo and the tests", () => {
-  for (const task of [config.tasks.demo, config.tasks.test]) assertMatch(task, /^deno run -A tasks\/setup\.ts && /);
+  const { demo, setup, test, ...others } = config.tasks;
+  assertMatch(demo, /^deno run -A tasks\/setup\.ts && /);
+  assertEquals(setup, "deno run -A tasks/setup.ts");
+  const parts = Object.entries(others).filter(([name]) => name.startsWith("test:"));
+  assertEquals(test.dependencies, parts.map(([name]) => name));
+  for (const [, part] of parts) assertEquals((part as typeof others["test:library"]).dependencies, ["setup"]);
+});
+
+Deno.test("every folder of tests is run by one of the two processes, and by one only", () => {
+  const command = (name: "test:commands" | "test:library") => config.tasks[name].command;
+  const named = command("test:commands").match(/tests\/\w+/g) ?? [];
+  assertEquals(command("test:library").match(/--ignore=(\S+) tests$/)?.[1].split(","), named);
+  for (const folder of named) assert(Deno.statSync(new URL(`../../${folder}`, import.meta.url)).isDirectory, folder);
 });
