@@ -1,16 +1,16 @@
 /**
- * Random changes to training images, bytes to bytes.
+ * Random changes to training images: which there are, and how they are drawn.
  *
  * What happens to an example is a function of (seed, epoch, example), so a resumed run sees the same images as one that
- * was never interrupted. Padding is black and comes before normalisation, as in torchvision.
+ * was never interrupted. Images in memory are placed on the device (`lib/ops/place_images.ts`), those of streams by the
+ * threads that decode them (`place_image.ts`): the same bytes.
  *
  * @module
  */
 
 import { PhiloxSequence, Stream } from "../random/philox.ts";
-import { copyBox, type Fit, fitImage } from "./fit.ts";
-import { type Box, resizeImage, type RgbImage } from "./resize.ts";
-import { rotateImage } from "./rotate.ts";
+import type { Fit } from "./fit.ts";
+import type { Box } from "./resize.ts";
 
 /** What is done to a training image. */
 export type Augmentation =
@@ -74,22 +74,72 @@ export interface AugmentationKey {
   readonly example: number;
 }
 
+/** What becomes of one image: a draw of an {@linkcode Augmentation}. */
+export interface Placement {
+  /** Part of the image that is resized to the final size; where nothing is resized, the whole. */
+  readonly box: Box;
+  /** Rotation about the image's centre in degrees, anticlockwise. */
+  readonly angle: number;
+  /** First column of the window in the resized or rotated image; negative in the padding, which is black. */
+  readonly left: number;
+  /** First row of the window. */
+  readonly top: number;
+  /** Mirrored left to right. */
+  readonly horizontalFlip: boolean;
+  /** Mirrored top to bottom. */
+  readonly verticalFlip: boolean;
+}
+
 /**
- * Writes the augmented image into `out` from `offset` on.
+ * Draws what becomes of an image.
  *
- * @param image `[height, width, 3]` pixels; not changed
+ * @param image size of the image after its preparation: see {@linkcode preparationOf} and {@linkcode preparedSize}
+ * @param size of the result
  */
-export function augmentImage(
-  image: Uint8Array,
+export function drawPlacement(
+  image: ImageSize,
   size: ImageSize,
   augmentation: Augmentation,
-  key: AugmentationKey,
-  out: Uint8Array,
-  offset = 0,
-): void {
-  const own = { ...size, rgb: image };
-  const prepared = augmentation.kind === "rotated-crop" ? enlarge(own, size, augmentation.margin) : own;
-  augmentPrepared(prepared, size, augmentation, key, out, offset);
+  { seed, epoch, example }: AugmentationKey,
+): Placement {
+  const still = {
+    box: { left: 0, top: 0, width: image.width, height: image.height },
+    angle: 0,
+    left: 0,
+    top: 0,
+    horizontalFlip: false,
+    verticalFlip: false,
+  };
+  if (augmentation.kind === "none") return still;
+  const random = new PhiloxSequence(seed, Stream.augmentation, epoch, example);
+  const placed = { ...still, ...drawPlace(image, size, augmentation, random) };
+  const horizontalFlip = (augmentation.kind === "flip" || augmentation.flip) && coin(random);
+  const verticalFlip = "verticalFlip" in augmentation && augmentation.verticalFlip === true && coin(random);
+  return { ...placed, horizontalFlip, verticalFlip };
+}
+
+function drawPlace(
+  image: ImageSize,
+  { height, width }: ImageSize,
+  augmentation: Augmentation,
+  random: PhiloxSequence,
+): Partial<Placement> {
+  switch (augmentation.kind) {
+    case "none":
+    case "flip":
+      return {};
+    case "crop": {
+      const left = random.below(2 * augmentation.padding + 1) - augmentation.padding;
+      return { left, top: random.below(2 * augmentation.padding + 1) - augmentation.padding };
+    }
+    case "resized-crop":
+      return { box: drawBox(image, augmentation.scale, augmentation.ratio, random) };
+    case "rotated-crop": {
+      const angle = augmentation.degrees * (2 * random.uniform() - 1);
+      const left = random.below(image.width - width + 1);
+      return { angle, left, top: random.below(image.height - height + 1) };
+    }
+  }
 }
 
 /**
@@ -107,62 +157,10 @@ export function preparationOf(fit: Fit, augmentation: Augmentation): Fit | undef
   }
 }
 
-/** The image after its preparation. */
-export function prepareImage(image: RgbImage, preparation: Fit | undefined): RgbImage {
-  if (preparation === undefined) return image;
-  const { size } = preparation;
-  return { height: size, width: size, rgb: fitImage(image, preparation) };
-}
-
-/**
- * Writes an image that was prepared for its augmentation by {@linkcode prepareImage}, augmented, into `out` from
- * `offset` on.
- *
- * @param size of the result
- */
-export function augmentPrepared(
-  image: RgbImage,
-  size: ImageSize,
-  augmentation: Augmentation,
-  { seed, epoch, example }: AugmentationKey,
-  out: Uint8Array,
-  offset = 0,
-): void {
-  if (augmentation.kind === "none") {
-    out.set(image.rgb, offset);
-    return;
-  }
-  const { height, width } = size;
-  const random = new PhiloxSequence(seed, Stream.augmentation, epoch, example);
-  switch (augmentation.kind) {
-    case "flip":
-      out.set(image.rgb, offset);
-      break;
-    case "crop": {
-      const left = random.below(2 * augmentation.padding + 1) - augmentation.padding;
-      const top = random.below(2 * augmentation.padding + 1) - augmentation.padding;
-      copyWindow(image.rgb, { left, top, width, height }, out, offset);
-      break;
-    }
-    case "resized-crop": {
-      const box = drawBox(image, augmentation.scale, augmentation.ratio, random);
-      resizeImage(image, width, height, { box, out, offset });
-      break;
-    }
-    case "rotated-crop": {
-      const rotated = rotateImage(image, augmentation.degrees * (2 * random.uniform() - 1));
-      const left = random.below(image.width - width + 1), top = random.below(image.height - height + 1);
-      copyBox(rotated, { left, top, width, height }, out, offset);
-    }
-  }
-  if ((augmentation.kind === "flip" || augmentation.flip) && coin(random)) mirror(out, size, offset);
-  if ("verticalFlip" in augmentation && augmentation.verticalFlip && coin(random)) turnUpsideDown(out, size, offset);
-}
-
-/** Squashes an image to a size larger by `margin`. */
-function enlarge(image: RgbImage, size: ImageSize, margin: number): RgbImage {
-  const height = enlarged(size.height, margin), width = enlarged(size.width, margin);
-  return { height, width, rgb: resizeImage(image, width, height) };
+/** Size of an image of the final size after its preparation. */
+export function preparedSize({ height, width }: ImageSize, augmentation: Augmentation): ImageSize {
+  if (augmentation.kind !== "rotated-crop") return { height, width };
+  return { height: enlarged(height, augmentation.margin), width: enlarged(width, augmentation.margin) };
 }
 
 function enlarged(length: number, margin: number): number {
@@ -171,20 +169,6 @@ function enlarged(length: number, margin: number): number {
 
 function coin(random: PhiloxSequence): boolean {
   return (random.uint32() & 1) === 1;
-}
-
-/** Copies a window that may reach beyond the image; pixels outside are black. */
-function copyWindow(image: Uint8Array, { left, top, width, height }: Box, out: Uint8Array, offset: number): void {
-  const firstColumn = Math.min(width, Math.max(0, -left)),
-    endColumn = Math.max(firstColumn, Math.min(width, width - left));
-  out.fill(0, offset, offset + height * width * 3);
-  for (let row = Math.max(0, -top); row < Math.min(height, height - top); row++) {
-    const start = ((row + top) * width + left) * 3;
-    out.set(
-      image.subarray(start + firstColumn * 3, start + endColumn * 3),
-      offset + (row * width + firstColumn) * 3,
-    );
-  }
 }
 
 /** The window of a random resized crop, as torchvision's `RandomResizedCrop` draws it. */
@@ -222,28 +206,4 @@ function centralBox({ height, width }: ImageSize, ratio: readonly [number, numbe
     width: boxWidth,
     height: boxHeight,
   };
-}
-
-/** Mirrors left to right, in place. */
-function mirror(pixels: Uint8Array, { height, width }: ImageSize, offset: number): void {
-  for (let row = 0; row < height; row++) {
-    let left = offset + row * width * 3, right = left + (width - 1) * 3;
-    for (; left < right; left += 3, right -= 3) {
-      for (let channel = 0; channel < 3; channel++) {
-        const byte = pixels[left + channel];
-        pixels[left + channel] = pixels[right + channel];
-        pixels[right + channel] = byte;
-      }
-    }
-  }
-}
-
-/** Mirrors top to bottom, in place. */
-function turnUpsideDown(pixels: Uint8Array, { height, width }: ImageSize, offset: number): void {
-  const stride = width * 3;
-  for (let top = offset, bottom = offset + (height - 1) * stride; top < bottom; top += stride, bottom -= stride) {
-    const row = pixels.slice(top, top + stride);
-    pixels.copyWithin(top, bottom, bottom + stride);
-    pixels.set(row, bottom);
-  }
 }

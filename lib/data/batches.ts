@@ -5,7 +5,8 @@
  */
 
 import { PhiloxSequence, Stream } from "../random/philox.ts";
-import { type Augmentation, AUGMENTATIONS, augmentImage } from "./augment.ts";
+import { type Augmentation, AUGMENTATIONS, drawPlacement, preparedSize } from "./augment.ts";
+import { PLACEMENT_PARAMETERS, writePlacement } from "./augmentation/placements.ts";
 import { imageBytes, type ImageFacts, type ImageSet, type ImageSource, type ImageStream, isStream } from "./dataset.ts";
 import { Renderer } from "./render.ts";
 
@@ -16,6 +17,8 @@ export const MASKED_LABEL = 0xffffffff;
 export interface TrainingBatch {
   /** `[batchSize, height, width, 3]` pixels */
   readonly images: Uint8Array<ArrayBuffer>;
+  /** `[batchSize, PLACEMENT_PARAMETERS]`: how the device augments the images; absent: it does not. */
+  readonly placements?: Float32Array<ArrayBuffer>;
   /** `[batchSize]` classes */
   readonly labels: Uint32Array<ArrayBuffer>;
   /** `[batchSize]` indices of the examples in the set */
@@ -118,8 +121,15 @@ class TrainingOrder {
   }
 }
 
+/** The augmentation that is left to the device: none of a stream's, whose threads have done it. */
+export function deviceAugmentation(source: ImageSource, augmentation?: Augmentation): Augmentation | undefined {
+  return isStream(source) || augmentation?.kind === "none" ? undefined : augmentation;
+}
+
 /** Where training batches come from; see {@linkcode trainingBatches}. */
 export interface TrainingBatches extends Epoch, Disposable {
+  /** What the device is to do to the images, by their placements; absent: they need nothing more. */
+  readonly augmentation?: Augmentation;
   /**
    * The batch of a global step, from 0: a pure function of the set, the options and the step, so a resumed run continues
    * as if it had never stopped.
@@ -143,12 +153,12 @@ export function trainingBatches(source: ImageSource, options: BatchOptions): Tra
   return isStream(source) ? new StreamedBatchSequence(source, options) : new BatchSequence(source, options);
 }
 
-/** {@linkcode TrainingBatches} of a set in memory. */
+/** {@linkcode TrainingBatches} of a set in memory, whose images the device augments. */
 export class BatchSequence implements TrainingBatches {
   readonly batchSize: number;
   readonly stepsPerEpoch: number;
+  readonly augmentation: Augmentation | undefined;
   readonly #set: ImageSet;
-  readonly #augmentation: Augmentation;
   readonly #order: TrainingOrder;
   readonly #buffers: BufferRing;
 
@@ -160,28 +170,31 @@ export class BatchSequence implements TrainingBatches {
   constructor(set: ImageSet, options: BatchOptions) {
     this.#order = new TrainingOrder(set, options, options.seed);
     ({ batchSize: this.batchSize, stepsPerEpoch: this.stepsPerEpoch } = this.#order.epoch);
+    this.augmentation = deviceAugmentation(set, options.augmentation);
     this.#set = set;
-    this.#augmentation = options.augmentation ?? AUGMENTATIONS.none;
     this.#buffers = new BufferRing(set, this.batchSize);
   }
 
   batchAt(step: number): TrainingBatch {
     const { examples, epoch } = this.#order.at(step);
-    const { images, labels } = this.#buffers.next();
+    const { images, labels, placements } = this.#buffers.next();
     const size = imageBytes(1, this.#set.height, this.#set.width);
     examples.forEach((example, row) => {
-      const image = this.#set.images.subarray(example * size, (example + 1) * size);
-      augmentImage(
-        image,
-        this.#set,
-        this.#augmentation,
-        { seed: this.#order.seed, epoch, example },
-        images,
-        row * size,
-      );
+      images.set(this.#set.images.subarray(example * size, (example + 1) * size), row * size);
       labels[row] = this.#set.labels[example];
     });
-    return { images, labels, examples: examples.slice(), epoch };
+    const batch = { images, labels, examples: examples.slice(), epoch };
+    if (this.augmentation === undefined) return batch;
+    this.#place(placements, examples, epoch, this.augmentation);
+    return { ...batch, placements };
+  }
+
+  #place(table: Float32Array, examples: Uint32Array, epoch: number, augmentation: Augmentation): void {
+    const { seed } = this.#order, size = this.#set, prepared = preparedSize(size, augmentation);
+    examples.forEach((example, row) => {
+      const placement = drawPlacement(prepared, size, augmentation, { seed, epoch, example });
+      writePlacement(table, row, size, augmentation, placement);
+    });
   }
 
   placesBefore(step: number): Uint32Array<ArrayBuffer> {
@@ -291,19 +304,27 @@ function nextBatch(buffers: BufferRing, set: ImageFacts, batchSize: number, star
   return { images, labels, valid, start };
 }
 
+/** The arrays of a batch. */
+interface Buffers {
+  readonly images: Uint8Array<ArrayBuffer>;
+  readonly labels: Uint32Array<ArrayBuffer>;
+  readonly placements: Float32Array<ArrayBuffer>;
+}
+
 /** Sets of arrays, used in turn: one can be filled while the device still reads another. */
 class BufferRing {
-  readonly #buffers: readonly { images: Uint8Array<ArrayBuffer>; labels: Uint32Array<ArrayBuffer> }[];
+  readonly #buffers: readonly Buffers[];
   #turn = 0;
 
   constructor({ height, width }: ImageFacts, batchSize: number, count = 2) {
     this.#buffers = Array.from({ length: count }, () => ({
       images: new Uint8Array(imageBytes(batchSize, height, width)),
       labels: new Uint32Array(batchSize),
+      placements: new Float32Array(batchSize * PLACEMENT_PARAMETERS),
     }));
   }
 
-  next(): { images: Uint8Array<ArrayBuffer>; labels: Uint32Array<ArrayBuffer> } {
+  next(): Buffers {
     this.#turn = (this.#turn + 1) % this.#buffers.length;
     return this.#buffers[this.#turn];
   }

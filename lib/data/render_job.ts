@@ -4,11 +4,12 @@
  * @module
  */
 
-import { type Augmentation, type AugmentationKey, augmentPrepared, preparationOf, prepareImage } from "./augment.ts";
+import { type Augmentation, type AugmentationKey, preparationOf } from "./augment.ts";
 import { imageBytes, type ImageLocation } from "./dataset.ts";
 import { decodeImage } from "./decode.ts";
 import type { Fit } from "./fit.ts";
 import { formatEntry, parseEntry, type PixelCache, pixelKey } from "./pixel_cache.ts";
+import { augmentPrepared, prepareImage } from "./place_image.ts";
 import { columnsToRgb, readRange } from "./planes.ts";
 import type { RgbImage } from "./resize.ts";
 

@@ -7,18 +7,42 @@
 
 import type { RgbImage } from "./resize.ts";
 
-/** Turns an image anticlockwise by an angle in degrees; its size stays. */
-export function rotateImage({ width, height, rgb }: RgbImage, degrees: number): RgbImage {
+/**
+ * Which pixel of an image each pixel of the turned one is: column `(x + row * sin + column * cos) >> 16` and row
+ * `(y + row * cos + column * back) >> 16`, in 16-bit fixed point.
+ */
+export interface Turn {
+  readonly x: number;
+  readonly y: number;
+  readonly cos: number;
+  readonly sin: number;
+  /** That of -sin, which may be rounded otherwise. */
+  readonly back: number;
+}
+
+/** The turn of an image of that size, anticlockwise, by an angle in degrees. */
+export function turnOf({ width, height }: Pick<RgbImage, "width" | "height">, degrees: number): Turn {
   const angle = -(degrees * Math.PI) / 180;
   // Pillow rounds the coefficients so that right angles are exact.
   const cos = Number(Math.cos(angle).toFixed(15)), sin = Number(Math.sin(angle).toFixed(15));
   const centreX = width / 2, centreY = height / 2;
   const firstX = centreX - cos * centreX - sin * centreY, firstY = centreY + sin * centreX - cos * centreY;
-  const stepCos = fixed(cos), stepSin = fixed(sin), back = fixed(-sin);
-  let rowX = fixed(firstX + cos / 2 + sin / 2), rowY = fixed(firstY - sin / 2 + cos / 2);
+  return {
+    x: fixed(firstX + cos / 2 + sin / 2),
+    y: fixed(firstY - sin / 2 + cos / 2),
+    cos: fixed(cos),
+    sin: fixed(sin),
+    back: fixed(-sin),
+  };
+}
+
+/** Turns an image anticlockwise by an angle in degrees; its size stays. */
+export function rotateImage(image: RgbImage, degrees: number): RgbImage {
+  const { width, height, rgb } = image, { cos, sin, back, ...turn } = turnOf(image, degrees);
   const out = new Uint8Array(rgb.length);
-  for (let row = 0, target = 0; row < height; row++, rowX += stepSin, rowY += stepCos) {
-    for (let column = 0, x = rowX, y = rowY; column < width; column++, target += 3, x += stepCos, y += back) {
+  let rowX = turn.x, rowY = turn.y;
+  for (let row = 0, target = 0; row < height; row++, rowX += sin, rowY += cos) {
+    for (let column = 0, x = rowX, y = rowY; column < width; column++, target += 3, x += cos, y += back) {
       const left = x >> 16, top = y >> 16;
       if (left < 0 || left >= width || top < 0 || top >= height) continue;
       const from = (top * width + left) * 3;

@@ -112,7 +112,11 @@ export async function runChain(
   });
   const model = new DeviceModel(gpu, options.model);
   model.write(from?.weights ?? options.weights);
-  const session = await TrainingSession.create(model, { ...options, batchSize: batches.batchSize });
+  const session = await TrainingSession.create(model, {
+    ...options,
+    batchSize: batches.batchSize,
+    augmentation: batches.augmentation,
+  });
   try {
     if (from) session.writeState(from.state);
     else session.initialise(schedule.learningRate(0));

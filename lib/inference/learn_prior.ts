@@ -120,6 +120,7 @@ export async function learnPrior(
   const session = await TrainingSession.create(model, {
     batchSize: batches.batchSize,
     normalisation,
+    augmentation: batches.augmentation,
     labelSmoothing: options.labelSmoothing,
     recompute: options.recompute,
     precision: options.precision,

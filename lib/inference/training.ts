@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Augmentation } from "../data/augment.ts";
 import type { Normalisation } from "../data/normalisation.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { encodeLaunches, type Launch } from "../gpu/launch.ts";
@@ -35,6 +36,8 @@ export interface TrainingOptions {
   readonly batchSize: number;
   /** From bytes to inputs: the one that the backbone was pre-trained with. */
   readonly normalisation: Normalisation;
+  /** What the device does to the images, by their placements; absent: nothing. */
+  readonly augmentation?: Augmentation;
   /** Share of a label's mass spread over all classes, 0 to 1; default 0. */
   readonly labelSmoothing?: number;
   /** Sampler or optimiser, and its constants. */
@@ -61,6 +64,8 @@ export interface TrainingOptions {
 export interface Batch {
   /** uint8 [B, H, W, 3] */
   readonly images: Uint8Array<ArrayBuffer>;
+  /** [B, PLACEMENT_PARAMETERS]: required where the session augments. */
+  readonly placements?: Float32Array<ArrayBuffer>;
   /** [B] */
   readonly labels: Uint32Array<ArrayBuffer>;
 }
@@ -73,6 +78,14 @@ export interface SamplerState {
   readonly head?: Float32Array;
   /** [4]: the loss scale, steps made since it changed, steps skipped, whether the last one was. */
   readonly lossScale?: Float32Array;
+}
+
+function requirePlacements({ placements }: Batch): Float32Array<ArrayBuffer> {
+  if (placements !== undefined) return placements;
+  throw new TypeError(
+    "Cannot submit a step: the session augments images by their placements, and the batch has none; a batch of " +
+      "trainingBatches() with the session's augmentation is required",
+  );
 }
 
 /** A model in training. */
@@ -177,10 +190,11 @@ export class TrainingSession {
     this.#ring.requireRoom();
     const { settings, seed, chain = 0 } = this.options;
     const { queue } = this.#gpu.device;
-    const { images, labels, totals } = this.#classifier;
+    const { images, placements, labels, totals } = this.#classifier;
     const values = controlOf(settings, { seed, chain, step, learningRate, noisy });
     profiler?.mark("upload");
     queue.writeBuffer(this.#externals.get(images)!, 0, batch.images);
+    if (placements) queue.writeBuffer(this.#externals.get(placements)!, 0, requirePlacements(batch));
     queue.writeBuffer(this.#externals.get(labels)!, 0, batch.labels);
     this.#control.write(values);
     profiler?.mark("encode");

@@ -4,6 +4,9 @@
  * @module
  */
 
+import type { Augmentation } from "../data/augment.ts";
+import { PLACEMENT_PARAMETERS, planPlacements } from "../data/augmentation/placements.ts";
+import type { WeightTable } from "../data/augmentation/table.ts";
 import { type Normalisation, scaleAndShift } from "../data/normalisation.ts";
 import { UsageError } from "../errors.ts";
 import { fuse } from "../graph/fuse.ts";
@@ -11,6 +14,7 @@ import { Graph } from "../graph/graph.ts";
 import { buildOnnx, type OnnxNetwork } from "../onnx/network.ts";
 import { normaliseImages } from "../ops/images.ts";
 import type { Tensor } from "../ops/operation.ts";
+import { placeImages } from "../ops/place_images.ts";
 import { LOSS_SCALE_LENGTH, scaleGradient } from "../ops/scale_gradient.ts";
 import { type CrossEntropyOptions, softmaxCrossEntropy } from "../ops/softmax_cross_entropy.ts";
 import { GraphLayers } from "./layers.ts";
@@ -39,6 +43,8 @@ export interface Classifier {
   readonly graph: Graph;
   /** uint8 [B, H, W, 3], packed. */
   readonly images: Tensor;
+  /** [B, PLACEMENT_PARAMETERS]: how the images are augmented; absent unless asked for. */
+  readonly placements?: Tensor;
   /** [6]: see {@linkcode colourTable}. */
   readonly colours: Tensor;
   /** uint32 [B]. */
@@ -49,9 +55,12 @@ export interface Classifier {
   readonly totals: Tensor;
   /** [4]: its first number multiplies the loss's gradient; absent unless asked for. */
   readonly lossScale?: Tensor;
-  /** Tables of an imported network, which the host writes once. */
-  readonly constants: ReadonlyMap<Tensor, Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>>;
+  /** Tables of an imported network and of the augmentation, which the host writes once. */
+  readonly constants: ReadonlyMap<Tensor, TableValues>;
 }
+
+/** Numbers of a table. */
+export type TableValues = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
 
 /** The architecture of a name. */
 export function encoderConfig(name: string, smallStem = false): ResnetConfig {
@@ -68,6 +77,8 @@ export interface ClassifierOptions extends CrossEntropyOptions {
   readonly batchNormMomentum?: number;
   /** The loss's gradient is multiplied by a number on the device. */
   readonly scaledLoss?: boolean;
+  /** What is done to training images on the device, each by its placement. */
+  readonly augmentation?: Augmentation;
 }
 
 /** Builds the graph of a classifier for one batch size. */
@@ -80,7 +91,7 @@ export function buildClassifier(
   const images = graph.external("images", [batchSize, config.height, config.width, 3]);
   const colours = graph.external("colours", [6]);
   const labels = graph.external("labels", [batchSize]);
-  const input = graph.apply(normaliseImages("input", images, colours));
+  const { input, ...placing } = inputOf(graph, config, { images, colours }, options.augmentation);
   const { logits, constants } = config.network === undefined
     ? { logits: residualOf(graph, config, input, options), constants: new Map() }
     : buildOnnx(graph, config.network, input, { ...options, numClasses: config.numClasses });
@@ -88,7 +99,43 @@ export function buildClassifier(
   const scaled = lossScale ? graph.apply(scaleGradient("scaled logits", logits, lossScale)) : logits;
   const totals = graph.apply(softmaxCrossEntropy("loss", scaled, labels, options));
   const fused = fuse(graph, [logits, totals]);
-  return { config, batchSize, graph: fused, images, colours, labels, logits, totals, lossScale, constants };
+  return {
+    config,
+    batchSize,
+    graph: fused,
+    images,
+    placements: placing.placements,
+    colours,
+    labels,
+    logits,
+    totals,
+    lossScale,
+    constants: new Map([...constants, ...placing.tables]),
+  };
+}
+
+/** The first activation, and what the host writes for it. */
+function inputOf(
+  graph: Graph,
+  size: ClassifierConfig,
+  { images, colours }: { readonly images: Tensor; readonly colours: Tensor },
+  augmentation?: Augmentation,
+): { readonly input: Tensor; readonly placements?: Tensor; readonly tables: ReadonlyMap<Tensor, TableValues> } {
+  const tables = new Map<Tensor, TableValues>();
+  if (augmentation === undefined) return { input: graph.apply(normaliseImages("input", images, colours)), tables };
+  const placements = graph.external("placements", [images.shape[0], PLACEMENT_PARAMETERS]);
+  const { resize, rotate } = planPlacements(augmentation, size);
+  const axis = (name: string, { shape, values, firstFrom }: WeightTable) => {
+    const weights = graph.external(name, shape);
+    tables.set(weights, values);
+    return { weights, firstFrom };
+  };
+  const operation = placeImages("input", images, placements, colours, {
+    resize: resize &&
+      { horizontal: axis("column weights", resize.horizontal), vertical: axis("row weights", resize.vertical) },
+    rotate,
+  });
+  return { input: graph.apply(operation), placements, tables };
 }
 
 /** Logits of a built-in network. */

@@ -10,17 +10,18 @@ import type { Tensor } from "../ops/operation.ts";
 import { sizeOf } from "../tensor.ts";
 import { type Classifier, colourTable } from "./classifier.ts";
 
-/** Buffers of images and labels, and those of colours and constants, which are written here. The caller frees them. */
+/** Buffers of images, placements and labels, and those of colours and constants, which are written here. The caller frees them. */
 export function createExternals(
   gpu: Gpu,
   label: string,
-  { images, labels, colours, lossScale, constants }: Classifier,
+  { images, placements, labels, colours, lossScale, constants }: Classifier,
   normalisation: Normalisation,
 ): ReadonlyMap<Tensor, GPUBuffer> {
   const buffers = new Map([
     [images, gpu.createBuffer(`${label} images`, sizeOf(images.shape))],
     [labels, gpu.createBuffer(`${label} labels`, sizeOf(labels.shape) * 4)],
   ]);
+  if (placements) buffers.set(placements, gpu.createBuffer(`${label} placements`, sizeOf(placements.shape) * 4));
   if (lossScale) buffers.set(lossScale, gpu.createBuffer(`${label} loss scale`, sizeOf(lossScale.shape) * 4));
   for (const [tensor, values] of [[colours, colourTable(normalisation)] as const, ...constants]) {
     const buffer = gpu.createBuffer(`${label} ${tensor.name}`, values.byteLength);

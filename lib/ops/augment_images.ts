@@ -7,22 +7,13 @@
 
 import augmentSource from "../../kernels/augment_images.wgsl" with { type: "text" };
 import colourSource from "../../kernels/colour_jitter.wgsl" with { type: "text" };
-import resampleSource from "../../kernels/resample_images.wgsl" with { type: "text" };
 import workgroupSumSource from "../../kernels/workgroup_sum.wgsl" with { type: "text" };
-import { sizeOf } from "../tensor.ts";
-import { foldGroups, GRID_X, loop } from "./elementwise.ts";
+import { foldGroups, GRID_X } from "./elementwise.ts";
 import { type Dispatch, type Operation, scratch, shapeError, type Tensor } from "./operation.ts";
+import { type ImageResizing, resampleImages } from "./resample_images.ts";
 
 /** Fewest numbers that say what becomes of one image; see `lib/data/augmentation/table.ts`. */
 const LEAST_PARAMETERS = 21;
-
-/** A resizing along one axis: its weights for each size that a box may have. */
-export interface AxisWeights {
-  /** int32 [sizes, to, 2 + taps]: first input pixel, number of weights, weights of 22 fractional bits. */
-  readonly weights: Tensor;
-  /** Size of the first entry; the others follow one by one. */
-  readonly firstFrom: number;
-}
 
 /** What the images go through; whatever differs from image to image is in the parameters. */
 export interface AugmentImagesOptions {
@@ -30,7 +21,7 @@ export interface AugmentImagesOptions {
   readonly height: number;
   readonly width: number;
   /** Resizing of each image's box; absent: the window is cut out of the whole image. */
-  readonly resize?: { readonly horizontal: AxisWeights; readonly vertical: AxisWeights };
+  readonly resize?: ImageResizing;
   /** Rotation about the centre of the (resized) image. */
   readonly rotation?: "nearest" | "bilinear";
   /** Brightness, contrast, saturation and hue. */
@@ -61,7 +52,7 @@ export function augmentImages(
   const [, h, w] = images.shape, n = parameters.shape[0];
   const { resize, height, width, blurKernel } = options;
   const output = scratch(name, [n, height, width, 3]);
-  const resized = resize && resampleBoth(name, images, parameters, resize);
+  const resized = resize && resampleImages(name, images, parameters, resize);
   const [sourceH, sourceW] = resized ? resized.output.shape.slice(1) : [h, w];
   const blurred = blurKernel === undefined ? [] : [scratch(`${name} blurred rows`, output.shape)];
   const forward = (): Dispatch[] => [
@@ -97,40 +88,6 @@ export function augmentImages(
     forward,
     backward: () => [],
   };
-}
-
-/** Both passes of the resizing: bytes to [N, newHeight, newWidth] words. */
-function resampleBoth(
-  name: string,
-  images: Tensor,
-  parameters: Tensor,
-  { horizontal, vertical }: NonNullable<AugmentImagesOptions["resize"]>,
-): { output: Tensor; dispatches: Dispatch[] } {
-  const [, h, w] = images.shape, n = parameters.shape[0];
-  const newWidth = horizontal.weights.shape[1], newHeight = vertical.weights.shape[1];
-  const rows = scratch(`${name} resized rows`, [n, h, newWidth]);
-  const output = scratch(`${name} resized`, [n, newHeight, newWidth]);
-  const pass = (label: string, axis: AxisWeights, from: Tensor, to: Tensor, constants: Record<string, number>) =>
-    loop({
-      label: `${name} ${label}`,
-      source: resampleSource,
-      count: sizeOf(to.shape),
-      items: 4,
-      constants: {
-        PARAMETERS: parameters.shape[1],
-        SOURCE_H: h,
-        FIRST_FROM: axis.firstFrom,
-        TO: axis.weights.shape[1],
-        TAPS: axis.weights.shape[2] - 2,
-        ...constants,
-      },
-      bindings: [from, parameters, axis.weights, to],
-    });
-  const dispatches = [
-    pass("resize rows", horizontal, images, rows, { VERTICAL: 0, SOURCE_W: w, ROW_LENGTH: newWidth }),
-    pass("resize columns", vertical, rows, output, { VERTICAL: 1, SOURCE_W: w, ROW_LENGTH: newWidth }),
-  ];
-  return { output, dispatches };
 }
 
 function requireShapes(images: Tensor, parameters: Tensor, { height, width, blurKernel }: AugmentImagesOptions): void {

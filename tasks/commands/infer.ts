@@ -6,6 +6,7 @@
 
 import denoConfig from "../../deno.json" with { type: "json" };
 import { writeNpz } from "../../lib/checkpoint/npy.ts";
+import { deviceAugmentation } from "../../lib/data/batches.ts";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
 import { requireRunnable } from "../../lib/inference/chain.ts";
 import { estimateMemory } from "../../lib/inference/training_step.ts";
@@ -97,7 +98,8 @@ export async function run(given: Flags, io: Io): Promise<number> {
   // A run that goes on computes as it began, whatever was found since.
   if (!resumed) await tune(gpu, flags, plan.classifier, plan.chain.batchSize, io, !flags.dryRun);
   if (flags.dryRun) {
-    const memory = estimateMemory(gpu, plan.classifier, plan.chain);
+    const augmentation = deviceAugmentation(plan.train, plan.chain.augmentation);
+    const memory = estimateMemory(gpu, plan.classifier, { ...plan.chain, augmentation });
     io.result({ out: null, ...memory }, memoryLines(memory));
     return 0;
   }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { epochOf } from "../../lib/data/batches.ts";
+import { deviceAugmentation, epochOf } from "../../lib/data/batches.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { learnPrior } from "../../lib/inference/learn_prior.ts";
 import { estimateMemory } from "../../lib/inference/training_step.ts";
@@ -41,6 +41,7 @@ export function fromLabels(
       estimateMemory(gpu, classifier, {
         batchSize,
         normalisation,
+        augmentation: deviceAugmentation(train, augmentationOf(data)),
         settings,
         seed: flags.seed,
         recompute: flags.recompute,

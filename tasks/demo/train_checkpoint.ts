@@ -40,6 +40,7 @@ const batches = new BatchSequence(train, { batchSize: BATCH_SIZE, seed: SEED, au
 const session = await TrainingSession.create(model, {
   batchSize: BATCH_SIZE,
   normalisation,
+  augmentation: batches.augmentation,
   seed: SEED,
   settings: {
     sampler: "sgd",

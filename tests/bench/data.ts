@@ -72,13 +72,14 @@ async function timeLabels(gpu: Gpu, train: ImageSource, options: BatchOptions) {
   const model = new DeviceModel(gpu, configOf(train));
   model.write(initialWeights(model.layouts, 1));
   const settings = { sampler: "sgd", momentum: 0.9, temperature: 0, numData: 1000, priorStep: "explicit" } as const;
+  using batches = trainingBatches(train, options);
   const session = await TrainingSession.create(model, {
     batchSize: options.batchSize,
     normalisation: NORMALISATIONS.imagenet,
+    augmentation: batches.augmentation,
     settings,
     seed: 1,
   });
-  using batches = trainingBatches(train, options);
   const times = await timeSteps(session, batches, STEPS);
   session.destroy();
   model.destroy();

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { type Augmentation, AUGMENTATIONS, augmentImage } from "../../lib/data/augment.ts";
+import { type Augmentation, AUGMENTATIONS } from "../../lib/data/augment.ts";
+import { augmentPrepared } from "../../lib/data/place_image.ts";
 
 const HEIGHT = 6, WIDTH = 8;
 const SIZE = { height: HEIGHT, width: WIDTH };
@@ -13,7 +14,7 @@ const image = Uint8Array.from(
 function augment(augmentation: Augmentation, example: number, { seed = 1, epoch = 0 } = {}): Uint8Array {
   // A margin of 7 and 5 bytes shows writes outside.
   const out = new Uint8Array(image.length + 12).fill(99);
-  augmentImage(image, SIZE, augmentation, { seed, epoch, example }, out, 7);
+  augmentPrepared({ ...SIZE, rgb: image }, SIZE, augmentation, { seed, epoch, example }, out, 7);
   assert(out.subarray(0, 7).every((byte) => byte === 99) && out.subarray(-5).every((byte) => byte === 99));
   return out.subarray(7, -5);
 }
@@ -44,11 +45,11 @@ function expectedByte(at: number, top: number, left: number, flipped: boolean): 
   return [row + 1, from + 1, 200][at % 3];
 }
 
-Deno.test("augmentImage() leaves the image alone for none", () => {
+Deno.test("augmentPrepared() leaves the image alone for none", () => {
   assertEquals(augment(AUGMENTATIONS.none, 0), image);
 });
 
-Deno.test("augmentImage() flips half of the images", () => {
+Deno.test("augmentPrepared() flips half of the images", () => {
   let flips = 0;
   for (let example = 0; example < 4000; example++) {
     const place = locate(augment(AUGMENTATIONS.flip, example), 0);
@@ -58,7 +59,7 @@ Deno.test("augmentImage() flips half of the images", () => {
   assert(Math.abs(flips - 2000) < 5 * Math.sqrt(1000), `${flips} of 4000`);
 });
 
-Deno.test("augmentImage() crops at every offset equally often, black outside, with independent flips", () => {
+Deno.test("augmentPrepared() crops at every offset equally often, black outside, with independent flips", () => {
   const counts = new Map<string, number>(), draws = 9000;
   for (let example = 0; example < draws; example++) {
     const place = locate(augment({ kind: "crop", padding: 1, flip: true }, example), 1);
@@ -69,7 +70,7 @@ Deno.test("augmentImage() crops at every offset equally often, black outside, wi
   assert([...counts.values()].every((count) => Math.abs(count - mean) < 5 * Math.sqrt(mean)), `${[...counts]}`);
 });
 
-Deno.test("augmentImage() crops with padding wider than the image", () => {
+Deno.test("augmentPrepared() crops with padding wider than the image", () => {
   const wide: Augmentation = { kind: "crop", padding: 12, flip: false };
   const blank = Array.from({ length: 300 }, (_, example) => augment(wide, example)).filter((x) =>
     x.every((b) => b === 0)
@@ -77,7 +78,7 @@ Deno.test("augmentImage() crops with padding wider than the image", () => {
   assert(blank.length > 0 && blank.length < 300, `${blank.length} of 300 windows missed the image`);
 });
 
-Deno.test("augmentImage() draws resized crops of every area and place", () => {
+Deno.test("augmentPrepared() draws resized crops of every area and place", () => {
   const lefts = [], tops = [], spans = [];
   for (let example = 0; example < 500; example++) {
     const pixels = augment({ kind: "resized-crop", scale: [0.08, 1], ratio: [3 / 4, 4 / 3], flip: false }, example);
@@ -93,12 +94,12 @@ Deno.test("augmentImage() draws resized crops of every area and place", () => {
   assert(Math.max(...tops) >= 5 && Math.max(...lefts) >= 6 && Math.min(...spans) <= 2, `${tops} ${lefts} ${spans}`);
 });
 
-Deno.test("augmentImage() draws the area of a resized crop from its whole range", () => {
+Deno.test("augmentPrepared() draws the area of a resized crop from its whole range", () => {
   const ramp = Uint8Array.from({ length: 256 * 256 * 3 }, (_, at) => at % 3 === 0 ? Math.floor(at / 3) % 256 : 0);
-  const out = new Uint8Array(ramp.length), areas = [];
+  const size = { height: 256, width: 256 }, out = new Uint8Array(ramp.length), areas = [];
   const augmentation: Augmentation = { kind: "resized-crop", scale: [0.25, 0.64], ratio: [1, 1], flip: false };
   for (let example = 0; example < 60; example++) {
-    augmentImage(ramp, { height: 256, width: 256 }, augmentation, { seed: 0, epoch: 0, example }, out);
+    augmentPrepared({ ...size, rgb: ramp }, size, augmentation, { seed: 0, epoch: 0, example }, out);
     areas.push(((out[255 * 3] - out[0] + 1) / 256) ** 2);
   }
   const mean = areas.reduce((a, b) => a + b, 0) / areas.length;
@@ -107,15 +108,15 @@ Deno.test("augmentImage() draws the area of a resized crop from its whole range"
   assert(Math.abs(mean - 0.445) < 5 * 0.0145, `${mean}`);
 });
 
-Deno.test("augmentImage() falls back to the central window where none fits", () => {
+Deno.test("augmentPrepared() falls back to the central window where none fits", () => {
   const strip = Uint8Array.from({ length: 30 * 3 }, (_, at) => Math.floor(at / 3));
-  const out = new Uint8Array(90);
+  const size = { height: 1, width: 30 }, out = new Uint8Array(90);
   const augmentation: Augmentation = { kind: "resized-crop", scale: [1, 1], ratio: [1, 1], flip: false };
-  augmentImage(strip, { height: 1, width: 30 }, augmentation, { seed: 0, epoch: 0, example: 0 }, out);
+  augmentPrepared({ ...size, rgb: strip }, size, augmentation, { seed: 0, epoch: 0, example: 0 }, out);
   assertEquals(out, new Uint8Array(90).fill(14));
 });
 
-Deno.test("augmentImage() is keyed by seed, epoch and example", () => {
+Deno.test("augmentPrepared() is keyed by seed, epoch and example", () => {
   const crop = AUGMENTATIONS.crop;
   const places = (options: { seed?: number; epoch?: number }) =>
     Array.from({ length: 20 }, (_, example) => locate(augment(crop, example, options), 4)).join(" ");

@@ -1,7 +1,11 @@
 /** What the tests of lib/data share. */
 
 import { fromFileUrl } from "@std/path";
+import { type Augmentation, AUGMENTATIONS, type ImageSize, preparedSize } from "../../lib/data/augment.ts";
+import type { BatchOptions, TrainingBatch } from "../../lib/data/batches.ts";
 import { createImageSet, type ImageSet } from "../../lib/data/dataset.ts";
+import { augmentPrepared } from "../../lib/data/place_image.ts";
+import { resizeImage, type RgbImage } from "../../lib/data/resize.ts";
 
 /** A file or folder of `tests/fixtures/data_images`. */
 export function fixture(name: string): string {
@@ -33,6 +37,27 @@ export function countingSet(labels: readonly number[], classes: number): ImageSe
     labels: Uint32Array.from(labels),
     images: Uint8Array.from({ length: labels.length * 18 }, (_, index) => Math.floor(index / 18) + 1),
   });
+}
+
+/** An image of the final size, prepared for its augmentation. */
+export function prepared(image: RgbImage, augmentation: Augmentation): RgbImage {
+  const size = preparedSize(image, augmentation);
+  return { ...size, rgb: resizeImage(image, size.width, size.height) };
+}
+
+/** The images of a batch whose augmentation was left to the device. */
+export function augmentedOnHost(
+  size: ImageSize,
+  { images, examples, epoch }: TrainingBatch,
+  { seed, augmentation = AUGMENTATIONS.none }: BatchOptions,
+): Uint8Array {
+  const out = new Uint8Array(images.length), bytes = size.height * size.width * 3;
+  examples.forEach((example, row) => {
+    const rgb = images.subarray(row * bytes, (row + 1) * bytes);
+    const image = prepared({ height: size.height, width: size.width, rgb }, augmentation);
+    augmentPrepared(image, size, augmentation, { seed, epoch, example }, out, row * bytes);
+  });
+  return out;
 }
 
 /** Runs `body` in a temporary folder that is removed afterwards. */

@@ -6,7 +6,7 @@ import { createImageStream, type ImageStream } from "../../lib/data/dataset.ts";
 import { RECIPES } from "../../lib/data/recipes.ts";
 import { holdStream, Renderer } from "../../lib/data/render.ts";
 import { FormatError } from "../../lib/errors.ts";
-import { fixture, inTemporaryFolder } from "./helpers.ts";
+import { augmentedOnHost, fixture, inTemporaryFolder } from "./helpers.ts";
 
 /** Files, arrays and planes in turn; large enough for threads. */
 function mixed(count: number, bad?: string): ImageStream {
@@ -67,9 +67,13 @@ Deno.test("a renderer that is disposed of gives up what it was at", async () => 
 Deno.test("batches and sets that are decoded on threads are those of this thread", async () => {
   const stream = mixed(70), held = await holdStream(stream);
   assertEquals(held.images, await rendered(stream, AUGMENTATIONS.none, 0));
-  using streamed = trainingBatches(stream, { batchSize: 32, seed: 4, augmentation: AUGMENTATIONS.flip });
-  using whole = trainingBatches(held, { batchSize: 32, seed: 4, augmentation: AUGMENTATIONS.flip });
-  for (const step of [0, 1, 2, 7]) assertEquals(await streamed.batchAt(step), await whole.batchAt(step));
+  const options = { batchSize: 32, seed: 4, augmentation: AUGMENTATIONS.flip };
+  using streamed = trainingBatches(stream, options);
+  using whole = trainingBatches(held, options);
+  for (const step of [0, 1, 2, 7]) {
+    const { images } = await streamed.batchAt(step);
+    assertEquals(images, augmentedOnHost(held, await whole.batchAt(step), options));
+  }
 });
 
 Deno.test({

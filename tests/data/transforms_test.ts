@@ -1,8 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { createHash } from "node:crypto";
 import recorded from "../fixtures/transforms.json" with { type: "json" };
-import { type Augmentation, augmentPrepared, preparationOf, prepareImage } from "../../lib/data/augment.ts";
+import { type Augmentation, preparationOf } from "../../lib/data/augment.ts";
 import { fitImage } from "../../lib/data/fit.ts";
+import { augmentPrepared, prepareImage } from "../../lib/data/place_image.ts";
 import type { RgbImage } from "../../lib/data/resize.ts";
 import { rotateImage } from "../../lib/data/rotate.ts";
 

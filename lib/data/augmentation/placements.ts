@@ -1,0 +1,70 @@
+/**
+ * Placements of training images as the device reads them.
+ *
+ * @module
+ */
+
+import { type Augmentation, type ImageSize, type Placement, preparedSize } from "../augment.ts";
+import { turnOf } from "../rotate.ts";
+import { type WeightTable, weightTable } from "./table.ts";
+
+/** Numbers of one image in the table. */
+export const PLACEMENT_PARAMETERS = 16;
+
+/** What the placements of one augmentation have in common. */
+export interface PlacementPlan {
+  /** Size after the resizing, of which a window is cut out. */
+  readonly size: ImageSize;
+  /** Weights of the resizing, for each size that a box may have; absent where nothing is resized. */
+  readonly resize?: { readonly horizontal: WeightTable; readonly vertical: WeightTable };
+  /** Whether images are turned. */
+  readonly rotate: boolean;
+}
+
+/** What the device does to images of that size, which they keep. */
+export function planPlacements(augmentation: Augmentation, size: ImageSize): PlacementPlan {
+  const prepared = preparedSize(size, augmentation), cropped = augmentation.kind === "resized-crop";
+  const rotate = augmentation.kind === "rotated-crop";
+  if (!cropped && !rotate) return { size: prepared, rotate };
+  const weights = (from: number, to: number) => weightTable(cropped ? 1 : from, from, to, "bilinear");
+  return {
+    size: prepared,
+    resize: {
+      horizontal: weights(size.width, prepared.width),
+      vertical: weights(size.height, prepared.height),
+    },
+    rotate,
+  };
+}
+
+/**
+ * Writes the placement of image `row` of a batch into its row of the table: 0 image, 1 left, 2 top, 3 width, 4 height of
+ * the box, 5 left and 6 top of the window, 7 flips (1 horizontal, 2 vertical); of the turn 8 cos, 9 sin, 10 back and,
+ * above and below 16 bits, 11 and 12 x, 13 and 14 y. All are whole numbers that a float32 holds.
+ *
+ * @param table [rows, {@linkcode PLACEMENT_PARAMETERS}]
+ * @param size of the image
+ */
+export function writePlacement(
+  table: Float32Array,
+  row: number,
+  size: ImageSize,
+  augmentation: Augmentation,
+  placement: Placement,
+): void {
+  const prepared = preparedSize(size, augmentation);
+  const { left, top, horizontalFlip, verticalFlip } = placement;
+  const box = augmentation.kind === "rotated-crop" ? { left: 0, top: 0, ...size } : placement.box;
+  const { cos, sin, back, x, y } = turnOf(prepared, placement.angle);
+  const flips = (horizontalFlip ? 1 : 0) + (verticalFlip ? 2 : 0);
+  table.set(
+    [row, box.left, box.top, box.width, box.height, left, top, flips, cos, sin, back, ...halves(x), ...halves(y)],
+    row * PLACEMENT_PARAMETERS,
+  );
+}
+
+/** What is above and below 16 bits. */
+function halves(value: number): [number, number] {
+  const above = Math.floor(value / 65536);
+  return [above, value - above * 65536];
+}

@@ -1,0 +1,66 @@
+/**
+ * Antialiased resizing of boxes of uint8 images on the device.
+ *
+ * @module
+ */
+
+import resampleSource from "../../kernels/resample_images.wgsl" with { type: "text" };
+import { sizeOf } from "../tensor.ts";
+import { loop } from "./elementwise.ts";
+import { type Dispatch, scratch, type Tensor } from "./operation.ts";
+
+/** A resizing along one axis: its weights for each size that a box may have. */
+export interface AxisWeights {
+  /** int32 [sizes, to, 2 + taps]: first input pixel, number of weights, weights of 22 fractional bits. */
+  readonly weights: Tensor;
+  /** Size of the first entry; the others follow one by one. */
+  readonly firstFrom: number;
+}
+
+/** Both axes of a resizing. */
+export interface ImageResizing {
+  /** From columns to columns. */
+  readonly horizontal: AxisWeights;
+  /** From rows to rows. */
+  readonly vertical: AxisWeights;
+}
+
+/**
+ * Resizes a box of each image as Pillow does, to the byte.
+ *
+ * @param images uint8 [B, H, W, 3], packed four to a word
+ * @param parameters [N, 5 or more]: image, left, top, width and height of the box, ...
+ * @returns [N, newHeight, newWidth] with a pixel in each word, and the launches that make it
+ */
+export function resampleImages(
+  name: string,
+  images: Tensor,
+  parameters: Tensor,
+  { horizontal, vertical }: ImageResizing,
+): { output: Tensor; dispatches: Dispatch[] } {
+  const [, h, w] = images.shape, n = parameters.shape[0];
+  const newWidth = horizontal.weights.shape[1], newHeight = vertical.weights.shape[1];
+  const rows = scratch(`${name} resized rows`, [n, h, newWidth]);
+  const output = scratch(`${name} resized`, [n, newHeight, newWidth]);
+  const pass = (label: string, axis: AxisWeights, from: Tensor, to: Tensor, constants: Record<string, number>) =>
+    loop({
+      label: `${name} ${label}`,
+      source: resampleSource,
+      count: sizeOf(to.shape),
+      items: 4,
+      constants: {
+        PARAMETERS: parameters.shape[1],
+        SOURCE_H: h,
+        FIRST_FROM: axis.firstFrom,
+        TO: axis.weights.shape[1],
+        TAPS: axis.weights.shape[2] - 2,
+        ...constants,
+      },
+      bindings: [from, parameters, axis.weights, to],
+    });
+  const dispatches = [
+    pass("resize rows", horizontal, images, rows, { VERTICAL: 0, SOURCE_W: w, ROW_LENGTH: newWidth }),
+    pass("resize columns", vertical, rows, output, { VERTICAL: 1, SOURCE_W: w, ROW_LENGTH: newWidth }),
+  ];
+  return { output, dispatches };
+}
