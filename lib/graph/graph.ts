@@ -14,7 +14,8 @@ import type {
   Target,
   Tensor,
 } from "../ops/operation.ts";
-import { scratch, storageOf, view } from "../ops/operation.ts";
+import { sizeOf } from "../tensor.ts";
+import { isPart, partOf, scratch, storageOf, view } from "../ops/operation.ts";
 
 /** How PyTorch's shape becomes the device's. */
 function deviceShape(layout: ParameterLayout, torchShape: readonly number[]): readonly number[] {
@@ -102,9 +103,15 @@ export function lowerForward(graph: Graph, target: Target): Dispatch[] {
 function differentiable(graph: Graph, trainable: (parameter: Parameter) => boolean): ReadonlySet<Tensor> {
   const set = new Set<Tensor>(graph.parameters.filter((p) => p.role === "parameter" && trainable(p)));
   for (const { inputs, output } of graph.operations) {
-    if (inputs.some((input) => set.has(storageOf(input)))) set.add(storageOf(output));
+    if (inputs.some((input) => set.has(wholeOf(input)))) set.add(storageOf(output));
   }
   return set;
+}
+
+/** The parameter, where a tensor is a part of one. */
+function wholeOf(tensor: Tensor): Tensor {
+  const storage = storageOf(tensor);
+  return isPart(storage) ? storage.partOf : storage;
 }
 
 /** The launches that one operation adds to the backward pass. */
@@ -129,11 +136,11 @@ export function lowerBackwardSteps(
   // A view shares its gradient, too, with the tensor whose memory it has.
   const gradientOf: GradientOf = (input) => {
     const storage = storageOf(input);
-    if (!wanted.has(storage)) return undefined;
+    if (!wanted.has(wholeOf(storage))) return undefined;
     const known = gradients.get(storage);
     if (known !== undefined) return { tensor: view(known, input.shape), accumulate: true };
     const tensor = storage.role === "parameter"
-      ? parameterGradient(storage as Parameter)
+      ? parameterGradient(storage)
       : { ...scratch(`gradient of ${storage.name}`, storage.shape), activation: storage };
     gradients.set(storage, tensor);
     return { tensor: view(tensor, input.shape), accumulate: false };
@@ -157,6 +164,12 @@ export function lowerBackward(
   return lowerBackwardSteps(graph, target, trainable).flatMap(({ dispatches }) => dispatches);
 }
 
-function parameterGradient(parameter: Parameter): ParameterGradient {
+function parameterGradient(storage: Tensor): Tensor {
+  if (!isPart(storage)) return gradientOfWhole(storage as Parameter);
+  const whole = gradientOfWhole(storage.partOf as Parameter), rowSize = sizeOf(storage.shape.slice(1));
+  return partOf(whole, storage.first / rowSize, storage.shape[0]);
+}
+
+function gradientOfWhole(parameter: Parameter): ParameterGradient {
   return { name: `gradient of ${parameter.name}`, shape: parameter.shape, role: "gradient", parameter };
 }

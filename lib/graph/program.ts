@@ -4,11 +4,13 @@
  * @module
  */
 
+import { OutOfMemoryError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { type BufferRange, type Launch, prepareLaunch } from "../gpu/launch.ts";
 import {
   bytesOf,
   type Dispatch,
+  isPart,
   type Parameter,
   type ParameterGradient,
   storageOf,
@@ -79,8 +81,24 @@ function scratchRange(plan: MemoryPlan, slabs: readonly GPUBuffer[], tensor: Ten
   return { buffer: slabs[place.slab], offset: place.offset, size: bytesOf(tensor) };
 }
 
-/** The memory plan of launches, without allocating anything. */
+/**
+ * The memory plan of launches, without allocating anything.
+ *
+ * @throws OutOfMemoryError where a launch binds more at once than the device can
+ */
 export function planProgram(gpu: Gpu, dispatches: readonly Dispatch[], keep: readonly Tensor[] = []): MemoryPlan {
+  for (const { label, bindings } of dispatches) {
+    // What is in an external buffer, and how large that is, the caller knows.
+    const large = bindings.find((tensor) =>
+      storageOf(tensor).role !== "external" && bytesOf(tensor) > gpu.maxBindingBytes
+    );
+    if (large === undefined) continue;
+    const remedy = storageOf(large).role === "scratch" ? "use a smaller batch" : "a device that binds more is required";
+    throw new OutOfMemoryError(
+      `Cannot bind ${large.name} of ${bytesOf(large)} bytes for ${label}: the device's limit is ` +
+        `${gpu.maxBindingBytes} bytes; ${remedy}`,
+    );
+  }
   return planMemory(dispatches, new Set(keep), Math.min(MAX_SLAB_BYTES, gpu.device.limits.maxBufferSize));
 }
 
@@ -90,6 +108,10 @@ export async function compile(gpu: Gpu, dispatches: readonly Dispatch[], options
   const slabs: GPUBuffer[] = [];
   const rangeOf = (bound: Tensor): BufferRange => {
     const tensor = storageOf(bound);
+    if (isPart(tensor)) {
+      const { buffer, offset } = rangeOf(tensor.partOf);
+      return { buffer, offset: offset + 4 * tensor.first, size: bytesOf(tensor) };
+    }
     if (tensor.role === "scratch") return scratchRange(plan, slabs, tensor);
     if (tensor.role === "external") {
       const buffer = options.externals.get(tensor);

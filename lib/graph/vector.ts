@@ -1,21 +1,17 @@
 /**
  * Flat vectors: all parameters of a kind (or gradients, velocities, means, ...) in one vector in PyTorch's order.
  *
- * On the device a vector lies in shards no larger than a binding may be, cut between tensors; each tensor starts on a
- * 256-byte boundary, so that kernels bind it by offset, and has the layout that the kernels like. Files and callers see
- * neither: `write` and `read` speak PyTorch's order and layout, without padding.
+ * On the device a vector lies in shards, cut between tensors and no larger than a binding may be, except where one tensor
+ * is: that is bound in parts. Each tensor starts on a 256-byte boundary, so that kernels bind it by offset, and has the
+ * layout that the kernels like. Files and callers see neither: `write` and `read` speak PyTorch's order and layout, without padding.
  *
  * @module
  */
 
-import { OutOfMemoryError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { BufferRange } from "../gpu/launch.ts";
-import type { Parameter, ParameterLayout } from "../ops/operation.ts";
+import { BINDING_ALIGNMENT as ALIGNMENT, type Parameter, type ParameterLayout } from "../ops/operation.ts";
 import { sizeOf } from "../tensor.ts";
-
-/** Elements between the starts of tensors: 256 bytes, WebGPU's offset alignment. */
-const ALIGNMENT = 64;
 
 /** One tensor of a flat vector. */
 export interface VectorEntry {
@@ -61,7 +57,7 @@ export interface VectorLayout {
   readonly paddedCount: number;
 }
 
-/** Lays parameters out in shards of at most `maxShardBytes`. */
+/** Lays parameters out in shards of at most `maxShardBytes`; a larger tensor has one of its own. */
 export function layoutVector(label: string, parameters: readonly Parameter[], maxShardBytes: number): VectorLayout {
   const entries: VectorEntry[] = [];
   const shards: number[] = [0];
@@ -69,12 +65,8 @@ export function layoutVector(label: string, parameters: readonly Parameter[], ma
   for (const { name, torchShape, layout } of parameters) {
     const size = sizeOf(torchShape);
     const padded = Math.ceil(size / ALIGNMENT) * ALIGNMENT;
-    if (padded * 4 > maxShardBytes) {
-      throw new OutOfMemoryError(
-        `Cannot place ${name} of ${size * 4} bytes: the device binds at most ${maxShardBytes} bytes at once`,
-      );
-    }
-    if ((shards[shards.length - 1] + padded) * 4 > maxShardBytes) shards.push(0);
+    const last = shards[shards.length - 1];
+    if (last > 0 && (last + padded) * 4 > maxShardBytes) shards.push(0);
     const shard = shards.length - 1;
     entries.push({ name, torchShape, layout, size, torchOffset, shard, offset: shards[shard] });
     shards[shard] += padded;

@@ -10,7 +10,7 @@ import { add } from "../ops/add.ts";
 import { batchNorm, type BatchNormOptions } from "../ops/batch_norm.ts";
 import { padChannels, type PadChannelsOptions } from "../ops/channels.ts";
 import { conv2d } from "../ops/conv2d.ts";
-import { linear } from "../ops/linear.ts";
+import { applyLinear } from "../graph/linear.ts";
 import type { Tensor } from "../ops/operation.ts";
 import { globalAveragePool, maxPool } from "../ops/pool.ts";
 import { relu } from "../ops/relu.ts";
@@ -99,6 +99,6 @@ export class GraphLayers implements Layers<Tensor> {
   linear(name: string, input: Tensor, out: number): Tensor {
     const weight = this.#graph.parameter("head", `${name}.weight`, "linear", [out, input.shape[1]]);
     const bias = this.#graph.parameter("head", `${name}.bias`, "vector", [out]);
-    return this.#graph.apply(linear(name, input, weight, bias));
+    return applyLinear((operation) => this.#graph.apply(operation), name, input, weight, bias);
   }
 }

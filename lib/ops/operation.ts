@@ -58,6 +58,13 @@ export interface ParameterGradient extends Tensor {
   readonly parameter: Parameter;
 }
 
+/** Rows of a parameter or of its gradient: what is larger than a binding is bound in parts. */
+export interface ParameterPart extends Tensor {
+  readonly partOf: Parameter | ParameterGradient;
+  /** Index of its first element in the whole. */
+  readonly first: number;
+}
+
 /** One kernel launch. All bindings are storage buffers in group 0, in order. */
 export interface Dispatch {
   readonly label: string;
@@ -155,6 +162,30 @@ export function view(tensor: Tensor, shape: readonly number[]): Tensor {
   const storage = storageOf(tensor);
   if (shape.join() === storage.shape.join()) return storage;
   return { name: tensor.name, shape, role: storage.role, viewOf: storage };
+}
+
+/** Elements between places where a binding may begin: WebGPU's 256 bytes. */
+export const BINDING_ALIGNMENT = 64;
+
+/**
+ * Some rows of a parameter or of its gradient, on the device.
+ *
+ * @throws RangeError where no binding can begin at the first of them
+ */
+export function partOf(whole: Parameter | ParameterGradient, firstRow: number, rows: number): ParameterPart {
+  const [, ...row] = whole.shape, first = firstRow * sizeOf(row);
+  if (first % BINDING_ALIGNMENT !== 0) {
+    throw new RangeError(
+      `Cannot bind ${whole.name} from row ${firstRow} on: a row whose first element is a multiple of ` +
+        `${BINDING_ALIGNMENT} is required`,
+    );
+  }
+  return { name: `${whole.name} from ${firstRow}`, shape: [rows, ...row], role: whole.role, partOf: whole, first };
+}
+
+/** Whether a tensor is a part of a parameter or of its gradient. */
+export function isPart(tensor: Tensor): tensor is ParameterPart {
+  return "partOf" in tensor;
 }
 
 /** Refuses a shape. */

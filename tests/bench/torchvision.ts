@@ -85,9 +85,9 @@ compared. Batches of 4. Errors are norms of differences relative to PyTorch's fl
 training mode, and of the gradient of the training loss as one vector; in brackets those of PyTorch's own float32.
 Bounds are ${LOGITS_BOUND} for logits and ${GRADIENT_BOUND} for gradients. Measured on Mesa's lavapipe, two CPU cores.
 
-Not quite as torchvision has them: AlexNet and the VGGs pool to one position before their first linear layer, whose weight
-alone (144 and 392 MiB) is larger than the 128 MiB that this adapter binds at once, so that they do not run on it whole.
-GoogLeNet and Inception v3 are without auxiliary classifiers; ViT-B/16 is built for images of 64 pixels. Weights that are
+The first linear weight of AlexNet and of the VGGs (144 and 392 MiB) is larger than the 128 MiB that this adapter binds at
+once, as the specification's least device does: it is bound in parts (\`lib/graph/linear.ts\`). Not quite as torchvision has
+them: GoogLeNet and Inception v3 are without auxiliary classifiers; ViT-B/16 is built for images of 64 pixels. Weights that are
 zero are drawn anew, ConvNeXt's layer scales are 0.2 to 0.5, and dropout and stochastic depth are off.
 
 A rectifier whose input lies within rounding of zero, and a pooling window with two maxima that near to each other, have a
@@ -127,7 +127,6 @@ function gradientError(
 /** What `torchvision_models.py` says of a model. */
 interface Facts {
   readonly size: number;
-  readonly note: string;
   readonly parameters: number;
   /** Of PyTorch's own float32. */
   readonly float32: Errors;
@@ -196,8 +195,8 @@ async function compare(name: string, folder: string): Promise<{ own: Errors; fac
   }
   for (const [key, tensor] of sides) file.set(key, float32Tensor(tensor.shape, found.kept.get(tensor)!));
   await Deno.writeFile(`${folder}/own.safetensors`, writeSafetensors(file));
-  const { size, note, parameters, float32 } = expected.config;
-  return { own, facts: { size, note, parameters, float32 } };
+  const { size, parameters, float32 } = expected.config;
+  return { own, facts: { size, parameters, float32 } };
 }
 
 function kinksRemark({ units, distance, error }: Kinks): string {
@@ -206,12 +205,11 @@ function kinksRemark({ units, distance, error }: Kinks): string {
   return error < GRADIENT_BOUND ? remark : `${remark}; gradient over the bound`;
 }
 
-function lineOf(name: string, own: Errors, { size, note, parameters, float32 }: Facts, kinks?: Kinks): string {
+function lineOf(name: string, own: Errors, { size, parameters, float32 }: Facts, kinks?: Kinks): string {
   const cells = (["evalLogits", "logits", "gradient"] as const)
     .map((key) => `${own[key].toExponential(1)} (${float32[key].toExponential(1)})`);
   const over = (errors: Errors) => Math.max(errors.evalLogits, errors.logits) >= LOGITS_BOUND;
   const remarks = [
-    note,
     over(own) ? `logits over the bound${over(float32) ? ", as PyTorch's are" : ""}` : "",
     kinks === undefined ? "" : kinksRemark(kinks),
   ].filter((text) => text !== "").join("; ");

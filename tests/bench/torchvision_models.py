@@ -24,27 +24,18 @@ from fixture import read_fixture, write_fixture  # noqa: E402
 
 BATCH, CLASSES, SIZE, TRIES, OPSET = 4, 10, 64, 3, 14
 SIZES = {"inception_v3": 128}
+# Their first linear layer reads 7 x 7 or 6 x 6 positions: adaptive pooling of fewer cannot be exported.
+WHOLE, WHOLE_SIZE = ("alexnet", "vgg"), 224
 OPTIONS = {
     "googlenet": {"aux_logits": False, "init_weights": True},
     "inception_v3": {"aux_logits": False, "init_weights": True},
     "vit_b_16": {"image_size": SIZE},
 }
-# Their first linear layer reads 7 x 7 or 6 x 6 positions: adaptive pooling of fewer cannot be exported, and the weight
-# alone is larger than what some adapters bind. So they pool to one position.
-NARROW = ("alexnet", "vgg")
 
 
 def build(name):
     torch.manual_seed(0)
     network = getattr(models, name)(weights=None, num_classes=CLASSES, **OPTIONS.get(name, {}))
-    note = ""
-    if name.startswith(NARROW):
-        network.avgpool = torch.nn.AdaptiveAvgPool2d(1)
-        first = next(index for index, layer in enumerate(network.classifier) if isinstance(layer, torch.nn.Linear))
-        wide = network.classifier[first]
-        channels = [layer for layer in network.features if isinstance(layer, torch.nn.Conv2d)][-1].out_channels
-        network.classifier[first] = torch.nn.Linear(channels, wide.out_features)
-        note = f"{channels} features in place of {wide.in_features:,}"
     with torch.no_grad():
         for key, parameter in network.named_parameters():
             if key.endswith("layer_scale"):
@@ -56,7 +47,7 @@ def build(name):
             module.p = 0.0
         if isinstance(module, torch.nn.MultiheadAttention):
             module.dropout = 0.0
-    return network, note
+    return network
 
 
 def set_statistics(network, images):
@@ -75,7 +66,7 @@ def prepared(name, folder):
     """The network in float64 with its statistics, images and labels, as expected.bin of that folder was computed."""
     tensors = read_fixture(folder / "expected.bin")
     images, labels = tensors["images"], tensors["labels"]
-    network, _ = build(name)
+    network = build(name)
     set_statistics(network, images)
     return network.double().train(), images.double(), labels
 
@@ -101,8 +92,8 @@ def distance_of_all(found, expected):
 
 def main(name, folder):
     torch.set_num_threads(2)
-    network, note = build(name)
-    size = SIZES.get(name, SIZE)
+    network = build(name)
+    size = WHOLE_SIZE if name.startswith(WHOLE) else SIZES.get(name, SIZE)
     labels = torch.arange(BATCH) * 7 % CLASSES
     best = None
     for seed in range(TRIES):
@@ -122,7 +113,7 @@ def main(name, folder):
         output_names=["output"], dynamic_axes={"input": {0: "batch"}, "output": {0: "batch"}},
     )
     config = {
-        "batch": BATCH, "size": size, "note": note, "parameters": sum(p.numel() for p in network.parameters()),
+        "batch": BATCH, "size": size, "parameters": sum(p.numel() for p in network.parameters()),
         "float32": {"evalLogits": distance(single[0], eval_logits), "logits": distance(single[1], logits),
                     "gradient": error},
     }

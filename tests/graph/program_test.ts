@@ -4,7 +4,7 @@ import type { Gpu } from "../../lib/gpu/device.ts";
 import { submitLaunches } from "../../lib/gpu/launch.ts";
 import { fuse } from "../../lib/graph/fuse.ts";
 import { Graph, lowerBackward, lowerForward } from "../../lib/graph/graph.ts";
-import { compile, type ModelVectors } from "../../lib/graph/program.ts";
+import { compile, type ModelVectors, planProgram } from "../../lib/graph/program.ts";
 import { add } from "../../lib/ops/add.ts";
 import { relu } from "../../lib/ops/relu.ts";
 import { scratch, targetOf } from "../../lib/ops/operation.ts";
@@ -162,9 +162,9 @@ gpuTest("lowerBackward() adds the gradients of a tensor's three consumers", asyn
   for (const vector of [...Object.values(vectors), ...Object.values(gradients)]) vector.destroy();
 });
 
-Deno.test("compile() frees its memory where a tensor is larger than a binding may be", async () => {
+Deno.test("compile() frees its memory where a binding is larger than one may be, and refuses a plan with such", async () => {
   await withGpu({ maxBindingBytes: 4096 }, async (gpu) => {
-    const input: ReturnType<Graph["external"]> = { name: "input", shape: [2000], role: "external" };
+    const input: ReturnType<Graph["external"]> = { name: "input", shape: [500], role: "external" };
     const buffer = gpu.createBuffer("input", 8000);
     const dispatches = relu("relu", input).forward(targetOf(gpu, { training: true }));
     const options = { label: "large", vectors: {} as ModelVectors, externals: new Map([[input, buffer]]) };
@@ -174,6 +174,10 @@ Deno.test("compile() frees its memory where a tensor is larger than a binding ma
       RangeError,
       "no buffer was given for input",
     );
+    const scratched = relu("relu", scratch("activation", [2000])).forward(targetOf(gpu, { training: true }));
+    const refused =
+      "Cannot bind activation of 8000 bytes for relu forward: the device's limit is 4096 bytes; use a smaller";
+    assertThrows(() => planProgram(gpu, scratched), OutOfMemoryError, refused);
     gpu.destroyBuffer(buffer);
   });
 });

@@ -1,5 +1,6 @@
-import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import type { Gpu } from "../../lib/gpu/device.ts";
+import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
+import { OutOfMemoryError } from "../../lib/errors.ts";
+import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
 import { submitLaunches } from "../../lib/gpu/launch.ts";
 import { FlatVector, layoutVector } from "../../lib/graph/vector.ts";
 import { ExponentialAverage } from "../../lib/inference/optimisers/exponential_average.ts";
@@ -102,6 +103,12 @@ Deno.test("createOptimiser() takes the same steps where the vector is cut into s
       assert(worst(theta, expected.data.subarray(step * count, (step + 1) * count)) <= TOLERANCE)
     );
   });
+});
+
+Deno.test("LARS refuses a tensor that the device cannot bind whole, whose norm it would have to take", async () => {
+  const { fixture } = cases.find(({ name }) => name === "lars")!;
+  using gpu = await openGpu({ maxBindingBytes: 2048 });
+  await assertRejects(() => run(gpu, fixture), OutOfMemoryError, "another optimiser");
 });
 
 gpuTest("ExponentialAverage keeps the share that it is told to", async (gpu) => {

@@ -6,7 +6,7 @@
 
 import type { Graph } from "../../graph/graph.ts";
 import { batchNorm } from "../../ops/batch_norm.ts";
-import { linear } from "../../ops/linear.ts";
+import { applyLinear } from "../../graph/linear.ts";
 import { type Tensor, view } from "../../ops/operation.ts";
 import { relu } from "../../ops/relu.ts";
 import { unary } from "../../ops/unary.ts";
@@ -63,7 +63,8 @@ export function mlp(context: LayerContext, name: string, input: Tensor, layers: 
   for (const { width, bias = true, norm = false, activation } of layers) {
     const layer = next();
     const weight = parameter(graph, `${layer}.weight`, "linear", [width, x.shape[3]]);
-    x = graph.apply(linear(layer, x, weight, bias ? parameter(graph, `${layer}.bias`, "vector", [width]) : undefined));
+    const shift = bias ? parameter(graph, `${layer}.bias`, "vector", [width]) : undefined;
+    x = applyLinear((operation) => graph.apply(operation), layer, x, weight, shift);
     if (norm) x = norm1d(context, next(), x, norm === "plain");
     if (activation === "relu") x = graph.apply(relu(next(), x));
     if (activation === "gelu") x = graph.apply(unary(next(), x, { kind: "gelu" }));

@@ -9,9 +9,10 @@ import controlSource from "../../../kernels/control.wgsl" with { type: "text" };
 import larsSource from "../../../kernels/lars.wgsl" with { type: "text" };
 import workgroupSumSource from "../../../kernels/workgroup_sum.wgsl" with { type: "text" };
 import type { Control } from "../../gpu/control.ts";
+import { OutOfMemoryError } from "../../errors.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import { type Launch, prepareLaunch } from "../../gpu/launch.ts";
-import { segmentsOf, type VectorEntry, type VectorLayout } from "../../graph/vector.ts";
+import { type Segment, segmentsOf, type VectorEntry, type VectorLayout } from "../../graph/vector.ts";
 import { foldGroups, GRID_X } from "../../ops/elementwise.ts";
 import type { TrainedVector } from "./optimiser.ts";
 
@@ -78,8 +79,7 @@ export class Lars {
         gpu.createBuffer(`${vector.label} lars ratios ${shard}`, entries.length * 8),
       ];
       buffers.push(...tables);
-      // A shard is one binding: segments of single rows are whole shards.
-      const segment = segmentsOf(vector.theta.layout, 1, gpu.maxBindingBytes).find((found) => found.shard === shard)!;
+      const segment = wholeShard(gpu, vector.theta.layout, shard);
       for (const phase of [0, 1, 2]) {
         const kernel = {
           label: `${vector.label} lars ${phase} ${shard}`,
@@ -116,6 +116,17 @@ export class Lars {
   destroy(): void {
     this.#buffers.forEach((buffer) => this.#gpu.destroyBuffer(buffer));
   }
+}
+
+/** A shard as one segment: norms are those of whole tensors. */
+function wholeShard(gpu: Gpu, layout: VectorLayout, shard: number): Segment {
+  const segment = segmentsOf(layout, 1, gpu.maxBindingBytes).find((found) => found.shard === shard)!;
+  if (segment.length === layout.shards[shard]) return segment;
+  const { name, size } = layout.entries.find((entry) => entry.shard === shard)!;
+  throw new OutOfMemoryError(
+    `Cannot use LARS: ${name} has ${size * 4} bytes, and the device binds ${gpu.maxBindingBytes} at once; another ` +
+      "optimiser, or a device that binds more, is required",
+  );
 }
 
 /** Indices of the shards that hold anything. */

@@ -4,9 +4,10 @@
  * @module
  */
 
-import { linear } from "../../ops/linear.ts";
+import { applyLinear } from "../../graph/linear.ts";
 import { matmul as matmulOperation } from "../../ops/matmul.ts";
 import { expand } from "../../ops/movement.ts";
+import type { Operation } from "../../ops/operation.ts";
 import { broadcastShapes } from "../../ops/strides.ts";
 import { unary } from "../../ops/unary.ts";
 import { arithmeticOf } from "./elementwise.ts";
@@ -18,8 +19,9 @@ import { type DeviceValue, identityOrder, type Value } from "../value.ts";
 function rowsTimes(scope: NodeScope, rows: DeviceValue, matrix: DeviceValue, bias?: DeviceValue): DeviceValue {
   const last = rows.shape.length - 1;
   const order = [...rows.order.filter((axis) => axis !== last), last];
-  const product = linear(scope.name, arranged(scope, rows, order), plain(scope, matrix), bias?.tensor);
-  return inOrder(scope.apply(product), order);
+  const input = arranged(scope, rows, order), weight = plain(scope, matrix);
+  const apply = (operation: Operation) => scope.apply(operation);
+  return inOrder(applyLinear(apply, scope.name, input, weight, bias?.tensor), order);
 }
 
 /** `Gemm`: a row of features times a weight, and a bias. */
