@@ -124,7 +124,9 @@ for (const schedule of ["cpu", "gpu"] as const satisfies readonly KernelSchedule
         totals,
       ]);
       const seen = new Set<string>();
-      for (const dispatch of dispatches) {
+      const elements = ({ bindings }: Dispatch) => bindings.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+      // Of launches that are alike the smallest.
+      for (const dispatch of dispatches.toSorted((a, b) => elements(a) - elements(b))) {
         const { source, constants, bindings, label } = dispatch;
         // Flags and widths: sizes change nothing that is rewritten.
         const flags = Object.entries(constants).filter(([name, value]) =>
