@@ -2,7 +2,7 @@ import { assert, assertAlmostEquals, assertEquals, assertNotEquals, assertThrows
 import { centreOffset, drawView, type ViewKey } from "../../lib/data/augmentation/draw.ts";
 import { VIEW_PARAMETERS, viewWeights, weightTable, writeDraw } from "../../lib/data/augmentation/table.ts";
 import type { View } from "../../lib/data/augmentation/view.ts";
-import { type ViewBatch, ViewSequence } from "../../lib/data/augmentation/views.ts";
+import { type ViewBatch, viewBatches } from "../../lib/data/augmentation/views.ts";
 import { resampleWeights } from "../../lib/data/resample_weights.ts";
 import { countingSet } from "./helpers.ts";
 
@@ -130,8 +130,8 @@ function copied({ images, parameters, ...facts }: ViewBatch): ViewBatch {
   return { images: images.slice(), parameters: parameters.map((table) => table.slice()), ...facts };
 }
 
-Deno.test("ViewSequence names the image that each row is made of, view by view, in each group", () => {
-  const sequence = new ViewSequence(SET, [[SMALL, SMALL], [{ ...SMALL, height: 1 }]], { batchSize: 4, seed: 1 });
+Deno.test("viewBatches() names the image that each row is made of, view by view, in each group", () => {
+  const sequence = viewBatches(SET, [[SMALL, SMALL], [{ ...SMALL, height: 1 }]], { batchSize: 4, seed: 1 });
   const { images, parameters, examples } = sequence.batchAt(0);
   assertEquals(parameters.map(({ length }) => length / VIEW_PARAMETERS), [8, 4]);
   for (const table of parameters) {
@@ -142,8 +142,8 @@ Deno.test("ViewSequence names the image that each row is made of, view by view, 
   assertEquals([...examples], [0, 1, 2, 3].map((row) => images[row * 18] - 1));
 });
 
-Deno.test("ViewSequence draws each view of each example by itself, as drawView() does", () => {
-  const sequence = new ViewSequence(SET, [[SMALL, SMALL], [SMALL]], { batchSize: 4, seed: 9 });
+Deno.test("viewBatches() draws each view of each example by itself, as drawView() does", () => {
+  const sequence = viewBatches(SET, [[SMALL, SMALL], [SMALL]], { batchSize: 4, seed: 9 });
   const { parameters, examples } = sequence.batchAt(5);
   [0, 1, 2].forEach((view) => {
     examples.forEach((example, row) => {
@@ -155,8 +155,8 @@ Deno.test("ViewSequence draws each view of each example by itself, as drawView()
   });
 });
 
-Deno.test("ViewSequence is a pure function of the step", () => {
-  const make = () => new ViewSequence(SET, [[SMALL, SMALL]], { batchSize: 4, seed: 2 ** 40 + 3 });
+Deno.test("viewBatches() is a pure function of the step", () => {
+  const make = () => viewBatches(SET, [[SMALL, SMALL]], { batchSize: 4, seed: 2 ** 40 + 3 });
   const whole = make(), straight = [0, 1, 2, 3, 4, 5].map((step) => copied(whole.batchAt(step)));
   for (const step of [5, 0, 3]) {
     assertEquals(copied(make().batchAt(step)), straight[step]);
@@ -165,8 +165,8 @@ Deno.test("ViewSequence is a pure function of the step", () => {
   assertNotEquals(straight[0].parameters, straight[1].parameters);
 });
 
-Deno.test("ViewSequence refuses views that cannot be one batch, and too many", () => {
-  const make = (groups: View[][]) => new ViewSequence(SET, groups, { batchSize: 4, seed: 1 });
+Deno.test("viewBatches() refuses views that cannot be one batch, and too many", () => {
+  const make = (groups: View[][]) => viewBatches(SET, groups, { batchSize: 4, seed: 1 });
   assertThrows(() => make([[SMALL, { ...SMALL, width: 3 }]]), RangeError, "views that agree");
   assertThrows(() => make([[]]), RangeError, "views that agree");
   assertThrows(() => make([Array(9).fill(SMALL), Array(8).fill(SMALL)]), RangeError, "at most 16");

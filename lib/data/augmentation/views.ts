@@ -4,8 +4,8 @@
  * @module
  */
 
-import { BatchSequence, type Epoch, type TrainingBatch, type TrainingBatches, trainingBatches } from "../batches.ts";
-import { type ImageFacts, type ImageSet, type ImageSource, isStream } from "../dataset.ts";
+import { type Epoch, type TrainingBatch, type TrainingBatches, trainingBatches } from "../batches.ts";
+import type { ImageFacts, ImageSet, ImageSource } from "../dataset.ts";
 import { drawView, MOST_VIEWS } from "./draw.ts";
 import { VIEW_PARAMETERS, writeDraw } from "./table.ts";
 import type { View } from "./view.ts";
@@ -23,7 +23,7 @@ export interface ViewBatch {
   readonly epoch: number;
   /** [B]: indices of the examples in their set. */
   readonly examples: Uint32Array<ArrayBuffer>;
-  /** [B]: where each example stood in the pass before, as {@linkcode BatchSequence.placesBefore} says. */
+  /** [B]: where each example stood in the pass before, as {@linkcode TrainingBatches.placesBefore} says. */
   readonly placesBefore: Uint32Array<ArrayBuffer>;
 }
 
@@ -58,95 +58,63 @@ export interface ViewBatches extends Epoch, Disposable {
   batchAt(step: number): ViewBatch | Promise<ViewBatch>;
 }
 
+/** {@linkcode ViewBatches} of images in memory: nothing has to be waited for. */
+export interface HeldViewBatches extends ViewBatches {
+  batchAt(step: number): ViewBatch;
+}
+
 /**
  * The views of a training run, by group. Those of a stream are cut out of its fitted images, which threads decode while the
  * device works on the step before.
  *
  * @throws {RangeError} if the views of a group differ in what they must share
  */
+export function viewBatches(set: ImageSet, groups: readonly ViewGroup[], options: ViewOptions): HeldViewBatches;
+export function viewBatches(source: ImageSource, groups: readonly ViewGroup[], options: ViewOptions): ViewBatches;
 export function viewBatches(source: ImageSource, groups: readonly ViewGroup[], options: ViewOptions): ViewBatches {
-  return isStream(source)
-    ? new StreamedViewSequence(source, groups, options)
-    : new ViewSequence(source, groups, options);
+  return new ViewSequence(source, groups, options);
 }
 
-/** Draws the views of examples. */
-class ViewTables {
+class ViewSequence implements ViewBatches {
+  readonly batchSize: number;
+  readonly stepsPerEpoch: number;
+  readonly #batches: TrainingBatches;
   readonly #size: ImageFacts;
   readonly #groups: readonly ViewGroup[];
-  readonly #options: ViewOptions;
+  readonly #seed: number;
   readonly #tables: readonly (readonly Float32Array<ArrayBuffer>[])[];
 
-  constructor(size: ImageFacts, groups: readonly ViewGroup[], options: ViewOptions) {
+  constructor(source: ImageSource, groups: readonly ViewGroup[], { batchSize, seed }: ViewOptions) {
     requireGroups(groups);
-    this.#size = size;
+    this.#batches = trainingBatches(source, { batchSize, seed });
+    ({ batchSize: this.batchSize, stepsPerEpoch: this.stepsPerEpoch } = this.#batches);
+    this.#size = source;
     this.#groups = groups;
-    this.#options = options;
+    this.#seed = seed;
     // Two, used in turn, as the images are.
     this.#tables = [0, 1].map(() =>
-      groups.map((group) => new Float32Array(group.length * options.batchSize * VIEW_PARAMETERS))
+      groups.map((group) => new Float32Array(group.length * this.batchSize * VIEW_PARAMETERS))
     );
   }
 
-  /** The views of a step's batch. */
-  of(step: number, { images, examples, epoch }: TrainingBatch, placesBefore: Uint32Array<ArrayBuffer>): ViewBatch {
-    const parameters = this.#tables[step % 2], { seed, batchSize } = this.#options;
+  batchAt(step: number): ViewBatch | Promise<ViewBatch> {
+    const batch = this.#batches.batchAt(step);
+    return batch instanceof Promise ? batch.then((images) => this.#draw(step, images)) : this.#draw(step, batch);
+  }
+
+  #draw(step: number, { images, examples, epoch }: TrainingBatch): ViewBatch {
+    const parameters = this.#tables[step % 2];
     let view = 0;
     this.#groups.forEach((group, index) => {
       group.forEach((config, place) => {
         examples.forEach((example, row) => {
-          const draw = drawView(config, this.#size, { seed, step, example, view });
-          writeDraw(parameters[index], place * batchSize + row, row, draw);
+          const draw = drawView(config, this.#size, { seed: this.#seed, step, example, view });
+          writeDraw(parameters[index], place * this.batchSize + row, row, draw);
         });
         view++;
       });
     });
-    return { images, parameters, epoch, examples, placesBefore };
-  }
-}
-
-/** {@linkcode ViewBatches} of a set in memory. */
-export class ViewSequence implements ViewBatches {
-  readonly batchSize: number;
-  readonly stepsPerEpoch: number;
-  readonly #batches: BatchSequence;
-  readonly #tables: ViewTables;
-
-  /**
-   * Views of a set, by group.
-   *
-   * @throws {RangeError} if the views of a group differ in what they must share
-   */
-  constructor(set: ImageSet, groups: readonly ViewGroup[], { batchSize, seed }: ViewOptions) {
-    this.#batches = new BatchSequence(set, { batchSize, seed });
-    ({ batchSize: this.batchSize, stepsPerEpoch: this.stepsPerEpoch } = this.#batches);
-    this.#tables = new ViewTables(set, groups, { batchSize: this.batchSize, seed });
-  }
-
-  batchAt(step: number): ViewBatch {
-    return this.#tables.of(step, this.#batches.batchAt(step), this.#batches.placesBefore(step));
-  }
-
-  /** Nothing is held. */
-  [Symbol.dispose](): void {}
-}
-
-/** {@linkcode ViewBatches} of a stream. */
-class StreamedViewSequence implements ViewBatches {
-  readonly batchSize: number;
-  readonly stepsPerEpoch: number;
-  readonly #batches: TrainingBatches;
-  readonly #tables: ViewTables;
-
-  constructor(source: ImageSource, groups: readonly ViewGroup[], { batchSize, seed }: ViewOptions) {
-    this.#batches = trainingBatches(source, { batchSize, seed });
-    ({ batchSize: this.batchSize, stepsPerEpoch: this.stepsPerEpoch } = this.#batches);
-    this.#tables = new ViewTables(source, groups, { batchSize: this.batchSize, seed });
-  }
-
-  async batchAt(step: number): Promise<ViewBatch> {
-    const batch = await this.#batches.batchAt(step);
-    return this.#tables.of(step, batch, this.#batches.placesBefore(step));
+    return { images, parameters, epoch, examples, placesBefore: this.#batches.placesBefore(step) };
   }
 
   [Symbol.dispose](): void {
