@@ -7,7 +7,7 @@
 import type { Augmentation } from "../data/augment.ts";
 import type { AutotuneOptions } from "../tuning/autotune.ts";
 import { autotuneClassifier } from "./autotune.ts";
-import { trainingBatches } from "../data/batches.ts";
+import { trainingBatches } from "../data/training_batches.ts";
 import type { ImageSource } from "../data/dataset.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { ClassifierConfig } from "../models/classifier.ts";

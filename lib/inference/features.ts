@@ -4,7 +4,7 @@
  * @module
  */
 
-import { evaluationBatches } from "../data/batches.ts";
+import { evaluationBatches } from "../data/evaluation_batches.ts";
 import { DEFAULT_MEMORY_LIMIT, type ImageSource } from "../data/dataset.ts";
 import { probeAccuracy } from "../evaluation/linear_probe.ts";
 import { neighbourAccuracy } from "../evaluation/nearest_neighbours.ts";

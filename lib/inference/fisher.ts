@@ -6,7 +6,7 @@
 
 import accumulateSquaresSource from "../../kernels/accumulate_squares.wgsl" with { type: "text" };
 import elementwiseSource from "../../kernels/elementwise.wgsl" with { type: "text" };
-import { evaluationBatches } from "../data/batches.ts";
+import { evaluationBatches } from "../data/evaluation_batches.ts";
 import type { ImageSource } from "../data/dataset.ts";
 import type { Normalisation } from "../data/normalisation.ts";
 import { takeExamples } from "../data/subset.ts";

@@ -5,7 +5,7 @@
  */
 
 import type { Augmentation } from "../data/augment.ts";
-import { trainingBatches } from "../data/batches.ts";
+import { trainingBatches } from "../data/training_batches.ts";
 import type { ImageSource } from "../data/dataset.ts";
 import type { Normalisation } from "../data/normalisation.ts";
 import type { Gpu } from "../gpu/device.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { evaluationBatches } from "../data/batches.ts";
+import { evaluationBatches } from "../data/evaluation_batches.ts";
 import type { ImageSource } from "../data/dataset.ts";
 import type { Normalisation } from "../data/normalisation.ts";
 import { ModelAverage } from "../evaluation/model_average.ts";

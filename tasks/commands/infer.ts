@@ -6,7 +6,7 @@
 
 import denoConfig from "../../deno.json" with { type: "json" };
 import { writeNpz } from "../../lib/checkpoint/npy.ts";
-import { deviceAugmentation } from "../../lib/data/batches.ts";
+import { deviceAugmentation } from "../../lib/data/training_batches.ts";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
 import { requireRunnable } from "../../lib/inference/chain.ts";
 import { estimateMemory } from "../../lib/inference/training_step.ts";

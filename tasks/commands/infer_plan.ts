@@ -4,7 +4,7 @@
  * @module
  */
 
-import { epochOf } from "../../lib/data/batches.ts";
+import { epochOf } from "../../lib/data/training_order.ts";
 import type { ImageSource } from "../../lib/data/dataset.ts";
 import type { ChainOptions } from "../../lib/inference/chain.ts";
 import type { SamplerSettings } from "../../lib/inference/samplers.ts";

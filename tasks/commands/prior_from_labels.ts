@@ -4,7 +4,8 @@
  * @module
  */
 
-import { deviceAugmentation, epochOf } from "../../lib/data/batches.ts";
+import { deviceAugmentation } from "../../lib/data/training_batches.ts";
+import { epochOf } from "../../lib/data/training_order.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { learnPrior } from "../../lib/inference/learn_prior.ts";
 import { estimateMemory } from "../../lib/inference/training_step.ts";

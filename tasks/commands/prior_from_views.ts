@@ -4,7 +4,7 @@
  * @module
  */
 
-import { epochOf } from "../../lib/data/batches.ts";
+import { epochOf } from "../../lib/data/training_order.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { seedOfChain } from "../../lib/inference/learn_prior.ts";
 import {

@@ -9,7 +9,7 @@
 
 import { writeSafetensors } from "../../lib/checkpoint/safetensors.ts";
 import { AUGMENTATIONS } from "../../lib/data/augment.ts";
-import { BatchSequence } from "../../lib/data/batches.ts";
+import { BatchSequence } from "../../lib/data/training_batches.ts";
 import { NORMALISATIONS } from "../../lib/data/normalisation.ts";
 import { proceduralSource } from "../../lib/data/procedural.ts";
 import { computeMetrics } from "../../lib/evaluation/metrics.ts";

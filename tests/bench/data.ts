@@ -14,7 +14,7 @@
 import { type Augmentation, AUGMENTATIONS } from "../../lib/data/augment.ts";
 import type { View } from "../../lib/data/augmentation/view.ts";
 import { viewBatches } from "../../lib/data/augmentation/views.ts";
-import { type BatchOptions, trainingBatches } from "../../lib/data/batches.ts";
+import { type BatchOptions, trainingBatches } from "../../lib/data/training_batches.ts";
 import { describeContents } from "../../lib/data/file_contents.ts";
 import { openImageFolder } from "../../lib/data/file_stream.ts";
 import type { ImageSource, ImageStream } from "../../lib/data/dataset.ts";

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertNotEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { AUGMENTATIONS } from "../../lib/data/augment.ts";
-import { BatchSequence, evaluationBatches, MASKED_LABEL } from "../../lib/data/batches.ts";
+import { evaluationBatches, MASKED_LABEL } from "../../lib/data/evaluation_batches.ts";
+import { BatchSequence } from "../../lib/data/training_batches.ts";
 import { proceduralDownstream } from "../../lib/data/procedural.ts";
 import { countingSet } from "./helpers.ts";
 

@@ -2,7 +2,7 @@
 
 import { fromFileUrl } from "@std/path";
 import { type Augmentation, AUGMENTATIONS, type ImageSize, preparedSize } from "../../lib/data/augment.ts";
-import type { BatchOptions, TrainingBatch } from "../../lib/data/batches.ts";
+import type { BatchOptions, TrainingBatch } from "../../lib/data/training_batches.ts";
 import { createImageSet, type ImageSet } from "../../lib/data/dataset.ts";
 import { augmentPrepared } from "../../lib/data/place_image.ts";
 import { resizeImage, type RgbImage } from "../../lib/data/resize.ts";

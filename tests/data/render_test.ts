@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { type Augmentation, AUGMENTATIONS } from "../../lib/data/augment.ts";
-import { trainingBatches } from "../../lib/data/batches.ts";
+import { trainingBatches } from "../../lib/data/training_batches.ts";
 import { createImageStream, type ImageStream } from "../../lib/data/dataset.ts";
 import { RECIPES } from "../../lib/data/recipes.ts";
 import { holdStream, Renderer } from "../../lib/data/render.ts";

@@ -2,7 +2,9 @@ import { assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std
 import type { View } from "../../lib/data/augmentation/view.ts";
 import { viewBatches } from "../../lib/data/augmentation/views.ts";
 import { AUGMENTATIONS } from "../../lib/data/augment.ts";
-import { BatchSequence, epochOf, evaluationBatches, MASKED_LABEL, trainingBatches } from "../../lib/data/batches.ts";
+import { evaluationBatches, MASKED_LABEL } from "../../lib/data/evaluation_batches.ts";
+import { BatchSequence, trainingBatches } from "../../lib/data/training_batches.ts";
+import { epochOf } from "../../lib/data/training_order.ts";
 import { createImageStream, type ImageLocation, type ImageStream } from "../../lib/data/dataset.ts";
 import { holdStream } from "../../lib/data/render.ts";
 import { balancedSubset, splitTrainVal, takeExamples } from "../../lib/data/subset.ts";

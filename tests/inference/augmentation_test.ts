@@ -1,6 +1,6 @@
 import { assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { type Augmentation, AUGMENTATIONS } from "../../lib/data/augment.ts";
-import { deviceAugmentation } from "../../lib/data/batches.ts";
+import { deviceAugmentation } from "../../lib/data/training_batches.ts";
 import { createImageStream, type ImageSource } from "../../lib/data/dataset.ts";
 import { NORMALISATIONS } from "../../lib/data/normalisation.ts";
 import { holdStream } from "../../lib/data/render.ts";

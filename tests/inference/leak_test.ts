@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { NORMALISATIONS } from "../../lib/data/normalisation.ts";
 import { proceduralSource } from "../../lib/data/procedural.ts";
-import { BatchSequence } from "../../lib/data/batches.ts";
+import { BatchSequence } from "../../lib/data/training_batches.ts";
 import { trainSteps } from "../../lib/inference/loop.ts";
 import { constant } from "../../lib/inference/schedules.ts";
 import { TrainingSession } from "../../lib/inference/training.ts";

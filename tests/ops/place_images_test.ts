@@ -2,7 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type Augmentation, AUGMENTATIONS } from "../../lib/data/augment.ts";
 import { PLACEMENT_PARAMETERS, planPlacements } from "../../lib/data/augmentation/placements.ts";
 import type { WeightTable } from "../../lib/data/augmentation/table.ts";
-import { BatchSequence } from "../../lib/data/batches.ts";
+import { BatchSequence } from "../../lib/data/training_batches.ts";
 import { createImageSet } from "../../lib/data/dataset.ts";
 import { scratch, type Tensor as DeviceTensor } from "../../lib/ops/operation.ts";
 import { placeImages } from "../../lib/ops/place_images.ts";

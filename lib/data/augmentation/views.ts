@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type Epoch, type TrainingBatch, type TrainingBatches, trainingBatches } from "../batches.ts";
+import { type TrainingBatch, type TrainingBatches, trainingBatches } from "../training_batches.ts";
+import type { Epoch } from "../training_order.ts";
 import type { ImageFacts, ImageSet, ImageSource } from "../dataset.ts";
 import { drawView, MOST_VIEWS } from "./draw.ts";
 import { VIEW_PARAMETERS, writeDraw } from "./table.ts";

@@ -5,7 +5,7 @@
  */
 
 import { viewBatches, type ViewGroup } from "../../data/augmentation/views.ts";
-import { epochOf } from "../../data/batches.ts";
+import { epochOf } from "../../data/training_order.ts";
 import type { ImageSource } from "../../data/dataset.ts";
 import type { Normalisation } from "../../data/normalisation.ts";
 import type { Gpu } from "../../gpu/device.ts";

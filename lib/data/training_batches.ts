@@ -1,0 +1,169 @@
+/**
+ * Batches to train on.
+ *
+ * @module
+ */
+
+import { type Augmentation, AUGMENTATIONS, drawPlacement, preparedSize } from "./augment.ts";
+import { writePlacement } from "./augmentation/placements.ts";
+import { BufferRing } from "./batch_buffers.ts";
+import { imageBytes, type ImageSet, type ImageSource, type ImageStream, isStream } from "./dataset.ts";
+import { Renderer } from "./render.ts";
+import { type Epoch, TrainingOrder } from "./training_order.ts";
+
+/** A batch to train on. Its arrays are reused: they are valid until the next but one batch is asked for. */
+export interface TrainingBatch {
+  /** `[batchSize, height, width, 3]` pixels */
+  readonly images: Uint8Array<ArrayBuffer>;
+  /** `[batchSize, PLACEMENT_PARAMETERS]`: how the device augments the images; absent: it does not. */
+  readonly placements?: Float32Array<ArrayBuffer>;
+  /** `[batchSize]` classes */
+  readonly labels: Uint32Array<ArrayBuffer>;
+  /** `[batchSize]` indices of the examples in the set */
+  readonly examples: Uint32Array<ArrayBuffer>;
+  /** Pass over the set that the batch belongs to, from 0. */
+  readonly epoch: number;
+}
+
+/** Options of {@linkcode BatchSequence}. */
+export interface BatchOptions {
+  /** Examples a batch; a smaller set trains with all its examples as one batch. */
+  readonly batchSize: number;
+  /** Seed of the order and the augmentation. */
+  readonly seed: number;
+  /** What is done to the images; default nothing. */
+  readonly augmentation?: Augmentation;
+}
+
+/** The augmentation that is left to the device: none of a stream's, whose threads have done it. */
+export function deviceAugmentation(source: ImageSource, augmentation?: Augmentation): Augmentation | undefined {
+  return isStream(source) || augmentation?.kind === "none" ? undefined : augmentation;
+}
+
+/** Where training batches come from; see {@linkcode trainingBatches}. */
+export interface TrainingBatches extends Epoch, Disposable {
+  /** What the device is to do to the images, by their placements; absent: they need nothing more. */
+  readonly augmentation?: Augmentation;
+  /**
+   * The batch of a global step, from 0: a pure function of the set, the options and the step, so a resumed run continues
+   * as if it had never stopped.
+   *
+   * @throws {RangeError} if `step` is not a whole number from 0 on
+   */
+  batchAt(step: number): TrainingBatch | Promise<TrainingBatch>;
+  /**
+   * Where each example of a global step stood in the epoch before: step of the epoch * batchSize + row, or stepsPerEpoch *
+   * batchSize where it was left out or there was no such epoch.
+   */
+  placesBefore(step: number): Uint32Array<ArrayBuffer>;
+}
+
+/**
+ * The batches of a training run.
+ *
+ * @throws {RangeError} if the set is empty or the batch size is not a positive whole number
+ */
+export function trainingBatches(source: ImageSource, options: BatchOptions): TrainingBatches {
+  return isStream(source) ? new StreamedBatchSequence(source, options) : new BatchSequence(source, options);
+}
+
+/** {@linkcode TrainingBatches} of a set in memory, whose images the device augments. */
+export class BatchSequence implements TrainingBatches {
+  readonly batchSize: number;
+  readonly stepsPerEpoch: number;
+  readonly augmentation: Augmentation | undefined;
+  readonly #set: ImageSet;
+  readonly #order: TrainingOrder;
+  readonly #buffers: BufferRing;
+
+  /**
+   * Prepares the two buffers; makes no batch yet.
+   *
+   * @throws {RangeError} if the set is empty or the batch size is not a positive whole number
+   */
+  constructor(set: ImageSet, options: BatchOptions) {
+    this.#order = new TrainingOrder(set, options.batchSize, options.seed);
+    ({ batchSize: this.batchSize, stepsPerEpoch: this.stepsPerEpoch } = this.#order.epoch);
+    this.augmentation = deviceAugmentation(set, options.augmentation);
+    this.#set = set;
+    this.#buffers = new BufferRing(set, this.batchSize);
+  }
+
+  batchAt(step: number): TrainingBatch {
+    const { examples, epoch } = this.#order.at(step);
+    const { images, labels, placements } = this.#buffers.next();
+    const size = imageBytes(1, this.#set.height, this.#set.width);
+    examples.forEach((example, row) => {
+      images.set(this.#set.images.subarray(example * size, (example + 1) * size), row * size);
+      labels[row] = this.#set.labels[example];
+    });
+    const batch = { images, labels, examples: examples.slice(), epoch };
+    if (this.augmentation === undefined) return batch;
+    this.#place(placements, examples, epoch, this.augmentation);
+    return { ...batch, placements };
+  }
+
+  #place(table: Float32Array, examples: Uint32Array, epoch: number, augmentation: Augmentation): void {
+    const { seed } = this.#order, size = this.#set, prepared = preparedSize(size, augmentation);
+    examples.forEach((example, row) => {
+      const placement = drawPlacement(prepared, size, augmentation, { seed, epoch, example });
+      writePlacement(table, row, size, augmentation, placement);
+    });
+  }
+
+  placesBefore(step: number): Uint32Array<ArrayBuffer> {
+    return this.#order.placesBefore(step);
+  }
+
+  /** Nothing is held. */
+  [Symbol.dispose](): void {}
+}
+
+/** {@linkcode TrainingBatches} of a stream: while a batch is trained on, the next one is being decoded. */
+class StreamedBatchSequence implements TrainingBatches {
+  readonly batchSize: number;
+  readonly stepsPerEpoch: number;
+  readonly #stream: ImageStream;
+  readonly #augmentation: Augmentation;
+  readonly #order: TrainingOrder;
+  readonly #buffers: BufferRing;
+  readonly #renderer: Renderer;
+  #ahead: { readonly step: number; readonly batch: Promise<TrainingBatch> } | undefined;
+
+  constructor(stream: ImageStream, options: BatchOptions) {
+    this.#order = new TrainingOrder(stream, options.batchSize, options.seed);
+    ({ batchSize: this.batchSize, stepsPerEpoch: this.stepsPerEpoch } = this.#order.epoch);
+    this.#stream = stream;
+    this.#augmentation = options.augmentation ?? AUGMENTATIONS.none;
+    // Two that callers may hold, and the one that is filled ahead.
+    this.#buffers = new BufferRing(stream, this.batchSize, 3);
+    this.#renderer = new Renderer(stream);
+  }
+
+  async batchAt(step: number): Promise<TrainingBatch> {
+    // A batch that was decoded ahead for another step is let go once it is done with its buffers.
+    if (this.#ahead?.step !== step) await this.#ahead?.batch.catch(() => {});
+    const batch = await (this.#ahead?.step === step ? this.#ahead.batch : this.#make(step));
+    this.#ahead = { step: step + 1, batch: this.#make(step + 1) };
+    // Its error is thrown when the batch is asked for.
+    this.#ahead.batch.catch(() => {});
+    return batch;
+  }
+
+  placesBefore(step: number): Uint32Array<ArrayBuffer> {
+    return this.#order.placesBefore(step);
+  }
+
+  async #make(step: number): Promise<TrainingBatch> {
+    const { examples: ordered, epoch } = this.#order.at(step), examples = ordered.slice();
+    const { images, labels } = this.#buffers.next();
+    labels.set(examples.map((example) => this.#stream.labels[example]));
+    const keys = Array.from(examples, (example) => ({ seed: this.#order.seed, epoch, example }));
+    await this.#renderer.render(keys, this.#augmentation, images);
+    return { images, labels, examples, epoch };
+  }
+
+  [Symbol.dispose](): void {
+    this.#renderer[Symbol.dispose]();
+  }
+}
