@@ -60,22 +60,26 @@ const SHARED = ["5 channels to 6, rows of 9", "6 channels to 70, stride 2"];
 Object.entries(SHAPES).forEach(([name, shape], index) => {
   for (const [way, target] of Object.entries(WAYS)) {
     if (target.subgroupSize === 0 && !SHARED.includes(name)) continue;
-    gpuTest(`conv2d() by ${way}, in every variant, leaves what batchNorm() needs: ${name}`, async (gpu) => {
-      const options = shape[6] ?? {}, operands = operandsOf(shape, index % 2 === 1);
-      const expected = expectedOf(operands, options);
-      const { shapeClass, names } = waysOf(operands, options, target);
-      let left = 0;
-      for (const variant of names) {
-        const pair = pairOf(operands, options, { ...target, tuning: { [shapeClass]: variant } });
-        const found = await runOperation(gpu, pair);
-        assertStatistics(variant, found, expected);
-        assertClose(`output, ${variant}`, found.output, expected.output, TOLERANCE);
-        if (!pair.launched.includes("norm statistics")) left++;
-        assertEquals(/ in \d+$/.test(variant), pair.launched.includes("norm statistics"), variant);
-      }
-      // All ways to compute few outputs by long sums split the sums.
-      assertEquals(left > 0, way !== "tiles" || name !== "long reduction");
-    });
+    gpuTest(
+      `conv2d() by ${way}, in its default way and in others, leaves what batchNorm() needs: ${name}`,
+      async (gpu) => {
+        const options = shape[6] ?? {}, operands = operandsOf(shape, index % 2 === 1);
+        const expected = expectedOf(operands, options);
+        const { shapeClass, names } = waysOf(operands, options, target);
+        let left = 0;
+        // Of the others each shape tries a third, by turns.
+        for (const variant of names.filter((_, at) => at === 0 || (at + index) % 3 === 0)) {
+          const pair = pairOf(operands, options, { ...target, tuning: { [shapeClass]: variant } });
+          const found = await runOperation(gpu, pair);
+          assertStatistics(variant, found, expected);
+          assertClose(`output, ${variant}`, found.output, expected.output, TOLERANCE);
+          if (!pair.launched.includes("norm statistics")) left++;
+          assertEquals(/ in \d+$/.test(variant), pair.launched.includes("norm statistics"), variant);
+        }
+        // All ways to compute few outputs by long sums split the sums.
+        assertEquals(left > 0, way !== "tiles" || name !== "long reduction");
+      },
+    );
   }
 });
 
