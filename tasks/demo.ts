@@ -1,7 +1,7 @@
 /**
  * `deno task demo`: the whole of swagpu on a built-in task, in a few minutes on two CPU cores.
  *
- * Learns a prior from the shipped checkpoint, then lets four rivals use it on a related task with few labels, at equal
+ * Learns a prior from the shipped checkpoint, then lets five rivals use it on a related task with few labels, at equal
  * budget; prints their table and writes a page with reliability diagrams and accuracy against the number of labels.
  *
  * @module
@@ -24,6 +24,7 @@ const SEEDS = [1, 2, 3];
 /** Labels in all, over 10 classes. The table is made at the middle one with all seeds, the curve with one. */
 const LABELS = [50, TABLE_LABELS, 200];
 const TEST_PER_CLASS = 30;
+const NAME_WIDTH = Math.max(...RIVALS.map(({ name }) => name.length));
 
 /** All results: by rival, then by number of labels, one outcome a seed. */
 type Results = ReadonlyMap<string, Map<number, Outcome[]>>;
@@ -76,9 +77,9 @@ function tableRows(results: Results): { name: string; accuracy: Spread; nll: Spr
 function printTable(results: Results): void {
   const cell = ({ mean, std }: Spread, digits: number) =>
     `${mean.toFixed(digits)} ± ${std.toFixed(digits)}`.padStart(16);
-  console.log(`${"".padEnd(30)}${"accuracy, %".padStart(16)}${"NLL, nats".padStart(16)}${"ECE".padStart(16)}`);
+  console.log(`${"".padEnd(NAME_WIDTH)}${"accuracy, %".padStart(16)}${"NLL, nats".padStart(16)}${"ECE".padStart(16)}`);
   for (const { name, accuracy, nll, ece } of tableRows(results)) {
-    console.log(`${name.padEnd(30)}${cell(accuracy, 1)}${cell(nll, 3)}${cell(ece, 3)}`);
+    console.log(`${name.padEnd(NAME_WIDTH)}${cell(accuracy, 1)}${cell(nll, 3)}${cell(ece, 3)}`);
   }
 }
 

@@ -64,7 +64,7 @@ export async function loadFlowers(): Promise<Flowers> {
 
 function same(a: RunKey, b: RunKey): boolean {
   return a.method === b.method && a.phase === b.phase && a.seed === b.seed && a.learningRate === b.learningRate &&
-    a.scale === b.scale;
+    a.scale === b.scale && a.temperature === b.temperature;
 }
 
 /** Runs that are done, in a file of one a line. */
@@ -130,7 +130,8 @@ export async function compete<C extends Contestant>(
   { report, until = Infinity }: { report(row: Row): void; until?: number },
 ): Promise<ReadonlyMap<string, Setting> | undefined> {
   const run = async (contestant: C, phase: Row["phase"], setting: Setting, seed: number) => {
-    const key = { phase, seed, method: contestant.name, learningRate: setting.learningRate, scale: setting.scale };
+    const { learningRate, scale, temperature } = setting;
+    const key = { phase, seed, method: contestant.name, learningRate, scale, temperature };
     const known = log.find(key);
     if (known || performance.now() > until) return known;
     const task = phase === "search" ? flowers.search : flowers.final(seed);
@@ -158,9 +159,16 @@ export async function compete<C extends Contestant>(
 }
 
 /** One line of text about a run. */
-export function describeRow({ phase, method, learningRate, scale, seed, metrics }: Row): string {
+export function describeRow({ phase, method, seed, metrics, ...setting }: Row): string {
   const result = `${(100 * metrics.accuracy).toFixed(1)} %, NLL ${metrics.nll.toFixed(3)}`;
-  return `${phase} ${method} lr ${learningRate} scale ${scale} seed ${seed}: ${result}`;
+  return `${phase} ${method} ${describeSetting(setting)} seed ${seed}: ${result}`;
+}
+
+function describeSetting({ learningRate, scale, temperature }: Setting): string {
+  const parts = [`lr ${learningRate}`];
+  if (scale !== 0) parts.push(`scale ${scale}`);
+  if (temperature !== undefined) parts.push(`temperature ${temperature}`);
+  return parts.join(", ");
 }
 
 function cell(values: readonly number[]): string {
@@ -170,17 +178,17 @@ function cell(values: readonly number[]): string {
 
 /** Two tables: what the chosen settings came to on test images, and the search. */
 export function renderRows(rows: readonly Row[], chosen: ReadonlyMap<string, Setting>): string {
-  const lines = [...chosen].map(([method, { learningRate, scale }]) => {
+  const lines = [...chosen].map(([method, setting]) => {
     const metrics = SEEDS.flatMap((seed) =>
-      rows.filter((row) => same(row, { phase: "final", method, learningRate, scale, seed })).map((row) => row.metrics)
+      rows.filter((row) => same(row, { ...setting, phase: "final", method, seed })).map((row) => row.metrics)
     );
     const columns = [(m: Metrics) => 100 * m.accuracy, (m: Metrics) => m.nll, (m: Metrics) => m.ece].map((of) =>
       cell(metrics.map(of))
     );
-    return `| ${method} | ${columns.join(" | ")} | lr ${learningRate}${scale ? `, scale ${scale}` : ""} |`;
+    return `| ${method} | ${columns.join(" | ")} | ${describeSetting(setting)} |`;
   });
   const searched = rows.filter((row) => row.phase === "search").map((row) =>
-    `| ${row.method} | ${row.learningRate} | ${row.scale} | ${(100 * row.metrics.accuracy).toFixed(1)} | ${
+    `| ${row.method} | ${describeSetting(row)} | ${(100 * row.metrics.accuracy).toFixed(1)} | ${
       row.metrics.nll.toFixed(3)
     } |`
   );
@@ -190,8 +198,8 @@ ${lines.join("\n")}
 
 The search, on validation images:
 
-| method | learning rate | scale | accuracy, % | NLL |
-|---|---|---|---|---|
+| method | setting | accuracy, % | NLL |
+|---|---|---|---|
 ${searched.join("\n")}
 `;
 }
