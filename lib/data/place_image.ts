@@ -36,13 +36,10 @@ export function augmentPrepared(
     resizeImage(image, size.width, size.height, { box: placement.box, out, offset });
   } else {
     const source = augmentation.kind === "rotated-crop" ? rotateImage(image, placement.angle) : image;
-    copyWindow(source, { left: placement.left, top: placement.top, ...sides(size) }, out, offset);
+    const { left, top } = placement, { height, width } = size;
+    copyWindow(source, { left, top, height, width }, out, offset);
   }
   flip(out, size, placement, offset);
-}
-
-function sides({ height, width }: ImageSize): ImageSize {
-  return { height, width };
 }
 
 function flip(out: Uint8Array, size: ImageSize, { horizontalFlip, verticalFlip }: Placement, offset: number): void {
