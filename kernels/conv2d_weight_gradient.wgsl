@@ -53,31 +53,35 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #end
     workgroupBarrier();
 #end
-#for u in 0..S
+#for q in 0..(S / TOGETHER)
     {
-      let position_of_b = min(first + $u, ROWS - 1u) * (CNT / NV);
+#for t in 0..TOGETHER
+      let position_of_b$t = min(first + $(q * TOGETHER + t)u, ROWS - 1u) * (CNT / NV);
 #for r in 0..NR
-      let b$r = d_output[position_of_b + column$r];
+      let b$(t)_$r = d_output[position_of_b$t + column$r];
+#end
 #end
 #for i in 0..MR
+#for t in 0..TOGETHER
       {
 #if SUBGROUPS
 #if AV == 4
-        let a = subgroupBroadcast(a$(i / AV)[$(i % AV)], $(u)u);
+        let a = subgroupBroadcast(a$(i / AV)[$(i % AV)], $(q * TOGETHER + t)u);
 #else
-        let a = subgroupBroadcast(a$i, $(u)u);
+        let a = subgroupBroadcast(a$i, $(q * TOGETHER + t)u);
 #end
 #else
 #if AV == 4
-        let a = shared_channels[$((i / AV) * S + u)][$(i % AV)];
+        let a = shared_channels[$((i / AV) * S + q * TOGETHER + t)][$(i % AV)];
 #else
-        let a = shared_channels[$(i * S + u)];
+        let a = shared_channels[$(i * S + q * TOGETHER + t)];
 #end
 #end
 #for r in 0..NR
-        sum$(i * NR + r) += a * b$r;
+        sum$(i * NR + r) += a * b$(t)_$r;
 #end
       }
+#end
 #end
     }
 #end

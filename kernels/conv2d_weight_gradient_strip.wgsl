@@ -50,25 +50,32 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #end
       workgroupBarrier();
 #end
-#for t in 0..TW
+#for q in 0..(TW / TOGETHER)
       {
-        let valid = first + $(t)u < OUTPUT_W;
-        let at = (row * OUTPUT_W + select(0u, first + $(t)u, valid)) * (CNT / NV) + column;
-        let b = select(Columns(0.0), d_output[at], valid);
+#for t in 0..TOGETHER
+        let valid$t = first + $(q * TOGETHER + t)u < OUTPUT_W;
+        let at$t = (row * OUTPUT_W + select(0u, first + $(q * TOGETHER + t)u, valid$t)) * (CNT / NV) + column;
+        let b$t = select(Columns(0.0), d_output[at$t], valid$t);
+#end
 #for kw in 0..KW
 #for i in 0..MR
+#for t in 0..TOGETHER
 #if SUBGROUPS
 #if AV == 4
-        sum$(kw * MR + i) +=
-          subgroupBroadcast(a$(((t + kw) / S) * (MR / AV) + i / AV)[$(i % AV)], $((t + kw) % S)u) * b;
+        sum$(kw * MR + i) += subgroupBroadcast(
+          a$(((q * TOGETHER + t + kw) / S) * (MR / AV) + i / AV)[$(i % AV)], $((q * TOGETHER + t + kw) % S)u
+        ) * b$t;
 #else
-        sum$(kw * MR + i) += subgroupBroadcast(a$(((t + kw) / S) * (MR / AV) + i), $((t + kw) % S)u) * b;
+        sum$(kw * MR + i) += subgroupBroadcast(
+          a$(((q * TOGETHER + t + kw) / S) * (MR / AV) + i), $((q * TOGETHER + t + kw) % S)u
+        ) * b$t;
 #end
 #else
 #if AV == 4
-        sum$(kw * MR + i) += shared_channels[$((i / AV) * S * REGISTERS + t + kw)][$(i % AV)] * b;
+        sum$(kw * MR + i) += shared_channels[$((i / AV) * S * REGISTERS + q * TOGETHER + t + kw)][$(i % AV)] * b$t;
 #else
-        sum$(kw * MR + i) += shared_channels[$(i * S * REGISTERS + t + kw)] * b;
+        sum$(kw * MR + i) += shared_channels[$(i * S * REGISTERS + q * TOGETHER + t + kw)] * b$t;
+#end
 #end
 #end
 #end

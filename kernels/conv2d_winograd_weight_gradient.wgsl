@@ -38,35 +38,41 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #end
     ));
 #end
-#for t in 0..S
+#for q in 0..(S / TOGETHER)
     {
-      let tile = min(first + $(t)u, TILES - 1u);
+#for t in 0..TOGETHER
+      let tile$t = min(first + $(q * TOGETHER + t)u, TILES - 1u);
 #for p in 0..4
 #if WHOLE
-      let y$p = d_output[(tile * 4 + $(p)u) * (CN / NV) + column];
+      let y$(t)_$p = d_output[(tile$t * 4 + $(p)u) * (CN / NV) + column];
 #else
-      let valid$p = tile % TILES_W * 4u + $(p)u < OUTPUT_W;
-      let at$p = tile / TILES_W * OUTPUT_W + tile % TILES_W * 4u + $(p)u;
-      let y$p = select(Columns(0.0), d_output[select(0u, at$p, valid$p) * (CN / NV) + column], valid$p);
+      let valid$(t)_$p = tile$t % TILES_W * 4u + $(p)u < OUTPUT_W;
+      let at$(t)_$p = tile$t / TILES_W * OUTPUT_W + tile$t % TILES_W * 4u + $(p)u;
+      let y$(t)_$p = select(
+        Columns(0.0), d_output[select(0u, at$(t)_$p, valid$(t)_$p) * (CN / NV) + column], valid$(t)_$p
+      );
 #end
 #end
       // But for factors, which wait until the sums are there.
-      let even = y0 + y2;
-      let odd = y1 + y3;
-      let far_even = y0 + 4.0 * y2;
-      let far_odd = 2.0 * y1 + 8.0 * y3;
-      let g0 = y0;
-      let g1 = even + odd;
-      let g2 = even - odd;
-      let g3 = far_even + far_odd;
-      let g4 = far_even - far_odd;
-      let g5 = y3;
+      let even$t = y$(t)_0 + y$(t)_2;
+      let odd$t = y$(t)_1 + y$(t)_3;
+      let far_even$t = y$(t)_0 + 4.0 * y$(t)_2;
+      let far_odd$t = 2.0 * y$(t)_1 + 8.0 * y$(t)_3;
+      let g$(t)_0 = y$(t)_0;
+      let g$(t)_1 = even$t + odd$t;
+      let g$(t)_2 = even$t - odd$t;
+      let g$(t)_3 = far_even$t + far_odd$t;
+      let g$(t)_4 = far_even$t - far_odd$t;
+      let g$(t)_5 = y$(t)_3;
+#end
 #for f in 0..6
 #for i in 0..MR
+#for t in 0..TOGETHER
 #if AV == 4
-      sum$(f * MR + i) += subgroupBroadcast(values$(i / AV)[$f][$(i % AV)], $(t)u) * g$f;
+      sum$(f * MR + i) += subgroupBroadcast(values$(i / AV)[$f][$(i % AV)], $(q * TOGETHER + t)u) * g$(t)_$f;
 #else
-      sum$(f * MR + i) += subgroupBroadcast(values$i[$f], $(t)u) * g$f;
+      sum$(f * MR + i) += subgroupBroadcast(values$i[$f], $(q * TOGETHER + t)u) * g$(t)_$f;
+#end
 #end
 #end
 #end

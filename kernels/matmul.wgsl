@@ -6,6 +6,7 @@
 //
 // left [PRODUCTS, M, K]: KL lanes lie along the reduction, LV terms each, so that one load fetches S / KL rows. Where
 // LEFT_TRANSPOSED it is [PRODUCTS, K, M]: a lane holds one term of S, LV rows to a load.
+// TERMS of the reduction at a time, TOGETHER of them added to one sum before the next.
 // right [PRODUCTS, K, N], or [PRODUCTS, N, K] where RIGHT_TRANSPOSED: then NV is 1, and a load fetches LV terms.
 
 #if LV == 4
@@ -54,8 +55,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #end
 #end
 
-  // S terms of the reduction at a time where a lane holds one, or KL * LV.
-  for (var first = 0u; first < K; first += $(LEFT_TRANSPOSED * S + !LEFT_TRANSPOSED * KL * LV)u) {
+  for (var first = 0u; first < K; first += TERMS) {
 #if LEFT_TRANSPOSED
     let inside = first + lane < K;
     let line = (product * K + select(0u, first + lane, inside)) * (M / LV);
@@ -79,50 +79,58 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let b$v = right[(product * N + column) * (K / LV) + first / LV + $(v)u];
 #end
 #end
-#for u in 0..(LEFT_TRANSPOSED * S + !LEFT_TRANSPOSED * KL * LV)
+#for q in 0..(TERMS / TOGETHER)
     {
+#for t in 0..TOGETHER
 #if RIGHT_TRANSPOSED
 #if LV == 4
-      let b = b$(u / LV)[$(u % LV)];
+      let right$t = b$((q * TOGETHER + t) / LV)[$((q * TOGETHER + t) % LV)];
 #else
-      let b = b$u;
+      let right$t = b$(q * TOGETHER + t);
 #end
 #else
-      let b = right[(product * K + min(first + $(u)u, K - 1u)) * (N / NV) + column];
+      let right$t = right[(product * K + min(first + $(q * TOGETHER + t)u, K - 1u)) * (N / NV) + column];
+#end
 #end
 #for i in 0..MR
+#for t in 0..TOGETHER
       {
 #if LEFT_TRANSPOSED
 #if SUBGROUPS
 #if LV == 4
-        let a = subgroupBroadcast(a$(i / LV)[$(i % LV)], $(u)u);
+        let a = subgroupBroadcast(a$(i / LV)[$(i % LV)], $(q * TOGETHER + t)u);
 #else
-        let a = subgroupBroadcast(a$i, $(u)u);
+        let a = subgroupBroadcast(a$i, $(q * TOGETHER + t)u);
 #end
 #else
 #if LV == 4
-        let a = shared_left[$((i / LV) * S + u)][$(i % LV)];
+        let a = shared_left[$((i / LV) * S + q * TOGETHER + t)][$(i % LV)];
 #else
-        let a = shared_left[$(i * S + u)];
+        let a = shared_left[$(i * S + q * TOGETHER + t)];
 #end
 #end
 #else
 #if SUBGROUPS
 #if LV == 4
-        let a = subgroupBroadcast(a$(i / (S / KL))[$(u % LV)], $((i % (S / KL)) * KL + u / LV)u);
+        let a = subgroupBroadcast(
+          a$(i / (S / KL))[$((q * TOGETHER + t) % LV)], $((i % (S / KL)) * KL + (q * TOGETHER + t) / LV)u
+        );
 #else
-        let a = subgroupBroadcast(a$(i / (S / KL)), $((i % (S / KL)) * KL + u)u);
+        let a = subgroupBroadcast(a$(i / (S / KL)), $((i % (S / KL)) * KL + q * TOGETHER + t)u);
 #end
 #else
 #if LV == 4
-        let a = shared_left[$((i / (S / KL)) * S + (i % (S / KL)) * KL + u / LV)][$(u % LV)];
+        let a = shared_left[$((i / (S / KL)) * S + (i % (S / KL)) * KL + (q * TOGETHER + t) / LV)][
+          $((q * TOGETHER + t) % LV)
+        ];
 #else
-        let a = shared_left[$((i / (S / KL)) * S + (i % (S / KL)) * KL + u)];
+        let a = shared_left[$((i / (S / KL)) * S + (i % (S / KL)) * KL + q * TOGETHER + t)];
 #end
 #end
 #end
-        sum$i += a * b;
+        sum$i += a * right$t;
       }
+#end
 #end
     }
 #end

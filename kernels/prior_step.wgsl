@@ -27,6 +27,14 @@
 @group(0) @binding(9) var<storage, read_write> weights: array<f32>;
 #end
 
+/// Where a parameter is, the prior's mean, their difference, and a draw from the prior relative to its mean.
+struct Place {
+  position: vec4<f32>,
+  center: vec4<f32>,
+  delta: vec4<f32>,
+  anchor: vec4<f32>,
+}
+
 // Compilers load from a writable buffer anew at each use: what is needed more than once is copied.
 var<private> control: Control;
 
@@ -125,9 +133,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       );
     }
 #end
+    let at = Place(position, center, delta, anchor);
 #end
 #if PHASE == 1
-    let u = proposal(i, delta, decayed(gradient[i], position), anchor);
+    let u = proposal(i, at, decayed(gradient[i], position));
     let k = prior_step(i);
 #if ROWS_K > 0
     gradient[i] = u;
@@ -136,14 +145,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     sum$k += row$k * weighted;
 #end
 #else
-    theta[i] = center + settle(i, delta, variance / (variance + k) * u, anchor);
+    theta[i] = settle(i, at, u, variance / (variance + k) * u);
 #end
 #end
 #if PHASE == 2
     let k = prior_step(i);
     let scale = 1.0 / (variance + k);
-    let solved = variance * scale * gradient[i] + k * scale * low_rank;
-    theta[i] = center + settle(i, delta, solved, anchor);
+    let u = gradient[i];
+    theta[i] = settle(i, at, u, variance * scale * u + k * scale * low_rank);
 #end
 #if PHASE == 3
     let weighted = delta / variance;

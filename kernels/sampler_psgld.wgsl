@@ -10,7 +10,7 @@ fn displacement(i: u32, g: vec4<f32>) -> vec4<f32> {
 }
 
 fn prior_step(i: u32) -> vec4<f32> { return control.prior_step * preconditioner(i); }
-fn proposal(i: u32, delta: vec4<f32>, g: vec4<f32>, anchor: vec4<f32>) -> vec4<f32> {
-  return delta - anchor + displacement(i, g);
+fn proposal(i: u32, at: Place, g: vec4<f32>) -> vec4<f32> {
+  return at.delta - at.anchor + displacement(i, g);
 }
-fn settle(i: u32, delta: vec4<f32>, solved: vec4<f32>, anchor: vec4<f32>) -> vec4<f32> { return anchor + solved; }
+fn settle(i: u32, at: Place, u: vec4<f32>, solved: vec4<f32>) -> vec4<f32> { return at.center + (at.anchor + solved); }

@@ -13,7 +13,7 @@ fn displacement(i: u32, g: vec4<f32>) -> vec4<f32> {
 
 // In equilibrium momentum makes the displacement -lr g / (1 - m): the host divides prior_step accordingly.
 fn prior_step(i: u32) -> vec4<f32> { return vec4<f32>(control.prior_step); }
-fn proposal(i: u32, delta: vec4<f32>, g: vec4<f32>, anchor: vec4<f32>) -> vec4<f32> {
-  return delta + displacement(i, g);
+fn proposal(i: u32, at: Place, g: vec4<f32>) -> vec4<f32> {
+  return at.delta + displacement(i, g);
 }
-fn settle(i: u32, delta: vec4<f32>, solved: vec4<f32>, anchor: vec4<f32>) -> vec4<f32> { return solved; }
+fn settle(i: u32, at: Place, u: vec4<f32>, solved: vec4<f32>) -> vec4<f32> { return at.center + solved; }

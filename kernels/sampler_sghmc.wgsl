@@ -9,19 +9,27 @@
 // rule would keep its energy and reflect it for ever). With a likelihood the mean is exact. Without noise: as
 // sampler_sgd.wgsl.
 
+fn velocity_of(i: u32, g: vec4<f32>) -> vec4<f32> {
+  return control.momentum * state[i] - control.learning_rate * g + control.noise * noise4(i);
+}
+
 fn displacement(i: u32, g: vec4<f32>) -> vec4<f32> {
-  let velocity = control.momentum * state[i] - control.learning_rate * g + control.noise * noise4(i);
+  let velocity = velocity_of(i, g);
   state[i] = velocity;
   return velocity;
 }
 
 fn prior_step(i: u32) -> vec4<f32> { return vec4<f32>(control.prior_step); }
-fn proposal(i: u32, delta: vec4<f32>, g: vec4<f32>, anchor: vec4<f32>) -> vec4<f32> {
-  return delta - anchor + displacement(i, g);
+fn proposal(i: u32, at: Place, g: vec4<f32>) -> vec4<f32> {
+  let velocity = velocity_of(i, g);
+  // What `settle` needs in place of the velocity, which is u - d + z: z - d, so that it need not draw z again.
+  state[i] = select(at.anchor - at.delta, velocity, control.prior_noise == 0.0);
+  return at.delta - at.anchor + velocity;
 }
-fn settle(i: u32, delta: vec4<f32>, solved: vec4<f32>, anchor: vec4<f32>) -> vec4<f32> {
-  if (control.prior_noise == 0.0) { return solved; }
-  let moved = anchor + solved;
-  state[i] = 2.0 * (moved - delta) - state[i];
-  return moved;
+fn settle(i: u32, at: Place, u: vec4<f32>, solved: vec4<f32>) -> vec4<f32> {
+  if (control.prior_noise == 0.0) { return at.center + solved; }
+  // d' - d = z - d + R u, and v' = 2 (d' - d) - v = (d' - d) + R u - u.
+  let moved = state[i] + solved;
+  state[i] = moved + (solved - u);
+  return at.position + moved;
 }

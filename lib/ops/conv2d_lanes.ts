@@ -11,7 +11,7 @@ import weightGradientSource from "../../kernels/conv2d_weight_gradient.wgsl" wit
 import { reducePartials } from "./column_sum.ts";
 import { type GatherOperands, type Geometry, type GradientOperands, sidesOf } from "./conv2d_geometry.ts";
 import { GRID_X } from "./elementwise.ts";
-import { columnWidth, columnWidths, lanesOf } from "./gemm.ts";
+import { columnWidth, columnWidths, lanesOf, termsTogether } from "./gemm.ts";
 import { bindingsOf, type Moments } from "./moments.ts";
 import { type Dispatch, scratch, type Target } from "./operation.ts";
 import { distinct, type Variant } from "./product.ts";
@@ -185,6 +185,7 @@ function lowerWeightGradient(
   const { h, w, cin, cout, kh, kw, oh, ow, groups } = geometry;
   const lanes = lanesOf(target.subgroupSize);
   const ck = cin / groups, cn = cout / groups;
+  const NV = columnWidth(cn, lanes.S);
   const direct = splits === 1 && !slot.accumulate;
   const partial = direct ? slot.tensor : scratch(`${name} weight partials`, [splits, kh, kw, ck, cout]);
   const dispatch: Dispatch = {
@@ -194,7 +195,8 @@ function lowerWeightGradient(
       ...lanes,
       AV: ck % 4 === 0 ? 4 : 1,
       MR,
-      NV: columnWidth(cn, lanes.S),
+      NV,
+      TOGETHER: termsTogether(lanes.S, NV),
       NR: 1,
       CK: ck,
       CKT: cin,

@@ -25,7 +25,7 @@ import {
   sidesOf,
 } from "./conv2d_geometry.ts";
 import { GRID_X, loop, widthOf } from "./elementwise.ts";
-import { columnWidth, lanesOf } from "./gemm.ts";
+import { columnWidth, lanesOf, termsTogether } from "./gemm.ts";
 import { bindingsOf, type Moments } from "./moments.ts";
 import { type Dispatch, scratch, type Target } from "./operation.ts";
 import { distinct, type Variant } from "./product.ts";
@@ -188,6 +188,7 @@ function lowerWeightGradient(
 ): Dispatch[] {
   const { h, w, cin, cout, kh, kw, oh, ow } = geometry;
   const lanes = lanesOf(target.subgroupSize);
+  const NV = columnWidth(cout, lanes.S);
   const direct = splits === 1 && !slot.accumulate;
   const partial = direct ? slot.tensor : scratch(`${name} weight partials`, [splits, kh, kw, cin, cout]);
   const dispatch: Dispatch = {
@@ -197,7 +198,8 @@ function lowerWeightGradient(
       ...lanes,
       AV: widthOf(cin),
       MR,
-      NV: columnWidth(cout, lanes.S),
+      NV,
+      TOGETHER: termsTogether(lanes.S, NV),
       CK: cin,
       CN: cout,
       KH: kh,

@@ -7,7 +7,7 @@
 import lanesSource from "../../kernels/matmul.wgsl" with { type: "text" };
 import tileSource from "../../kernels/matmul_tile.wgsl" with { type: "text" };
 import { foldGroups, GRID_X, widthOf } from "./elementwise.ts";
-import { columnWidth, lanesOf } from "./gemm.ts";
+import { columnWidth, lanesOf, termsTogether } from "./gemm.ts";
 import { blocksOf, tileConstants, tilePlans } from "./gemm_tile.ts";
 import type { Dispatch, Target, Tensor } from "./operation.ts";
 
@@ -80,6 +80,7 @@ function lanes(target: Target, { products, m, k, n }: ProductSizes, { left, righ
   const rows = m >= MANY_ROWS ? ROWS_PER_GROUP : FEW_ROWS_PER_GROUP;
   const MR = left.transposed ? rows : Math.max(rows, S / KL);
   const NV = right.transposed ? 1 : columnWidth(n, S);
+  const terms = left.transposed ? S : KL * LV;
   const rowBlocks = Math.ceil(m / MR);
   const [x, y] = foldGroups(rowBlocks * products);
   return {
@@ -88,6 +89,8 @@ function lanes(target: Target, { products, m, k, n }: ProductSizes, { left, righ
       SUBGROUPS,
       LV,
       KL,
+      TERMS: terms,
+      TOGETHER: termsTogether(terms, NV),
       MR,
       NV,
       ROW_BLOCKS: rowBlocks,
