@@ -1,18 +1,31 @@
 // Convolution weights with input and output channels exchanged inside each group, for the input gradient:
-// [TAPS, CI, G * CO] -> [TAPS, CO, G * CI].
+// [TAPS, CI, G * CO] -> [TAPS, CO, G * CI]. An item is a number, or a square of 4 x 4 where both channels allow it.
 
-@group(0) @binding(0) var<storage, read_write> weight: array<f32>;
-@group(0) @binding(1) var<storage, read_write> transposed: array<f32>;
+@group(0) @binding(0) var<storage, read_write> weight: array<Item>;
+@group(0) @binding(1) var<storage, read_write> transposed: array<Item>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let first = first_item(group, lane);
   let end = end_of(first);
   for (var i = first; i < end; i += RUN) {
-    let input_channel = i % (G * CI);
-    let row = i / (G * CI);
-    let channel_group = input_channel / CI;
-    let source_row = (row / CO) * CI + input_channel % CI;
-    transposed[i] = weight[source_row * (G * CO) + channel_group * CO + row % CO];
+    let input_channel = i % $(G * CI / W)u;
+    let row = i / $(G * CI / W)u;
+    let output_channel = row % $(CO / W)u;
+    let tap = row / $(CO / W)u;
+    let channel_group = input_channel / $(CI / W)u;
+    let source = (tap * CI + input_channel % $(CI / W)u * W) * $(G * CO / W)u + channel_group * $(CO / W)u + output_channel;
+#if W == 4
+    let square = transpose(mat4x4<f32>(
+#for k in 0..4
+      weight[source + $(k * G * CO / 4)u],
+#end
+    ));
+#for k in 0..4
+    transposed[(tap * CO + output_channel * 4u + $(k)u) * $(G * CI / 4)u + input_channel] = square[$k];
+#end
+#else
+    transposed[i] = weight[source];
+#end
   }
 }

@@ -27,7 +27,7 @@ import {
   winogradGather,
   winogradWeightGradient,
 } from "./conv2d_winograd.ts";
-import { loop } from "./elementwise.ts";
+import { loop, widthOf } from "./elementwise.ts";
 import { leavingMoments } from "./moments.ts";
 import {
   type Dispatch,
@@ -129,11 +129,14 @@ export function transposeWeight(
   weight: Tensor,
   transposed: Tensor,
 ): Dispatch {
+  const ci = cin / groups, co = cout / groups, width = widthOf(ci, co);
   return loop({
     label,
     source: transposeSource,
-    count: sizeOf(transposed.shape),
-    constants: { CI: cin / groups, CO: cout / groups, G: groups },
+    count: sizeOf(transposed.shape) / width ** 2,
+    width,
+    items: 16 / width ** 2,
+    constants: { CI: ci, CO: co, G: groups },
     bindings: [weight, transposed],
   });
 }

@@ -9,9 +9,9 @@ import gatherSource from "../../kernels/conv2d.wgsl" with { type: "text" };
 import outputSource from "../../kernels/gather_output.wgsl" with { type: "text" };
 import weightGradientSource from "../../kernels/conv2d_weight_gradient.wgsl" with { type: "text" };
 import { reducePartials } from "./column_sum.ts";
-import { type GatherOperands, type Geometry, type GradientOperands, sidesOf } from "./conv2d_geometry.ts";
+import { flopsOf, type GatherOperands, type Geometry, type GradientOperands, sidesOf } from "./conv2d_geometry.ts";
 import { GRID_X } from "./elementwise.ts";
-import { columnWidth, columnWidths, lanesOf, termsTogether } from "./gemm.ts";
+import { columnWidth, columnWidths, lanesOf, termsTogether, worthLongText } from "./gemm.ts";
 import { bindingsOf, type Moments } from "./moments.ts";
 import { type Dispatch, scratch, type Target } from "./operation.ts";
 import { distinct, type Variant } from "./product.ts";
@@ -19,16 +19,18 @@ import { distinct, type Variant } from "./product.ts";
 /** Rows of the output that one workgroup owns, where there are many and where there are few. */
 const ROWS_PER_GROUP = 32;
 const FEW_ROWS_PER_GROUP = 16;
-const MANY_ROWS = 1024;
+const MANY_ROWS = 1024, MANY_ROWS_OF_LONG = 64;
 /**
  * Lanes along the reduction, the best number first: more make the text longer, which costs more than their wider loads
  * save (`tests/bench/results/autotune.md`). Through workgroup memory they save barriers.
  */
 const LANES_ALONG = { subgroups: [1, 2, 4], shared: [4, 2, 1] };
-/** Sums of a lane above which kernel texts grow long. */
+/** Sums of a lane above which kernel texts grow too long. More sums load less often for each product. */
 const MOST_SUMS = 64;
+/** Input channels that one workgroup of the weight gradient owns, where the text may be longer. */
+const MOST_GRADIENT_CHANNELS = 32;
 /** Workgroups that the weight gradient aims for, and the fewest positions worth a split of their own. */
-const WEIGHT_GRADIENT_GROUPS = [512, 256, 128];
+const WEIGHT_GRADIENT_GROUPS = [256, 512, 128];
 const LEAST_SPLIT_ROWS = 256;
 
 /** MR rows and NR times NV columns to a lane; KL lanes along the reduction. See `conv2d.wgsl`. */
@@ -46,6 +48,13 @@ function rowsOf({ n, stride }: Geometry, to: { h: number; w: number }, inputGrad
   return { residues, rowsH, rowsW, rows: n * rowsH * rowsW };
 }
 
+/** Rows and blocks of columns of a workgroup. Two blocks share the loads of their rows. */
+function usualSums(rows: number, columnBlocks: number, long: boolean): Pick<LaneTile, "MR" | "NR"> {
+  if (long && rows >= MANY_ROWS_OF_LONG) return { MR: MOST_SUMS / columnBlocks, NR: columnBlocks };
+  if (rows >= MANY_ROWS) return { MR: ROWS_PER_GROUP, NR: 1 };
+  return { MR: FEW_ROWS_PER_GROUP, NR: columnBlocks };
+}
+
 /** Ways to compute an output, or an input gradient from the output's. */
 export function laneGather(label: string, geometry: Geometry, target: Target, operands: GatherOperands): Variant[] {
   const { to, ck, cn } = sidesOf(geometry, operands.inputGradient);
@@ -54,9 +63,10 @@ export function laneGather(label: string, geometry: Geometry, target: Target, op
   const along = SUBGROUPS === 1 ? LANES_ALONG.subgroups : LANES_ALONG.shared;
   const [KL, ...otherKl] = along.filter((lanes) => (ck % 4 === 0 ? ck / 4 : ck) % lanes === 0);
   const [NV, ...narrower] = columnWidths(cn, S);
-  // Two blocks of columns share the loads of their rows.
-  const columnBlocks = cn > S * NV ? [1, 2] : [1], NR = SUBGROUPS === 1 ? columnBlocks.at(-1)! : 1;
-  const MR = Math.max(rows >= MANY_ROWS && NR === 1 ? ROWS_PER_GROUP : FEW_ROWS_PER_GROUP, S / KL);
+  const columnBlocks = cn > S * NV ? [1, 2] : [1];
+  const long = SUBGROUPS === 1 && worthLongText(flopsOf(geometry));
+  const { NR, ...sums } = usualSums(rows, SUBGROUPS === 1 ? columnBlocks.at(-1)! : 1, long);
+  const MR = Math.max(sums.MR, S / KL);
   const usual = { MR, NR, NV, KL };
   const tiles: LaneTile[] = [
     usual,
@@ -145,7 +155,8 @@ export function laneWeightGradient(
   operands: GradientOperands,
 ): Variant[] {
   const ck = geometry.cin / geometry.groups;
-  const channels = ck % 4 === 0 ? [16, 12, 8, 4] : [15, 13, 11, 9, 7, 5, 3, 14, 10, 6, 2, 1];
+  const most = worthLongText(flopsOf(geometry)) ? [MOST_GRADIENT_CHANNELS] : [];
+  const channels = ck % 4 === 0 ? [...most, 16, 12, 8, 4] : [15, 13, 11, 9, 7, 5, 3, 14, 10, 6, 2, 1];
   const [MR, fewer] = channels.filter((size) => ck % size === 0);
   const [workgroups, ...lesser] = WEIGHT_GRADIENT_GROUPS;
   const tiles: LaneGradientTile[] = [

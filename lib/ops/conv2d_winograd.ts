@@ -25,7 +25,7 @@ import {
   sidesOf,
 } from "./conv2d_geometry.ts";
 import { GRID_X, loop, widthOf } from "./elementwise.ts";
-import { columnWidth, lanesOf, termsTogether } from "./gemm.ts";
+import { columnWidth, lanesOf, termsTogether, worthLongText } from "./gemm.ts";
 import { bindingsOf, type Moments } from "./moments.ts";
 import { type Dispatch, scratch, type Target } from "./operation.ts";
 import { distinct, type Variant } from "./product.ts";
@@ -38,8 +38,6 @@ const MOST_LANES = 16;
 const WIDE_TILES = [32, 16], NARROW_TILES = [16, 32];
 /** Channels between which outputs and input gradients gain, as measured. */
 const LEAST_CHANNELS = 16, MOST_CHANNELS = 256;
-/** Arithmetic below which the longer kernel text takes longer to build than a training run would save. */
-const LEAST_FLOPS = 1e8;
 /** Workgroups that the weight gradient aims for, and the fewest tiles worth a split of their own. */
 const WEIGHT_GRADIENT_GROUPS = [128, 256];
 const LEAST_SPLIT_TILES = 64;
@@ -59,7 +57,7 @@ export function outputsGain(geometry: Geometry): boolean {
 
 /** Whether weight gradients gain. */
 export function weightGradientsGain(geometry: Geometry): boolean {
-  return flopsOf(geometry) >= LEAST_FLOPS;
+  return worthLongText(flopsOf(geometry));
 }
 
 /** Ways to compute an output, or an input gradient from the output's. */

@@ -7,6 +7,14 @@
 /** Lanes of a workgroup where subgroups cannot be used and operands go through workgroup memory. */
 const LANES_WITHOUT_SUBGROUPS = 16;
 
+/** Arithmetic below which a longer kernel text takes longer to build than a training run would save. */
+const LEAST_FLOPS = 1e8;
+
+/** Whether a product of so much arithmetic is worth a kernel text that is longer, and faster. */
+export function worthLongText(flops: number): boolean {
+  return flops >= LEAST_FLOPS;
+}
+
 /** How a kernel shares operands among its lanes. */
 export function lanesOf(subgroupSize: number): { S: number; SUBGROUPS: number } {
   return subgroupSize > 0 ? { S: subgroupSize, SUBGROUPS: 1 } : { S: LANES_WITHOUT_SUBGROUPS, SUBGROUPS: 0 };
