@@ -1,8 +1,8 @@
 // Weight gradient of a 2-D convolution as an implicit matrix product that reduces over output positions.
 //
-// Rows are (tap, input channel), columns are output channels. One workgroup is one subgroup and owns one tap, MR input
-// channels, S * NV columns (times NR) and one of SPLITS ranges of positions; ranges are fixed by the shape, and
-// reduce_partials.wgsl adds them in order, so the result does not depend on timing.
+// Rows are (tap, input channel), columns are output channels. One workgroup is one subgroup and owns TAPS neighbouring
+// taps of a kernel row, MR input channels, S * NV columns (times NR) and one of SPLITS ranges of positions; ranges are
+// fixed by the shape, and reduce_partials.wgsl adds them in order, so the result does not depend on timing.
 //
 // source [N, H, W, CKT]; d_output [N, OH, OW, CNT]; partial [SPLITS, KH, KW, CK, CNT].
 
@@ -11,13 +11,13 @@
 @group(0) @binding(2) var<storage, read_write> partial: array<Columns>;
 
 #if !SUBGROUPS
-var<workgroup> shared_channels: array<Channels, $(S * (MR / AV))>;
+var<workgroup> shared_channels: array<Channels, $(S * TAPS * (MR / AV))>;
 #end
 
 @compute @workgroup_size(S)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let tap = group.x % (KH * KW);
-  let channel_block = group.x / (KH * KW);
+  let tap = group.x % $(KH * KW / TAPS)u * TAPS;
+  let channel_block = group.x / $(KH * KW / TAPS)u;
   let split = group.y;
   let column_block = group.z % COLUMN_BLOCKS;
   let channel_group = group.z / COLUMN_BLOCKS;
@@ -31,7 +31,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let channel = (channel_group * CK + channel_block * MR) / AV;
   let last = min((split + 1u) * SPLIT_ROWS, ROWS);
 
-#for i in 0..MR
+#for i in 0..(TAPS * MR)
 #for r in 0..NR
   var sum$(i * NR + r) = Columns(0.0);
 #end
@@ -39,16 +39,20 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var first = split * SPLIT_ROWS; first < last; first += S) {
     let row = first + lane;
     let h = i32(((row / OUTPUT_W) % OUTPUT_H) * STRIDE) + shift_h;
-    let w = i32((row % OUTPUT_W) * STRIDE) + shift_w;
-    let inside = row < last && u32(h) < SOURCE_H && u32(w) < SOURCE_W;
-    let position = ((row / (OUTPUT_H * OUTPUT_W)) * SOURCE_H + u32(h)) * SOURCE_W + u32(w);
-    let address = select(0u, position * (CKT / AV), inside) + channel;
+    let first_w = i32((row % OUTPUT_W) * STRIDE) + shift_w;
+    let row_inside = row < last && u32(h) < SOURCE_H;
+    let source_row = ((row / (OUTPUT_H * OUTPUT_W)) * SOURCE_H + u32(h)) * SOURCE_W;
+#for t in 0..TAPS
+    let w$t = u32(first_w + $(t) * i32(DILATION));
+    let inside$t = row_inside && w$t < SOURCE_W;
+    let address$t = select(0u, (source_row + w$t) * (CKT / AV), inside$t) + channel;
 #for j in 0..(MR / AV)
-    let a$j = select(Channels(0.0), source[address + $j], inside);
+    let a$(t * (MR / AV) + j) = select(Channels(0.0), source[address$t + $j], inside$t);
+#end
 #end
 #if !SUBGROUPS
     workgroupBarrier();
-#for j in 0..(MR / AV)
+#for j in 0..(TAPS * (MR / AV))
     shared_channels[$j * S + lane] = a$j;
 #end
     workgroupBarrier();
@@ -61,7 +65,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       let b$(t)_$r = d_output[position_of_b$t + column$r];
 #end
 #end
-#for i in 0..MR
+#for i in 0..(TAPS * MR)
 #for t in 0..TOGETHER
       {
 #if SUBGROUPS
@@ -87,10 +91,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #end
   }
 
-  let first_row = (split * KH * KW + tap) * CK + channel_block * MR;
-#for i in 0..MR
+  let first_tap = split * KH * KW + tap;
+#for i in 0..(TAPS * MR)
 #for r in 0..NR
-  if (column_valid$r) { partial[(first_row + $i) * (CNT / NV) + column$r] = sum$(i * NR + r); }
+  if (column_valid$r) {
+    let row = (first_tap + $(i / MR)) * CK + channel_block * MR + $(i % MR);
+    partial[row * (CNT / NV) + column$r] = sum$(i * NR + r);
+  }
 #end
 #end
 }

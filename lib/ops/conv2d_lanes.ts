@@ -141,8 +141,9 @@ function lowerGather(
   };
 }
 
-/** How a weight gradient is cut up: MR channels to a workgroup, parts of about so many workgroups. */
+/** How a weight gradient is cut up: TAPS x MR channels to a workgroup, parts of about so many workgroups. */
 interface LaneGradientTile {
+  readonly TAPS: number;
   readonly MR: number;
   readonly workgroups: number;
 }
@@ -159,15 +160,18 @@ export function laneWeightGradient(
   const channels = ck % 4 === 0 ? [...most, 16, 12, 8, 4] : [15, 13, 11, 9, 7, 5, 3, 14, 10, 6, 2, 1];
   const [MR, fewer] = channels.filter((size) => ck % size === 0);
   const [workgroups, ...lesser] = WEIGHT_GRADIENT_GROUPS;
+  // Few channels, as those of an image, share the loads of d_output among all taps of a kernel row.
+  const TAPS = MR === ck && MR * geometry.kw <= MOST_GRADIENT_CHANNELS ? geometry.kw : 1;
   const tiles: LaneGradientTile[] = [
-    { MR, workgroups },
-    ...fewer === undefined ? [] : [{ MR: fewer, workgroups }],
-    ...lesser.map((fewerGroups) => ({ MR, workgroups: fewerGroups })),
+    { TAPS, MR, workgroups },
+    ...TAPS === 1 ? [] : [{ TAPS: 1, MR, workgroups }],
+    ...fewer === undefined ? [] : [{ TAPS: 1, MR: fewer, workgroups }],
+    ...lesser.map((fewerGroups) => ({ TAPS, MR, workgroups: fewerGroups })),
   ];
   return distinct(tiles.map((tile) => {
     const ranges = rangesOf(geometry, target, tile);
     return {
-      name: `lanes ${tile.MR} in ${ranges.splits}`,
+      name: `lanes ${tile.TAPS > 1 ? `${tile.TAPS}x` : ""}${tile.MR} in ${ranges.splits}`,
       lower: () => lowerWeightGradient(name, geometry, target, operands, tile, ranges),
     };
   }));
@@ -178,7 +182,7 @@ function rangesOf({ n, oh, ow, kh, kw, cin, cout, groups }: Geometry, target: Ta
   const { S } = lanesOf(target.subgroupSize);
   const columnBlocks = Math.ceil(cout / groups / (S * columnWidth(cout / groups, S)));
   const rows = n * oh * ow;
-  const groupsOfOneSplit = kh * kw * (cin / groups / tile.MR) * columnBlocks * groups;
+  const groupsOfOneSplit = (kh * kw / tile.TAPS) * (cin / groups / tile.MR) * columnBlocks * groups;
   const wanted = Math.min(Math.ceil(tile.workgroups / groupsOfOneSplit), Math.ceil(rows / LEAST_SPLIT_ROWS));
   const splitRows = Math.ceil(rows / wanted / S) * S;
   return { columnBlocks, rows, splitRows, splits: Math.ceil(rows / splitRows) };
@@ -190,7 +194,7 @@ function lowerWeightGradient(
   geometry: Geometry,
   target: Target,
   { input, dOutput, slot }: GradientOperands,
-  { MR }: LaneGradientTile,
+  { TAPS, MR }: LaneGradientTile,
   { columnBlocks, rows, splitRows, splits }: ReturnType<typeof rangesOf>,
 ): Dispatch[] {
   const { h, w, cin, cout, kh, kw, oh, ow, groups } = geometry;
@@ -205,6 +209,7 @@ function lowerWeightGradient(
     constants: {
       ...lanes,
       AV: ck % 4 === 0 ? 4 : 1,
+      TAPS,
       MR,
       NV,
       TOGETHER: termsTogether(lanes.S, NV),
@@ -227,7 +232,7 @@ function lowerWeightGradient(
       SPLIT_ROWS: splitRows,
     },
     bindings: [input, dOutput, partial],
-    groups: [kh * kw * (ck / MR), splits, columnBlocks * groups],
+    groups: [(kh * kw / TAPS) * (ck / MR), splits, columnBlocks * groups],
   };
   return direct ? [dispatch] : [dispatch, reducePartials(`${name} weight reduction`, partial, splits, slot)];
 }
