@@ -66,8 +66,8 @@ async function elementwise({ gpu, effort, log }: Context): Promise<Cell[][]> {
 
 /** Floats of one step of a sampler for each parameter: theta, gradient, state; with a prior its two passes. */
 const FLOATS: Readonly<Record<"sgd" | "sgld" | "sghmc", { readonly plain: number; readonly prior: number }>> = {
-  sgd: { plain: 5, prior: 12 + 2 * RANK },
-  sgld: { plain: 3, prior: 10 + 2 * RANK },
+  sgd: { plain: 5, prior: 11 + 2 * RANK },
+  sgld: { plain: 3, prior: 9 + 2 * RANK },
   sghmc: { plain: 5, prior: 14 + 2 * RANK },
 };
 

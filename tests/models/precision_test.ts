@@ -12,7 +12,7 @@ import { lowerBackward, lowerForward } from "../../lib/graph/graph.ts";
 import { packActivations } from "../../lib/graph/precision.ts";
 import { compile } from "../../lib/graph/program.ts";
 import { targetOf, type Tensor } from "../../lib/ops/operation.ts";
-import { readNetwork, relativeError } from "../fixtures/network.ts";
+import { type CheckedTensor, readNetwork, relativeError, relativeNormError } from "../fixtures/network.ts";
 import recorded from "../fixtures/networks/half_storage.json" with { type: "json" };
 import { distance, prepare } from "./network.ts";
 
@@ -21,6 +21,15 @@ import { distance, prepare } from "./network.ts";
  * parameter's gradient is known at 64 elements where it is large, so the greatest of its errors scatters more.
  */
 const SPREAD = 1.5, SPREAD_OF_GREATEST = 2.5;
+
+/**
+ * Whether most of the elements at which a gradient is known say anything: images of one pixel leave all taps but the
+ * middle one of a 3 x 3 kernel without a gradient. Of layer4.2.conv2 of resnet50 10 of 64 are not zero, and the error of
+ * one decides: 0.7, 0.8 and 1.0 under three orders of summation.
+ */
+function isKnown({ values }: CheckedTensor): boolean {
+  return 2 * values.filter((value) => value !== 0).length >= values.length;
+}
 
 /** What mixed precision does to a network: relative errors, of each kind of result. */
 async function errorsOf(name: keyof typeof recorded, schedule: KernelSchedule, lossScale: number) {
@@ -48,9 +57,10 @@ async function errorsOf(name: keyof typeof recorded, schedule: KernelSchedule, l
   return {
     logits: distance(await read(logits), fixture.logits.data),
     loss: Math.abs(sum / count - fixture.loss) / fixture.loss,
-    gradients: fixture.gradients.map((gradient) => relativeError(found.get(gradient.name)!, gradient)).sort((a, b) =>
-      a - b
-    ),
+    gradients: fixture.gradients.map((gradient) => {
+      const error = isKnown(gradient) ? relativeError : relativeNormError;
+      return error(found.get(gradient.name)!, gradient);
+    }).sort((a, b) => a - b),
     buffers: Math.max(...fixture.buffers.map((buffer) => {
       const { torchOffset, size } = vectors.state.layout.entries.find((entry) => entry.name === buffer.name)!;
       return relativeError(state.subarray(torchOffset, torchOffset + size), buffer);
