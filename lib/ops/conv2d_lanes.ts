@@ -19,7 +19,9 @@ import { distinct, type Variant } from "./product.ts";
 /** Rows of the output that one workgroup owns, where there are many and where there are few. */
 const ROWS_PER_GROUP = 32;
 const FEW_ROWS_PER_GROUP = 16;
-const MANY_ROWS = 1024, MANY_ROWS_OF_LONG = 64;
+const MANY_ROWS = 1024;
+/** Fewest rows that fill the larger tiles of a longer text well enough. */
+const LEAST_ROWS_OF_LONG = 64;
 /**
  * Lanes along the reduction, the best number first: more make the text longer, which costs more than their wider loads
  * save (`tests/bench/results/autotune.md`). Through workgroup memory they save barriers.
@@ -50,7 +52,7 @@ function rowsOf({ n, stride }: Geometry, to: { h: number; w: number }, inputGrad
 
 /** Rows and blocks of columns of a workgroup. Two blocks share the loads of their rows. */
 function usualSums(rows: number, columnBlocks: number, long: boolean): Pick<LaneTile, "MR" | "NR"> {
-  if (long && rows >= MANY_ROWS_OF_LONG) return { MR: MOST_SUMS / columnBlocks, NR: columnBlocks };
+  if (long && rows >= LEAST_ROWS_OF_LONG) return { MR: MOST_SUMS / columnBlocks, NR: columnBlocks };
   if (rows >= MANY_ROWS) return { MR: ROWS_PER_GROUP, NR: 1 };
   return { MR: FEW_ROWS_PER_GROUP, NR: columnBlocks };
 }
