@@ -6,8 +6,9 @@
 //
 // left [PRODUCTS, M, K]: KL lanes lie along the reduction, LV terms each, so that one load fetches S / KL rows. Where
 // LEFT_TRANSPOSED it is [PRODUCTS, K, M]: a lane holds one term of S, LV rows to a load.
-// TERMS of the reduction at a time, TOGETHER of them added to one sum before the next.
 // right [PRODUCTS, K, N], or [PRODUCTS, N, K] where RIGHT_TRANSPOSED: then NV is 1, and a load fetches LV terms.
+//
+// TERMS of the reduction at a time, TOGETHER of them added to one sum before the next.
 
 #if LV == 4
 alias LeftItem = vec4<f32>;

@@ -22,7 +22,7 @@ fn displacement(i: u32, g: vec4<f32>) -> vec4<f32> {
 fn prior_step(i: u32) -> vec4<f32> { return vec4<f32>(control.prior_step); }
 fn proposal(i: u32, at: Place, g: vec4<f32>) -> vec4<f32> {
   let velocity = velocity_of(i, g);
-  // In place of the velocity, which u has as well, z - d: `settle` need not draw z again.
+  // In place of the velocity, which u has as well, z - d: where `settle` leaves at.anchor alone, compilers drop its draw.
   state[i] = select(at.anchor - at.delta, velocity, control.prior_noise == 0.0);
   return at.delta - at.anchor + velocity;
 }

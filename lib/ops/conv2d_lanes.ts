@@ -29,8 +29,8 @@ const LEAST_ROWS_OF_LONG = 64;
 const LANES_ALONG = { subgroups: [1, 2, 4], shared: [4, 2, 1] };
 /** Sums of a lane above which kernel texts grow too long. More sums load less often for each product. */
 const MOST_SUMS = 64;
-/** Input channels that one workgroup of the weight gradient owns, where the text may be longer. */
-const MOST_GRADIENT_CHANNELS = 32;
+/** Taps times input channels that one workgroup of the weight gradient owns at most; the usual number of a long text. */
+const MOST_GRADIENT_ROWS = 32;
 /** Workgroups that the weight gradient aims for, and the fewest positions worth a split of their own. */
 const WEIGHT_GRADIENT_GROUPS = [256, 512, 128];
 const LEAST_SPLIT_ROWS = 256;
@@ -158,12 +158,14 @@ export function laneWeightGradient(
   operands: GradientOperands,
 ): Variant[] {
   const ck = geometry.cin / geometry.groups;
-  const most = worthLongText(flopsOf(geometry)) ? [MOST_GRADIENT_CHANNELS] : [];
-  const channels = ck % 4 === 0 ? [...most, 16, 12, 8, 4] : [15, 13, 11, 9, 7, 5, 3, 14, 10, 6, 2, 1];
+  const long = target.subgroupSize > 0 && worthLongText(flopsOf(geometry));
+  const channels = ck % 4 === 0
+    ? [...long ? [MOST_GRADIENT_ROWS] : [], 16, 12, 8, 4]
+    : [15, 13, 11, 9, 7, 5, 3, 14, 10, 6, 2, 1];
   const [MR, fewer] = channels.filter((size) => ck % size === 0);
   const [workgroups, ...lesser] = WEIGHT_GRADIENT_GROUPS;
   // Few channels, as those of an image, share the loads of d_output among all taps of a kernel row.
-  const TAPS = MR === ck && MR * geometry.kw <= MOST_GRADIENT_CHANNELS ? geometry.kw : 1;
+  const TAPS = MR === ck && MR * geometry.kw <= MOST_GRADIENT_ROWS ? geometry.kw : 1;
   const tiles: LaneGradientTile[] = [
     { TAPS, MR, workgroups },
     ...TAPS === 1 ? [] : [{ TAPS: 1, MR, workgroups }],

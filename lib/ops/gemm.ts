@@ -39,8 +39,7 @@ const MOST_TERMS = 8, MOST_NUMBERS = 16;
  * registers, so that a sum is fetched from memory, and put back, once for so many terms.
  */
 export function termsTogether(terms: number, columnsPerLane: number): number {
-  const most = Math.min(MOST_TERMS, MOST_NUMBERS / columnsPerLane);
-  let together = Math.min(terms, most);
+  let together = Math.min(terms, MOST_TERMS, MOST_NUMBERS / columnsPerLane);
   while (terms % together !== 0) together--;
   return together;
 }
