@@ -11,6 +11,8 @@ import { encodeLaunches, type Launch } from "../gpu/launch.ts";
 const MOST_RUNS = 9, LEAST_RUNS = 3, MILLISECONDS = 60;
 /** Milliseconds that a group of runs should take where only the host can time it. */
 const GROUP_MILLISECONDS = 30;
+/** Repeats of a group at most. */
+const MOST_REPEATS = 2 ** 14;
 
 /** What a clock may use. */
 export interface LaunchClockOptions {
@@ -70,15 +72,28 @@ export class LaunchClock {
 
   /** Groups of runs, long enough that the wait for the device, which is taken off, does not hide them. */
   async #byHost(launches: readonly Launch[], runs: number): Promise<number[]> {
-    this.#idle ??= await this.#waitFor([], 0);
-    const once = Math.max(1e-3, await this.#waitFor(launches, 1) - this.#idle);
-    if (runs === 1) return [once];
-    const size = Math.max(1, Math.round(GROUP_MILLISECONDS / once));
-    const times: number[] = [];
+    this.#idle ??= await this.#waitForNothing();
+    if (runs === 1) return [Math.max(1e-3, await this.#waitFor(launches, 1) - this.#idle)];
+    const size = await this.#groupSize(launches, this.#idle), times: number[] = [];
     for (let run = 0; run < Math.min(runs, LEAST_RUNS); run++) {
       times.push((await this.#waitFor(launches, size) - this.#idle) / size);
     }
     return times;
+  }
+
+  /** Repeats of which a group takes its time, found by growing: a run can be shorter than what a wait varies by. */
+  async #groupSize(launches: readonly Launch[], idle: number): Promise<number> {
+    for (let size = 1;; size *= 4) {
+      const taken = await this.#waitFor(launches, size) - idle;
+      if (taken >= GROUP_MILLISECONDS / 4 || size >= MOST_REPEATS) return size;
+    }
+  }
+
+  /** Milliseconds of a wait with nothing to wait for: the least of several, since a busy host makes some longer. */
+  async #waitForNothing(): Promise<number> {
+    let least = Infinity;
+    for (let run = 0; run < LEAST_RUNS; run++) least = Math.min(least, await this.#waitFor([], 0));
+    return least;
   }
 
   /** Milliseconds until the device has done the launches so many times. */
