@@ -21,9 +21,11 @@ const MOST_STEPS = 60;
 /** Eigenvalues and eigenvectors of a symmetric matrix [n][n]. */
 export function eigenOfSymmetric(matrix: readonly Float64Array[]): RowEigen {
   const { diagonal, beside, vectors } = tridiagonalise(matrix);
+  // What is nothing beside the largest is nothing: among eigenvalues of zero, rounding never gets below their own size.
+  const nothing = EPSILON * diagonal.reduce((most, d, k) => Math.max(most, Math.abs(d) + Math.abs(beside[k])), 0);
   for (let first = 0; first < diagonal.length; first++) {
     for (let steps = 0;; steps++) {
-      const last = endOfBlock(diagonal, beside, first);
+      const last = endOfBlock(diagonal, beside, first, nothing);
       if (last === first) break;
       if (steps === MOST_STEPS) throw new RangeError("Cannot find eigenvalues: finite numbers are required");
       stepQl(diagonal, beside, vectors, first, last);
@@ -83,13 +85,9 @@ function reflectRows(rows: Float64Array[], v: Float64Array, scale: number, from:
 }
 
 /** The last index of the block that begins at `first` and that nothing separates from it. */
-function endOfBlock(diagonal: Float64Array, beside: Float64Array, first: number): number {
+function endOfBlock(diagonal: Float64Array, beside: Float64Array, first: number, nothing: number): number {
   let last = first;
-  while (last + 1 < diagonal.length) {
-    const size = Math.abs(diagonal[last]) + Math.abs(diagonal[last + 1]);
-    if (Math.abs(beside[last]) <= EPSILON * size) break;
-    last++;
-  }
+  while (last + 1 < diagonal.length && !(Math.abs(beside[last]) <= nothing)) last++;
   return last;
 }
 

@@ -104,6 +104,22 @@ Deno.test("eigenOfSymmetric() rebuilds its matrix from orthogonal vectors, and a
   }
 });
 
+Deno.test("eigenOfSymmetric() converges where all but one eigenvalue are nothing beside it: features that hardly differ", () => {
+  for (const noise of [1e-6, 1e-7, 1e-8, 1e-9, 0]) {
+    const random = new PhiloxSequence(1, 2), width = 129;
+    const base = Float32Array.from({ length: width }, () => 0.05 * random.normal());
+    const rows = Array.from({ length: 40 }, () => Float64Array.from(base, (x) => x + noise * random.normal()));
+    const matrix = Array.from(
+      { length: width },
+      (_, i) => Float64Array.from({ length: width }, (_, j) => rows.reduce((sum, row) => sum + row[i] * row[j], 0)),
+    );
+    const { values } = eigenOfSymmetric(matrix), most = Math.max(...values);
+    const trace = matrix.reduce((sum, row, i) => sum + row[i], 0);
+    assertAlmostEquals(values.reduce((sum, value) => sum + value, 0), trace, 1e-13 * trace);
+    assert(values.filter((value) => Math.abs(value) > 1e-3 * most).length === 1);
+  }
+});
+
 Deno.test("eigenOfSymmetric() finds eigenvalues below zero as well, and refuses what is not finite", () => {
   const { values } = eigenOfSymmetric([Float64Array.of(0, 2), Float64Array.of(2, 3)]);
   assertEquals(values.toSorted().map((value) => Math.round(value * 1e12) / 1e12), Float64Array.of(-1, 4));
