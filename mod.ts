@@ -26,7 +26,8 @@ export { type TuningTable } from "./lib/gpu/tuning_table.ts";
 export { type BufferRange, type Launch } from "./lib/gpu/launch.ts";
 export { type LaunchWork, type ProfiledStep, Profiler, type ProfilerOptions, type Span } from "./lib/gpu/profiler.ts";
 
-export { type ClassifierConfig } from "./lib/models/classifier.ts";
+export { type ClassifierConfig, ENCODERS } from "./lib/models/network.ts";
+export { type Initial } from "./lib/models/initial.ts";
 export {
   DeviceModel,
   type FlatVector,

@@ -25,18 +25,19 @@ export class FeatureSession {
   readonly #model: DeviceModel;
   readonly #program: Program;
   readonly #images: GPUBuffer;
-  readonly #colours: GPUBuffer;
+  /** The images' and those of tables. */
+  readonly #externals: readonly GPUBuffer[];
   readonly #features: Tensor;
 
   private constructor(
     model: DeviceModel,
     program: Program,
-    parts: { images: GPUBuffer; colours: GPUBuffer; features: Tensor },
+    parts: { images: GPUBuffer; externals: readonly GPUBuffer[]; features: Tensor },
   ) {
     this.#model = model;
     this.#program = program;
     this.#images = parts.images;
-    this.#colours = parts.colours;
+    this.#externals = parts.externals;
     this.#features = parts.features;
   }
 
@@ -49,19 +50,21 @@ export class FeatureSession {
     const graph = new Graph();
     const images = graph.external("images", [batchSize, config.height, config.width, 3]);
     const colours = graph.external("colours", [6]);
-    const features = encoder(graph, config, graph.apply(normaliseImages("input", images, colours)));
-    const buffers = {
-      images: gpu.createBuffer("feature images", sizeOf(images.shape)),
-      colours: gpu.createBuffer("feature colours", 24),
-    };
-    gpu.device.queue.writeBuffer(buffers.colours, 0, colourTable(normalisation));
+    const { features, constants } = encoder(graph, config, graph.apply(normaliseImages("input", images, colours)));
+    const imageBuffer = gpu.createBuffer("feature images", sizeOf(images.shape));
+    const externals = new Map([[images, imageBuffer]]);
+    for (const [tensor, values] of [[colours, colourTable(normalisation)] as const, ...constants]) {
+      const buffer = gpu.createBuffer(`feature ${tensor.name}`, values.byteLength);
+      gpu.device.queue.writeBuffer(buffer, 0, values);
+      externals.set(tensor, buffer);
+    }
     const program = await compile(gpu, lowerForward(fuse(graph, [features]), targetOf(gpu, { training: false })), {
       label: "features",
       vectors: model.vectors,
-      externals: new Map([[images, buffers.images], [colours, buffers.colours]]),
+      externals,
       keep: [features],
     });
-    return new FeatureSession(model, program, { ...buffers, features });
+    return new FeatureSession(model, program, { images: imageBuffer, externals: [...externals.values()], features });
   }
 
   /**
@@ -91,8 +94,7 @@ export class FeatureSession {
   /** Frees all that the session made; the model stays. */
   destroy(): void {
     this.#program.destroy();
-    this.#model.gpu.destroyBuffer(this.#images);
-    this.#model.gpu.destroyBuffer(this.#colours);
+    this.#externals.forEach((buffer) => this.#model.gpu.destroyBuffer(buffer));
   }
 }
 

@@ -8,33 +8,19 @@ import type { Augmentation } from "../data/augment.ts";
 import { PLACEMENT_PARAMETERS, planPlacements } from "../data/augmentation/placements.ts";
 import type { WeightTable } from "../data/augmentation/table.ts";
 import { type Normalisation, scaleAndShift } from "../data/normalisation.ts";
-import { UsageError } from "../errors.ts";
 import { fuse } from "../graph/fuse.ts";
 import { Graph } from "../graph/graph.ts";
-import { buildOnnx, type OnnxNetwork } from "../onnx/network.ts";
+import { buildOnnx } from "../onnx/network.ts";
 import { normaliseImages } from "../ops/images.ts";
 import type { Tensor } from "../ops/operation.ts";
 import { placeImages } from "../ops/place_images.ts";
 import { LOSS_SCALE_LENGTH, scaleGradient } from "../ops/scale_gradient.ts";
 import { type CrossEntropyOptions, softmaxCrossEntropy } from "../ops/softmax_cross_entropy.ts";
 import { GraphLayers } from "./layers.ts";
-import { residualLogits, type ResnetConfig, RESNETS } from "./resnet.ts";
+import { type ClassifierConfig, onnxNetworkOf, residualConfig } from "./network.ts";
+import { residualLogits } from "./resnet.ts";
 
-/** What a classifier is, whatever the batch. */
-export interface ClassifierConfig {
-  /** A name of {@linkcode RESNETS}; of an imported network only a label. */
-  readonly encoder: string;
-  /** The network of an ONNX file, in place of the encoder's. */
-  readonly network?: OnnxNetwork;
-  /** Outputs of the head. */
-  readonly numClasses: number;
-  /** Rows of an image, in pixels. */
-  readonly height: number;
-  /** Columns of an image, in pixels. */
-  readonly width: number;
-  /** 3x3 stride-1 stem without max pooling, for small images. */
-  readonly smallStem?: boolean;
-}
+export type { ClassifierConfig } from "./network.ts";
 
 /** The graph of a classifier and the tensors that the host meets. */
 export interface Classifier {
@@ -62,15 +48,6 @@ export interface Classifier {
 /** Numbers of a table. */
 export type TableValues = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
 
-/** The architecture of a name. */
-export function encoderConfig(name: string, smallStem = false): ResnetConfig {
-  const config = Object.hasOwn(RESNETS, name) ? RESNETS[name] : undefined;
-  if (config === undefined) {
-    throw new UsageError(`Cannot build encoder ${name}: the known ones are ${Object.keys(RESNETS).join(", ")}`);
-  }
-  return smallStem ? { ...config, stem: "small" } : config;
-}
-
 /** Settings of the graph that are not the network's. */
 export interface ClassifierOptions extends CrossEntropyOptions {
   /** Weight of a batch in BatchNorm's running statistics; 0.1. */
@@ -92,9 +69,10 @@ export function buildClassifier(
   const colours = graph.external("colours", [6]);
   const labels = graph.external("labels", [batchSize]);
   const { input, ...placing } = inputOf(graph, config, { images, colours }, options.augmentation);
-  const { logits, constants } = config.network === undefined
+  const network = onnxNetworkOf(config);
+  const { logits, constants } = network === undefined
     ? { logits: residualOf(graph, config, input, options), constants: new Map() }
-    : buildOnnx(graph, config.network, input, { ...options, numClasses: config.numClasses });
+    : buildOnnx(graph, network, input, { ...options, numClasses: config.numClasses });
   const lossScale = options.scaledLoss ? graph.external("loss scale", [LOSS_SCALE_LENGTH]) : undefined;
   const scaled = lossScale ? graph.apply(scaleGradient("scaled logits", logits, lossScale)) : logits;
   const totals = graph.apply(softmaxCrossEntropy("loss", scaled, labels, options));
@@ -138,10 +116,10 @@ function inputOf(
   return { input: graph.apply(operation), placements, tables };
 }
 
-/** Logits of a built-in network. */
+/** Logits of a residual network. */
 function residualOf(graph: Graph, config: ClassifierConfig, input: Tensor, options: ClassifierOptions): Tensor {
   const layers = new GraphLayers(graph, { momentum: options.batchNormMomentum });
-  return residualLogits(layers, encoderConfig(config.encoder, config.smallStem), input, config.numClasses);
+  return residualLogits(layers, residualConfig(config), input, config.numClasses);
 }
 
 /** The scale and shift that normalise bytes: [scale r, g, b, shift r, g, b]. */

@@ -10,6 +10,8 @@ import type { ModelVectors } from "../graph/program.ts";
 import { FlatVector, layoutVector, type VectorLayout } from "../graph/vector.ts";
 import type { Parameter } from "../ops/operation.ts";
 import { buildClassifier, type ClassifierConfig } from "./classifier.ts";
+import type { Initial } from "./initial.ts";
+import { initialOf } from "./network.ts";
 import type { Weights } from "./weights.ts";
 
 export type { ModelVectors } from "../graph/program.ts";
@@ -26,17 +28,24 @@ export interface ModelLayouts {
   readonly state: VectorLayout;
   /** All parameters and running statistics in the order of PyTorch's state dict. */
   readonly parameters: readonly Parameter[];
+  /** From what fresh tensors are drawn, by name, where the architecture states it. */
+  readonly initial: ReadonlyMap<string, Initial>;
 }
 
 /** Lays a classifier's vectors out; allocates nothing. */
 export function layoutModel(config: ClassifierConfig, maxBindingBytes = 2 ** 27): ModelLayouts {
-  return layoutGraph(buildClassifier(config, 1).graph, maxBindingBytes);
+  return layoutGraph(buildClassifier(config, 1).graph, maxBindingBytes, initialOf(config));
 }
 
 /** Lays the vectors of any graph out; allocates nothing. */
-export function layoutGraph(graph: Graph, maxBindingBytes = 2 ** 27): ModelLayouts {
+export function layoutGraph(
+  graph: Graph,
+  maxBindingBytes = 2 ** 27,
+  initial: ModelLayouts["initial"] = new Map(),
+): ModelLayouts {
   const layout = (vector: Parameter["vector"]) => layoutVector(vector, graph.parametersOf(vector), maxBindingBytes);
-  return { backbone: layout("backbone"), head: layout("head"), state: layout("state"), parameters: graph.parameters };
+  const { parameters } = graph;
+  return { backbone: layout("backbone"), head: layout("head"), state: layout("state"), parameters, initial };
 }
 
 /** Weights and running statistics on the device. */

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { UsageError } from "../errors.ts";
 import { Graph } from "../graph/graph.ts";
 import type { Parameter, ParameterLayout, Tensor } from "../ops/operation.ts";
-import { type ClassifierConfig, encoderConfig } from "./classifier.ts";
+import { buildOnnxFeatures } from "../onnx/network.ts";
 import { GraphLayers } from "./layers.ts";
+import { type ClassifierConfig, onnxNetworkOf, residualConfig } from "./network.ts";
 import { residualFeatures } from "./resnet.ts";
 
 /** A graph in which a network may appear several times: a parameter declared again is the same. */
@@ -24,18 +24,23 @@ export class SharedGraph extends Graph {
   }
 }
 
+/** Features, and tables that the host writes once. */
+export interface Encoded {
+  /** [N, F] */
+  readonly features: Tensor;
+  readonly constants: ReadonlyMap<Tensor, Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>>;
+}
+
 /**
  * Appends a classifier's backbone to a graph.
  *
  * @param input [N, H, W, 3], normalised
- * @returns features [N, F]
- * @throws UsageError where the network is an imported one
+ * @throws FormatError where the network's head does not read features, or what is before it cannot be built
  */
-export function encoder(graph: Graph, config: ClassifierConfig, input: Tensor): Tensor {
-  if (config.network !== undefined) {
-    throw new UsageError(
-      `Cannot take features of ${config.encoder}: it is an imported network, and a ResNet by its name is required`,
-    );
-  }
-  return residualFeatures(new GraphLayers(graph), encoderConfig(config.encoder, config.smallStem), input);
+export function encoder(graph: Graph, config: ClassifierConfig, input: Tensor): Encoded {
+  const [, height, width] = input.shape;
+  // Views may be of another size than the images.
+  const network = onnxNetworkOf({ ...config, height, width });
+  if (network !== undefined) return buildOnnxFeatures(graph, network, input);
+  return { features: residualFeatures(new GraphLayers(graph), residualConfig(config), input), constants: new Map() };
 }

@@ -19,8 +19,8 @@ import { type OnnxFileOptions, type OnnxFiles, writeOnnxModel } from "../onnx/ex
 import type { OnnxModel } from "../onnx/model.ts";
 import { featureShape, type OnnxNetwork } from "../onnx/network.ts";
 import type { StateDict } from "../tensor.ts";
-import { type ClassifierConfig, encoderConfig } from "./classifier.ts";
 import { layoutModel } from "./device_model.ts";
+import { type ClassifierConfig, onnxNetworkOf, residualConfig } from "./network.ts";
 import { OnnxLayers, type OnnxValue } from "./onnx_layers.ts";
 import { residualFeatures, residualLogits } from "./resnet.ts";
 import { stateDictFromWeights, type Weights } from "./weights.ts";
@@ -45,12 +45,12 @@ export interface OnnxExportOptions extends OnnxFileOptions {
 /** Weights of a network; without a head it ends at its features. */
 export type ExportedWeights = Omit<Weights, "head"> & Partial<Pick<Weights, "head">>;
 
-/** A built-in network's graph and weights. */
+/** A residual network's graph and weights. */
 function residualModel(config: ClassifierConfig, tensors: StateDict, head: boolean): OnnxModel {
-  const { encoder, smallStem, height, width, numClasses } = config;
+  const { encoder, height, width, numClasses } = config;
   const nodes = new NodeList(), layers = new OnnxLayers(nodes);
   const input = "input", images: OnnxValue = { name: input, channels: 3 };
-  const architecture = encoderConfig(encoder, smallStem);
+  const architecture = residualConfig(config);
   const { name, channels } = head
     ? residualLogits(layers, architecture, images, numClasses)
     : residualFeatures(layers, architecture, images);
@@ -65,7 +65,7 @@ function residualModel(config: ClassifierConfig, tensors: StateDict, head: boole
   });
 }
 
-/** An imported network's graph with these weights, for images of the size that it was used with. */
+/** The graph of an imported network, or of a named one, with these weights, for images of the size that it was used with. */
 function importedModel(
   network: OnnxNetwork,
   { height, width, numClasses }: ClassifierConfig,
@@ -94,9 +94,10 @@ function modelOf(config: ClassifierConfig, { backbone, state, head }: ExportedWe
     );
   }
   const tensors = stateDictFromWeights(layouts, weights, parts);
-  return config.network === undefined
+  const network = onnxNetworkOf(config);
+  return network === undefined
     ? residualModel(config, tensors, head !== undefined)
-    : importedModel(config.network, config, tensors, head !== undefined);
+    : importedModel(network, config, tensors, head !== undefined);
 }
 
 /** What the file says of itself. */

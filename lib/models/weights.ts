@@ -9,6 +9,8 @@ import type { VectorLayout } from "../graph/vector.ts";
 import { PhiloxSequence, Stream } from "../random/philox.ts";
 import { copyFloats, float32Tensor, type HostTensor, sizeOf, type StateDict } from "../tensor.ts";
 import type { ModelLayouts } from "./device_model.ts";
+import { isLeftOut, underPresentNames } from "./published_names.ts";
+import { byInputs, constant, draw, heOut, type Initial } from "./initial.ts";
 
 /** Flat vectors in PyTorch's order and layout. */
 export interface Weights {
@@ -21,15 +23,22 @@ export interface Weights {
 }
 
 /**
- * Fresh weights, as torchvision initialises: He et al. (fan out) for convolutions, uniform for the head, BatchNorm at
- * identity.
+ * Fresh weights, as torchvision initialises: what the network's architecture states, else He et al. (fan out) for
+ * convolutions and BatchNorm at identity; the head uniform within 1 / sqrt(inputs).
  */
 export function initialWeights(layouts: ModelLayouts, seed: number): Weights {
+  const { initial } = layouts;
   return {
-    backbone: initialVector(layouts.backbone, seed, 0),
-    head: initialVector(layouts.head, seed, 1),
-    state: initialVector(layouts.state, seed, 2),
+    backbone: initialVector(layouts.backbone, seed, 0, initial),
+    head: initialHeadVector(layouts, seed),
+    state: initialVector(layouts.state, seed, 2, initial),
   };
+}
+
+/** A fresh head. */
+function initialHeadVector({ head }: ModelLayouts, seed: number): Float32Array {
+  const byHead = byInputs(fanInOf(head));
+  return initialVector(head, seed, 1, new Map(head.entries.map(({ name }) => [name, byHead])));
 }
 
 /** Inputs of a vector's linear layer: [O, I], or [I, O] where an imported file has it so; [O, I, 1, 1] of a convolution. */
@@ -38,22 +47,24 @@ function fanInOf({ entries }: VectorLayout): number {
   return matrix?.torchShape[matrix.layout === "vector" ? 0 : 1] ?? 1;
 }
 
-function initialVector(layout: VectorLayout, seed: number, part: number): Float32Array {
+/** What a tensor is drawn from where nothing states it. */
+function usual({ name, layout, torchShape }: VectorLayout["entries"][number]): Initial {
+  if (layout === "convolution") return heOut(torchShape);
+  if (layout === "linear") return byInputs(torchShape[1]);
+  return constant(name.endsWith(".weight") || name.endsWith(".running_var") ? 1 : 0);
+}
+
+function initialVector(
+  layout: VectorLayout,
+  seed: number,
+  part: number,
+  initial: ModelLayouts["initial"],
+): Float32Array {
   const values = new Float32Array(layout.count);
-  const fanIn = fanInOf(layout);
-  layout.entries.forEach(({ name, torchShape, layout: kind, torchOffset, size }, index) => {
+  layout.entries.forEach((entry, index) => {
+    const { name, torchOffset, size } = entry;
     const random = new PhiloxSequence(seed, Stream.init, part, index);
-    const target = values.subarray(torchOffset, torchOffset + size);
-    if (part === 1) {
-      const bound = 1 / Math.sqrt(fanIn);
-      for (let i = 0; i < size; i++) target[i] = bound * (2 * random.uniform() - 1);
-    } else if (kind === "convolution") {
-      const fanOut = torchShape[0] * torchShape[2] * torchShape[3];
-      const std = Math.sqrt(2 / fanOut);
-      for (let i = 0; i < size; i++) target[i] = std * random.normal();
-    } else if (name.endsWith(".weight") || name.endsWith(".running_var")) {
-      target.fill(1);
-    }
+    draw(initial.get(name) ?? usual(entry), random, values.subarray(torchOffset, torchOffset + size));
   });
   return values;
 }
@@ -70,7 +81,7 @@ export interface LoadOptions {
 const HEAD_KEYS = /^(fc|linear|classifier|head)\./;
 
 /**
- * Weights from a checkpoint, by name.
+ * Weights from a checkpoint, by name: the network's own, or what torchvision first published them under.
  *
  * @throws TypeError listing what is missing, extra or of another shape
  */
@@ -84,8 +95,9 @@ export function weightsFromStateDict(layouts: ModelLayouts, found: StateDict, op
     entries.map(({ name, torchShape }) => ({ name, shape: torchShape }))
   );
   const ownHead = new Set(layouts.head.entries.map(({ name }) => name));
-  const ignoreExtra = (name: string) => !useHead && (HEAD_KEYS.test(name) || ownHead.has(name));
-  const matched = matchStateDict(required, found, { ignoreExtra });
+  const ignoreExtra = (name: string) => isLeftOut(name) || (!useHead && (HEAD_KEYS.test(name) || ownHead.has(name)));
+  const tensors = underPresentNames(new Set(required.map(({ name }) => name)), found);
+  const matched = matchStateDict(required, tensors, { ignoreExtra });
   const flatten = (layout: VectorLayout) => {
     const values = new Float32Array(layout.count);
     for (const { name, torchOffset } of layout.entries) {
@@ -100,7 +112,7 @@ export function weightsFromStateDict(layouts: ModelLayouts, found: StateDict, op
   return {
     backbone: flatten(layouts.backbone),
     state: flatten(layouts.state),
-    head: useHead ? flatten(layouts.head) : initialVector(layouts.head, options.seed, 1),
+    head: useHead ? flatten(layouts.head) : initialHeadVector(layouts, options.seed),
   };
 }
 

@@ -7,7 +7,9 @@
 import { FormatError } from "../errors.ts";
 import { Graph } from "../graph/graph.ts";
 import type { ParameterLayout, Tensor } from "../ops/operation.ts";
-import { IMAGE_ORDER, inOrder, plain, WEIGHT_ORDER } from "./arrange.ts";
+import { globalAveragePool } from "../ops/pool.ts";
+import { image, IMAGE_ORDER, inOrder, plain, WEIGHT_ORDER } from "./arrange.ts";
+import { withoutHead } from "./export/transform.ts";
 import { findHead, type Head, requireLogits } from "./head.ts";
 import { describe, type OnnxModel, type OnnxNode } from "./model.ts";
 import { OPERATORS } from "./operators.ts";
@@ -29,6 +31,8 @@ export interface OnnxGraphOptions {
   readonly numClasses: number;
   /** Weight of a batch in BatchNorm's running statistics; the file's unless given. */
   readonly batchNormMomentum?: number;
+  /** Stands before the names of operations and tables, where a network appears several times. */
+  readonly prefix?: string;
 }
 
 /** What the graph gives. */
@@ -124,11 +128,11 @@ function buildNodes(
   graph: Graph,
   { model, head }: OnnxNetwork,
   images: Tensor,
-  { numClasses, batchNormMomentum }: OnnxGraphOptions,
+  { numClasses, batchNormMomentum, prefix = "" }: OnnxGraphOptions,
 ): { readonly values: Values; readonly construction: Construction } {
   requireSupported(model);
   const constants: Constants = new Map();
-  const construction: Construction = { graph, opset: model.opset, batchNormMomentum, constants };
+  const construction: Construction = { graph, opset: model.opset, batchNormMomentum, constants, prefix };
   const values = new Values(model);
   values.set(model.input.name, inOrder(images, IMAGE_ORDER));
   for (const parameter of planParameters(model, head, numClasses)) {
@@ -169,4 +173,29 @@ export function buildOnnx(graph: Graph, network: OnnxNetwork, images: Tensor, op
     return plain(new NodeScope(last, [value], construction), value);
   });
   return { logits, constants: construction.constants };
+}
+
+/**
+ * Appends an imported network up to its head to a graph: what the head reads, averaged over an image's pixels if it is one.
+ *
+ * @param images [N, H, W, 3], normalised
+ * @returns features [N, F]
+ * @throws FormatError that names the node that cannot be built, or the head if it reads neither rows nor images
+ */
+export function buildOnnxFeatures(
+  graph: Graph,
+  { model, head }: OnnxNetwork,
+  images: Tensor,
+): { readonly features: Tensor; readonly constants: OnnxGraph["constants"] } {
+  const backbone = withoutHead(model, head), prefix = `${images.name} `;
+  const { values, construction } = buildNodes(graph, { model: backbone, head }, images, { numClasses: 0, prefix });
+  const features = atNode(model, head.node, () => {
+    const value = values.get(backbone.output)!;
+    if (value.place === "host") throw new FormatError("its features do not depend on the images");
+    const scope = new NodeScope(head.node, [value], construction);
+    if (value.shape.length === 2) return plain(scope, value);
+    if (value.shape.length === 4) return scope.apply(globalAveragePool(`${scope.name} features`, image(scope, value)));
+    throw new FormatError(`its features have the shape [${value.shape}]; rows or images are required`);
+  });
+  return { features, constants: construction.constants };
 }

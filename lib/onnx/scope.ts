@@ -26,6 +26,8 @@ export interface Construction {
   readonly batchNormMomentum: number | undefined;
   /** External tensors and what they hold. */
   readonly constants: Constants;
+  /** Stands before the labels of operations. */
+  readonly prefix: string;
 }
 
 /** One node under construction. */
@@ -46,7 +48,7 @@ export class NodeScope {
 
   /** Label of the node's operations. */
   get name(): string {
-    return this.node.name;
+    return this.construction.prefix + this.node.name;
   }
 
   /** Version of the operators. */

@@ -14,7 +14,9 @@ export const MODEL_FLAGS = {
     default: "resnet50",
     value: "NAME",
     group: "Model",
-    help: "architecture of the backbone, as resnet20, resnet18, resnet50, resnet101, wide_resnet50_2",
+    help:
+      "architecture of the backbone: a classifier of torchvision's, as resnet50, mobilenet_v2 or vit_b_16, or a ResNet " +
+      "of CIFAR, as resnet20; one that is not known is answered with the list",
   },
   weightsPath: {
     type: "string",

@@ -16,7 +16,14 @@ import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
 import { refuseUnread } from "../cli/unread_flags.ts";
 import { kernelScheduleOf, loadSplit } from "./inputs.ts";
-import { LAPLACE_FLAGS, type LaplaceSets, loadSets, predictLaplace, requireLaplaceFlags } from "./laplace.ts";
+import {
+  LAPLACE_FLAGS,
+  type LaplaceSets,
+  loadSets,
+  predictLaplace,
+  requireLaplaceFlags,
+  requireLinearHead,
+} from "./laplace.ts";
 import { averageRun } from "./model_average.ts";
 import { classifierOf, importedNetwork, loadWeights, recordedClassifier, remarks, statedTreatment } from "./network.ts";
 import type { OnnxFile } from "./onnx_file.ts";
@@ -113,9 +120,6 @@ export function requireConsistentFlags(flags: Flags): void {
     throw new UsageError("Cannot evaluate: exactly one of --run and --weights-path (or --onnx) is required");
   }
   if (laplace !== "none") {
-    if (onnx !== undefined) {
-      throw new UsageError("Cannot use --laplace with --onnx: a network by its name, --encoder, is required");
-    }
     refuseUnread(command.flags, flags, ["precision"], "with --laplace: features are taken in f32");
   }
   if (run === undefined) return;
@@ -143,6 +147,7 @@ async function evaluateWeights(flags: Flags, io: Io): Promise<number> {
   const set = await loadSplit(data, flags.valDataset, "val");
   const config = classifierOf(flags, set, onnx);
   requireClasses(flags, set, onnx);
+  if (flags.laplace !== "none") requireLinearHead(config);
   const sets = flags.laplace === "none" ? undefined : await loadSets(data, flags.seed, set);
   remarks(config).forEach(io.note);
   using gpu = await openGpu({ schedule: kernelScheduleOf(flags) });

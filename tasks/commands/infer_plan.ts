@@ -10,7 +10,7 @@ import type { ChainOptions } from "../../lib/inference/chain.ts";
 import type { SamplerSettings } from "../../lib/inference/samplers.ts";
 import { constant, cosine, cyclical, type Schedule } from "../../lib/inference/schedules.ts";
 import type { Normalisation } from "../../lib/data/normalisation.ts";
-import type { ClassifierConfig } from "../../lib/models/classifier.ts";
+import { type ClassifierConfig, onnxNetworkOf } from "../../lib/models/network.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { type Weights, weightsFromStateDict } from "../../lib/models/weights.ts";
 import type { PriorFile } from "../../lib/priors/prior_file.ts";
@@ -89,8 +89,8 @@ async function learnedPrior(
     onNormalisation: (found) => note(normalisationLine(path, found)),
     normalised: flags.priorNormalisation === "auto" ? undefined : flags.priorNormalisation === "normalised",
     consume: true,
-    // Names of an imported network are its own.
-    keepPrefixes: classifier.network !== undefined,
+    // Names of other networks than residual ones may begin as a wrapper's do.
+    keepPrefixes: onnxNetworkOf(classifier) !== undefined,
   });
   requireSameParameters(prior.parameters, layoutModel(classifier).backbone.entries);
   return prior;

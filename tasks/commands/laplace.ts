@@ -10,6 +10,8 @@ import { FeatureSession } from "../../lib/inference/features.ts";
 import { headLogits, LastLayerLaplace } from "../../lib/inference/last_layer.ts";
 import type { PredictionOptions } from "../../lib/inference/prediction.ts";
 import type { DeviceModel } from "../../lib/models/device_model.ts";
+import { type ClassifierConfig, onnxNetworkOf } from "../../lib/models/network.ts";
+import { describe } from "../../lib/onnx/model.ts";
 import { DATA_FLAGS } from "../cli/flag_groups.ts";
 import type { FlagTable, FlagValues } from "../cli/flags.ts";
 import { refuseUnread } from "../cli/unread_flags.ts";
@@ -89,6 +91,24 @@ export async function loadSets(flags: DataFlags, seed: number, set: ImageSource)
     );
   }
   return { train: inMemory(train), set: inMemory(set) };
+}
+
+/**
+ * Refuses a network whose logits are not a weight [classes, features] times its features, plus a bias.
+ *
+ * @throws UsageError
+ */
+export function requireLinearHead(config: ClassifierConfig): void {
+  const network = onnxNetworkOf(config);
+  if (network === undefined) return;
+  const { model, head: { node, classAxis, bias } } = network;
+  if (node.operator === "Gemm" && classAxis === 0 && bias !== undefined && node.outputs[0] === model.output) return;
+  throw new UsageError(
+    `Cannot use --laplace with ${config.encoder}: its last layer is ${
+      describe(node)
+    }; a linear layer with a bias that ` +
+      "gives the logits is required",
+  );
 }
 
 /** Fits the last layer's posterior to `train` and predicts `set`. */

@@ -7,7 +7,7 @@
 import packageConfig from "../../deno.json" with { type: "json" };
 import { resolveNormalisation } from "../../lib/data/normalisation.ts";
 import { UsageError } from "../../lib/errors.ts";
-import { type ClassifierConfig, encoderConfig } from "../../lib/models/classifier.ts";
+import { type ClassifierConfig, isResidual, onnxNetworkOf, residualConfig } from "../../lib/models/network.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { type ExportedWeights, type OnnxExportOptions, writeOnnx } from "../../lib/models/export.ts";
 import { weightsFromStateDict } from "../../lib/models/weights.ts";
@@ -152,16 +152,18 @@ export async function architectureOf(flags: OnnxFlags, own: Architecture | undef
 function configOf({ encoder, network }: Architecture, flags: OnnxFlags, numClasses: number): ClassifierConfig {
   const { smallStem, imageSize } = flags;
   if (network === undefined) {
-    const side = imageSize ?? (encoderConfig(encoder, smallStem).stem === "small" ? 32 : LARGE);
+    const isSmall = isResidual(encoder) && residualConfig({ encoder, smallStem }).stem === "small";
+    const side = imageSize ?? (isSmall ? 32 : LARGE);
     return { encoder, smallStem, numClasses, height: side, width: side };
   }
   const [, , height = LARGE, width = LARGE] = network.model.input.shape;
   return { encoder, network, numClasses, height: imageSize ?? height, width: imageSize ?? width };
 }
 
-/** Classes that a checkpoint's head tells apart; an imported network's own number where it has none. */
-function classesOf(tensors: StateDict, { encoder, network }: Architecture): number {
-  if (network === undefined) return tensors.get(`${encoderConfig(encoder).headName}.weight`)?.shape[0] ?? 1;
+/** Classes that a checkpoint's head tells apart; the network's own number where it has none. */
+function classesOf(tensors: StateDict, config: ClassifierConfig): number {
+  const network = onnxNetworkOf(config);
+  if (network === undefined) return tensors.get(`${residualConfig(config).headName}.weight`)?.shape[0] ?? 1;
   const { weight, classAxis, numClasses } = network.head;
   return tensors.get(weight)?.shape[classAxis] ?? numClasses;
 }
@@ -178,8 +180,9 @@ export function checkpointNetwork(
   facts: Readonly<Record<string, string>>,
 ): ExportedNetwork {
   // The number of classes is not known yet, and does not matter to the backbone's names.
-  const tensors = underNames(layoutModel(configOf(architecture, flags, 1)), found);
-  const config = configOf(architecture, flags, classesOf(tensors, architecture));
+  const one = configOf(architecture, flags, architecture.network?.head.numClasses ?? 1);
+  const tensors = underNames(layoutModel(one), found);
+  const config = configOf(architecture, flags, classesOf(tensors, one));
   const weights = weightsFromStateDict(layoutModel(config), tensors, { head: "require", seed: 0 });
   return { config, weights, facts };
 }

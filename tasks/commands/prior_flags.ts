@@ -78,7 +78,6 @@ export function requireConsistentFlags(table: FlagTable, flags: Flags): void {
       );
     }
   } else {
-    refuse(["onnx"], `with --objective ${objective}: a network by its name, --encoder, is required`);
     refuse(LABELS, `with --objective ${objective}: --objective supervised is required`);
     requireViewFlags(flags, refuse);
   }

@@ -7,7 +7,8 @@ import { batchNorm } from "../../lib/ops/batch_norm.ts";
 import { TILES } from "../../lib/ops/gemm_tile.ts";
 import type { Dispatch, Target } from "../../lib/ops/operation.ts";
 import { relu } from "../../lib/ops/relu.ts";
-import { buildClassifier, encoderConfig } from "../../lib/models/classifier.ts";
+import { buildClassifier } from "../../lib/models/classifier.ts";
+import { residualConfig } from "../../lib/models/network.ts";
 import { GraphLayers } from "../../lib/models/layers.ts";
 import { residualFeatures } from "../../lib/models/resnet.ts";
 import { buildNetwork } from "./network.ts";
@@ -52,7 +53,7 @@ Deno.test("fuse() runs a joined operation where its last input is there", () => 
 for (const [name, size] of [["resnet20", 32], ["resnet50", 224]] as const) {
   Deno.test(`fuse() leaves of ${name} no sum, no rectifier and no more memory than before`, () => {
     const graph = new Graph(), images = graph.parameter("head", "images", "vector", [2, size, size, 3]);
-    residualFeatures(new GraphLayers(graph), encoderConfig(name), images);
+    residualFeatures(new GraphLayers(graph), residualConfig({ encoder: name }), images);
     const fused = fuse(graph);
     assert(kindsOf(graph).includes("add") && kindsOf(graph).includes("relu"));
     assertEquals(kindsOf(fused).filter((kind) => kind === "add" || kind === "relu"), []);

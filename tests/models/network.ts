@@ -10,7 +10,7 @@ import { fuse } from "../../lib/graph/fuse.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import type { GradientVectors, ModelVectors } from "../../lib/graph/program.ts";
 import { FlatVector, layoutVector } from "../../lib/graph/vector.ts";
-import { encoderConfig } from "../../lib/models/classifier.ts";
+import { residualConfig } from "../../lib/models/network.ts";
 import { GraphLayers } from "../../lib/models/layers.ts";
 import { residualFeatures } from "../../lib/models/resnet.ts";
 import { linear } from "../../lib/ops/linear.ts";
@@ -38,7 +38,7 @@ export interface PreparedNetwork extends ReturnType<typeof buildGraph> {
 /** The fixture's network as a graph over float images. */
 function buildGraph({ name, batch, size, classes }: NetworkFixture, { fused, lossScale }: PreparedOptions) {
   const graph = new Graph();
-  const config = encoderConfig(name);
+  const config = residualConfig({ encoder: name });
   const images = graph.external("images", [batch, size, size, 3]);
   const labels = graph.external("labels", [batch]);
   const features = residualFeatures(new GraphLayers(graph), config, images);

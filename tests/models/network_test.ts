@@ -12,7 +12,7 @@ import { compile } from "../../lib/graph/program.ts";
 import { Control } from "../../lib/gpu/control.ts";
 import { controlOf, type SamplerSettings } from "../../lib/inference/samplers.ts";
 import { FlatUpdate } from "../../lib/inference/update.ts";
-import { encoderConfig } from "../../lib/models/classifier.ts";
+import { residualConfig } from "../../lib/models/network.ts";
 import { GraphLayers } from "../../lib/models/layers.ts";
 import { residualFeatures, RESNETS } from "../../lib/models/resnet.ts";
 import { targetOf, type Tensor } from "../../lib/ops/operation.ts";
@@ -157,7 +157,11 @@ Deno.test("RESNETS have torchvision's parameters in torchvision's order", () => 
   ) {
     if (!(name in RESNETS)) continue;
     const graph = new Graph();
-    residualFeatures(new GraphLayers(graph), encoderConfig(name), graph.external("images", [1, 224, 224, 3]));
+    residualFeatures(
+      new GraphLayers(graph),
+      residualConfig({ encoder: name }),
+      graph.external("images", [1, 224, 224, 3]),
+    );
     const found = graph.parametersOf("backbone").map((parameter) => [parameter.name, [...parameter.torchShape]]);
     assertEquals(found, recorded.parameters ?? recorded);
     counts[name] = graph.parametersOf("backbone").reduce((sum, { torchShape }) => sum + sizeOf(torchShape), 0);

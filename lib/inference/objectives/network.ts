@@ -10,7 +10,7 @@ import type { ViewGroup } from "../../data/augmentation/views.ts";
 import type { Normalisation } from "../../data/normalisation.ts";
 import { fuse } from "../../graph/fuse.ts";
 import type { Graph } from "../../graph/graph.ts";
-import { type ClassifierConfig, colourTable } from "../../models/classifier.ts";
+import { type ClassifierConfig, colourTable, type TableValues } from "../../models/classifier.ts";
 import { encoder, SharedGraph } from "../../models/encoder.ts";
 import { augmentImages } from "../../ops/augment_images.ts";
 import { objective as endOf } from "../../ops/flow.ts";
@@ -55,7 +55,7 @@ export interface ObjectiveNetwork {
   /** For each group of views [views * B, numbers of a draw]. */
   readonly parameters: readonly Tensor[];
   /** What is written once. */
-  readonly constants: ReadonlyMap<Tensor, Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>>;
+  readonly constants: ReadonlyMap<Tensor, TableValues>;
   /** What else is written before each step. */
   readonly inputs: ReadonlyMap<Tensor, StepInput>;
   /** What outlives a step. */
@@ -98,7 +98,7 @@ function build(
   ) => Pick<ObjectiveNetwork, "output" | "updates" | "clusterings" | "targets">,
 ): ObjectiveNetwork {
   const graph = new SharedGraph();
-  const constants = new Map<Tensor, Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>>();
+  const constants = new Map<Tensor, TableValues>();
   const inputs = new Map<Tensor, StepInput>(), memories = new Map<Tensor, "zeros" | "unit rows">();
   const constant = (
     name: string,
@@ -125,7 +125,9 @@ function build(
       ...augmentOptions(group),
       resize: resizeTensors(group, model, (name, shape, values) => constant(`${name} ${index}`, shape, values)),
     }));
-    return encoder(graph, model, pixels);
+    const encoded = encoder(graph, model, pixels);
+    for (const [tensor, values] of encoded.constants) constants.set(tensor, values);
+    return encoded.features;
   });
   const all = features.length === 1 ? features[0] : graph.apply(concat("features", features, 0));
   const context: ObjectiveContext = {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { HostTensor, StateDict } from "../../tensor.ts";
+import { float32Tensor, type HostTensor, type StateDict } from "../../tensor.ts";
 import type { AttributeValue, OnnxNode } from "../model.ts";
 
 /** Nodes in the order in which they run, and the constants that they read. */
@@ -40,9 +40,9 @@ export class NodeList {
     return this.#store(name, { dtype: "int64", shape: [values.length], data });
   }
 
-  /** Stores a value for each channel of an image: [1, C, 1, 1]. */
-  channels(name: string, values: readonly number[]): string {
-    return this.#store(name, { dtype: "float32", shape: [1, values.length, 1, 1], data: Float32Array.from(values) });
+  /** Stores numbers; their name is one that no weight has. */
+  floats(name: string, shape: readonly number[], values: readonly number[]): string {
+    return this.#store(name, float32Tensor(shape, Float32Array.from(values)));
   }
 
   #store(name: string, tensor: HostTensor): string {

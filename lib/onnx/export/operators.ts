@@ -95,6 +95,8 @@ export function normaliseImages(
   input: string,
   { mean, std }: { readonly mean: readonly number[]; readonly std: readonly number[] },
 ): string {
-  const centred = nodes.add("Sub", `${name}.centred`, [input, nodes.channels(`${name}.mean`, mean)]);
-  return nodes.add("Div", name, [centred, nodes.channels(`${name}.std`, std)]);
+  const channels = (key: string, values: readonly number[]) =>
+    nodes.floats(`${name}.${key}`, [1, values.length, 1, 1], values);
+  const centred = nodes.add("Sub", `${name}.centred`, [input, channels("mean", mean)]);
+  return nodes.add("Div", name, [centred, channels("std", std)]);
 }
