@@ -86,32 +86,24 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #end
 #for k in 0..KL
         {
-#for u in 0..AV
 #for r in 0..NR
-          let b$(u)_$r = weight[weight_row + $(k * AV + u) * (CNT / NV) + column$r];
+          let b$r = Weights(
+#for u in 0..AV
+            weight[weight_row + $(k * AV + u) * (CNT / NV) + column$r],
 #end
+          );
 #end
 #for i in 0..MR
-#for u in 0..AV
           {
 #if SUBGROUPS
-#if AV == 4
-            let a = subgroupBroadcast(a$(i / (S / KL))[$u], $((i % (S / KL)) * KL + k)u);
-#else
             let a = subgroupBroadcast(a$(i / (S / KL)), $((i % (S / KL)) * KL + k)u);
-#end
-#else
-#if AV == 4
-            let a = shared_channels[$((i / (S / KL)) * S + (i % (S / KL)) * KL + k)][$u];
 #else
             let a = shared_channels[$((i / (S / KL)) * S + (i % (S / KL)) * KL + k)];
 #end
-#end
 #for r in 0..NR
-            sum$(i * NR + r) += a * b$(u)_$r;
+            sum$(i * NR + r) = plus_product(sum$(i * NR + r), b$r, a);
 #end
           }
-#end
 #end
         }
 #end

@@ -62,30 +62,21 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #end
 #for kw in 0..KW
       {
+        let b = Weights(
 #for u in 0..AV
-        let b$u = weight[weight_row + ($(kw)u * CK + chunk * AV + $(u)u) * (CNT / NV)];
+          weight[weight_row + ($(kw)u * CK + chunk * AV + $(u)u) * (CNT / NV)],
 #end
+        );
 #for i in 0..(TR * TW)
-#for u in 0..AV
 #if SUBGROUPS
-#if AV == 4
-        sum$i += subgroupBroadcast(
-          a$(((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw)) / S)[$u],
-          $(((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw)) % S)u
-        ) * b$u;
-#else
-        sum$i += subgroupBroadcast(
+        sum$i = plus_product(sum$i, b, subgroupBroadcast(
           a$(((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw)) / S),
           $(((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw)) % S)u
-        ) * b$u;
-#end
+        ));
 #else
-#if AV == 4
-        sum$i += shared_channels[$((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw))][$u] * b$u;
-#else
-        sum$i += shared_channels[$((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw))] * b$u;
-#end
-#end
+        sum$i = plus_product(
+          sum$i, b, shared_channels[$((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw))]
+        );
 #end
 #end
       }

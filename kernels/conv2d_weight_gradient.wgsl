@@ -1,7 +1,7 @@
 // Weight gradient of a 2-D convolution as an implicit matrix product that reduces over output positions.
 //
 // Rows are (tap, input channel), columns are output channels. One workgroup is one subgroup and owns TAPS neighbouring
-// taps of a kernel row, MR input channels, S * NV columns (times NR) and one of SPLITS ranges of positions; ranges are
+// taps of a kernel row, MR input channels, S * NV columns and one of SPLITS ranges of positions; ranges are
 // fixed by the shape, and reduce_partials.wgsl adds them in order, so the result does not depend on timing.
 //
 // source [N, H, W, CKT]; d_output [N, OH, OW, CNT]; partial [SPLITS, KH, KW, CK, CNT].
@@ -21,20 +21,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let split = group.y;
   let column_block = group.z % COLUMN_BLOCKS;
   let channel_group = group.z / COLUMN_BLOCKS;
-#for r in 0..NR
-  let column_in_group$r = ((column_block * NR + $r) * S + lane) * NV;
-  let column_valid$r = column_in_group$r < CN;
-  let column$r = (channel_group * CN + select(0u, column_in_group$r, column_valid$r)) / NV;
-#end
+  let column_in_group = (column_block * S + lane) * NV;
+  let column_valid = column_in_group < CN;
+  let column = (channel_group * CN + select(0u, column_in_group, column_valid)) / NV;
   let shift_h = i32((tap / KW) * DILATION) - i32(PAD);
   let shift_w = i32((tap % KW) * DILATION) - i32(PAD);
   let channel = (channel_group * CK + channel_block * MR) / AV;
   let last = min((split + 1u) * SPLIT_ROWS, ROWS);
 
-#for i in 0..(TAPS * MR)
-#for r in 0..NR
-  var sum$(i * NR + r) = Columns(0.0);
-#end
+#for m in 0..(TAPS * (MR / AV))
+  var sums$m = Weights();
 #end
   for (var first = split * SPLIT_ROWS; first < last; first += S) {
     let row = first + lane;
@@ -57,47 +53,47 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #end
     workgroupBarrier();
 #end
-#for q in 0..(S / TOGETHER)
+#for q in 0..(S / 4)
     {
-#for t in 0..TOGETHER
-      let position_of_b$t = min(first + $(q * TOGETHER + t)u, ROWS - 1u) * (CNT / NV);
-#for r in 0..NR
-      let b$(t)_$r = d_output[position_of_b$t + column$r];
+#for t in 0..4
+      let row$t = min(first + $(q * 4 + t)u, ROWS - 1u);
 #end
+      let b = FourColumns(
+#for t in 0..4
+        d_output[row$t * (CNT / NV) + column],
 #end
-#for i in 0..(TAPS * MR)
-#for t in 0..TOGETHER
-      {
+      );
+#for m in 0..(TAPS * (MR / AV))
+      sums$m = plus_outer(
+        sums$m,
+        b,
+#for t in 0..4
 #if SUBGROUPS
-#if AV == 4
-        let a = subgroupBroadcast(a$(i / AV)[$(i % AV)], $(q * TOGETHER + t)u);
+        subgroupBroadcast(a$m, $(q * 4 + t)u),
 #else
-        let a = subgroupBroadcast(a$i, $(q * TOGETHER + t)u);
-#end
-#else
-#if AV == 4
-        let a = shared_channels[$((i / AV) * S + q * TOGETHER + t)][$(i % AV)];
-#else
-        let a = shared_channels[$(i * S + q * TOGETHER + t)];
+        shared_channels[$(m * S + q * 4 + t)],
 #end
 #end
-#for r in 0..NR
-        sum$(i * NR + r) += a * b$(t)_$r;
-#end
-      }
-#end
+      );
 #end
     }
 #end
   }
 
+  if (!column_valid) { return; }
   let first_tap = split * KH * KW + tap;
-#for i in 0..(TAPS * MR)
-#for r in 0..NR
-  if (column_valid$r) {
-    let row = (first_tap + $(i / MR)) * CK + channel_block * MR + $(i % MR);
-    partial[row * (CNT / NV) + column$r] = sum$(i * NR + r);
+#for t in 0..TAPS
+#for m in 0..(MR / AV)
+#for u in 0..AV
+  {
+    let row = (first_tap + $t) * CK + channel_block * MR + $(m * AV + u);
+#if AV == 4
+    partial[row * (CNT / NV) + column] = sums$(t * (MR / AV) + m)[$u];
+#else
+    partial[row * (CNT / NV) + column] = sums$(t * (MR / AV) + m);
+#end
   }
+#end
 #end
 #end
 }

@@ -1,5 +1,6 @@
 // Weight gradient of a stride-1 2-D convolution. As conv2d_weight_gradient.wgsl, but one workgroup owns all KW taps of
-// a kernel row: it loads TW positions of d_output once, and a strip of TW + KW - 1 inputs once, for all of them.
+// a kernel row: it loads TW positions of d_output once, and a strip of TW + KW - 1 inputs once, for all of them. Positions are taken by
+// fours; of the last four those past TW have zero columns, and count the last input again.
 //
 // source [N, H, W, CKT]; d_output [N, OH, OW, CNT]; partial [SPLITS, KH, KW, CK, CNT]. A split is a range of image
 // rows.
@@ -25,8 +26,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let channel = (channel_group * CK + channel_block * MR) / AV;
   let last = min((split + 1u) * SPLIT_ROWS, IMAGE_ROWS);
 
-#for i in 0..(KW * MR)
-  var sum$i = Columns(0.0);
+#for m in 0..(KW * (MR / AV))
+  var sums$m = Weights();
 #end
   for (var row = split * SPLIT_ROWS; row < last; row++) {
     let h = i32(row % OUTPUT_H) + i32(kh) - i32(PAD);
@@ -50,34 +51,32 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #end
       workgroupBarrier();
 #end
-#for q in 0..(TW / TOGETHER)
+#for q in 0..((TW + 3) / 4)
       {
-#for t in 0..TOGETHER
-        let valid$t = first + $(q * TOGETHER + t)u < OUTPUT_W;
-        let at$t = (row * OUTPUT_W + select(0u, first + $(q * TOGETHER + t)u, valid$t)) * (CNT / NV) + column;
-        let b$t = select(Columns(0.0), d_output[at$t], valid$t);
+#for t in 0..4
+        let valid$t = $(q * 4 + t)u < TW && first + $(q * 4 + t)u < OUTPUT_W;
+        let at$t = (row * OUTPUT_W + select(0u, first + $(q * 4 + t)u, valid$t)) * (CNT / NV) + column;
 #end
+        let b = FourColumns(
+#for t in 0..4
+          select(Columns(0.0), d_output[at$t], valid$t),
+#end
+        );
 #for kw in 0..KW
-#for i in 0..MR
-#for t in 0..TOGETHER
+#for m in 0..(MR / AV)
+        sums$(kw * (MR / AV) + m) = plus_outer(
+          sums$(kw * (MR / AV) + m),
+          b,
+#for t in 0..4
 #if SUBGROUPS
-#if AV == 4
-        sum$(kw * MR + i) += subgroupBroadcast(
-          a$(((q * TOGETHER + t + kw) / S) * (MR / AV) + i / AV)[$(i % AV)], $((q * TOGETHER + t + kw) % S)u
-        ) * b$t;
+          subgroupBroadcast(
+            a$(((q * 4 + t - (q * 4 + t >= TW) * (q * 4 + t + 1 - TW)) + kw) / S * (MR / AV) + m), $(((q * 4 + t - (q * 4 + t >= TW) * (q * 4 + t + 1 - TW)) + kw) % S)u
+          ),
 #else
-        sum$(kw * MR + i) += subgroupBroadcast(
-          a$(((q * TOGETHER + t + kw) / S) * (MR / AV) + i), $((q * TOGETHER + t + kw) % S)u
-        ) * b$t;
-#end
-#else
-#if AV == 4
-        sum$(kw * MR + i) += shared_channels[$((i / AV) * S * REGISTERS + q * TOGETHER + t + kw)][$(i % AV)] * b$t;
-#else
-        sum$(kw * MR + i) += shared_channels[$(i * S * REGISTERS + q * TOGETHER + t + kw)] * b$t;
+          shared_channels[$(m * S * REGISTERS + (q * 4 + t - (q * 4 + t >= TW) * (q * 4 + t + 1 - TW)) + kw)],
 #end
 #end
-#end
+        );
 #end
 #end
       }
@@ -88,8 +87,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (!column_valid) { return; }
   let first_row = (split * KH + kh) * KW * CK + channel_block * MR;
 #for kw in 0..KW
-#for i in 0..MR
-  partial[(first_row + $(kw)u * CK + $(i)u) * (CNT / NV) + column] = sum$(kw * MR + i);
+#for m in 0..(MR / AV)
+#for u in 0..AV
+#if AV == 4
+  partial[(first_row + $(kw)u * CK + $(m * AV + u)u) * (CNT / NV) + column] = sums$(kw * (MR / AV) + m)[$u];
+#else
+  partial[(first_row + $(kw)u * CK + $(m)u) * (CNT / NV) + column] = sums$(kw * MR + m);
+#end
+#end
 #end
 #end
 }

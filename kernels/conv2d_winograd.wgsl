@@ -49,17 +49,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #end
 #for f in 0..6
       {
+        let g = Weights(
 #for u in 0..AV
-        let g$u = weight[weight_row + ($(f)u * CK + chunk * AV + $(u)u) * (CN / NV)];
+          weight[weight_row + ($(f)u * CK + chunk * AV + $(u)u) * (CN / NV)],
 #end
+        );
 #for i in 0..(REGISTERS * S)
-#for u in 0..AV
-#if AV == 4
-        sum$(f * REGISTERS * S + i) += subgroupBroadcast(values$(i / S)[$f][$u], $(i % S)u) * g$u;
-#else
-        sum$(f * REGISTERS * S + i) += subgroupBroadcast(values$(i / S)[$f], $(i % S)u) * g$u;
-#end
-#end
+        sum$(f * REGISTERS * S + i) = plus_product(sum$(f * REGISTERS * S + i), g, subgroupBroadcast(values$(i / S)[$f], $(i % S)u));
 #end
       }
 #end

@@ -18,8 +18,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let column_valid = column_in_group < CN;
   let column = select(0u, column_in_group, column_valid) / NV;
   let last = min((split + 1u) * SPLIT_TILES, TILES);
-#for i in 0..(6 * MR)
-  var sum$i = Columns(0.0);
+#for m in 0..(6 * (MR / AV))
+  var sums$m = Weights();
 #end
   for (var first = split * SPLIT_TILES; first < last; first += S) {
     let tile = min(first + lane, TILES - 1u);
@@ -38,42 +38,38 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #end
     ));
 #end
-#for q in 0..(S / TOGETHER)
+#for q in 0..(S / 4)
     {
-#for t in 0..TOGETHER
-      let tile$t = min(first + $(q * TOGETHER + t)u, TILES - 1u);
+#for t in 0..4
+      let tile$t = min(first + $(q * 4 + t)u, TILES - 1u);
+#if !WHOLE
 #for p in 0..4
-#if WHOLE
-      let y$(t)_$p = d_output[(tile$t * 4 + $(p)u) * (CN / NV) + column];
-#else
       let valid$(t)_$p = tile$t % TILES_W * 4u + $(p)u < OUTPUT_W;
       let at$(t)_$p = tile$t / TILES_W * OUTPUT_W + tile$t % TILES_W * 4u + $(p)u;
-      let y$(t)_$p = select(
-        Columns(0.0), d_output[select(0u, at$(t)_$p, valid$(t)_$p) * (CN / NV) + column], valid$(t)_$p
+#end
+#end
+      let g$t = output_gradient_values(
+#for p in 0..4
+#if WHOLE
+        d_output[(tile$t * 4 + $(p)u) * (CN / NV) + column],
+#else
+        select(
+          Columns(0.0), d_output[select(0u, at$(t)_$p, valid$(t)_$p) * (CN / NV) + column], valid$(t)_$p
+        ),
+#end
+#end
       );
 #end
-#end
-      // But for factors, which wait until the sums are there.
-      let even$t = y$(t)_0 + y$(t)_2;
-      let odd$t = y$(t)_1 + y$(t)_3;
-      let far_even$t = y$(t)_0 + 4.0 * y$(t)_2;
-      let far_odd$t = 2.0 * y$(t)_1 + 8.0 * y$(t)_3;
-      let g$(t)_0 = y$(t)_0;
-      let g$(t)_1 = even$t + odd$t;
-      let g$(t)_2 = even$t - odd$t;
-      let g$(t)_3 = far_even$t + far_odd$t;
-      let g$(t)_4 = far_even$t - far_odd$t;
-      let g$(t)_5 = y$(t)_3;
-#end
 #for f in 0..6
-#for i in 0..MR
-#for t in 0..TOGETHER
-#if AV == 4
-      sum$(f * MR + i) += subgroupBroadcast(values$(i / AV)[$f][$(i % AV)], $(q * TOGETHER + t)u) * g$(t)_$f;
-#else
-      sum$(f * MR + i) += subgroupBroadcast(values$i[$f], $(q * TOGETHER + t)u) * g$(t)_$f;
+      let g_$f = FourColumns(g0[$f], g1[$f], g2[$f], g3[$f]);
+#for m in 0..(MR / AV)
+      sums$(f * (MR / AV) + m) = plus_outer(
+        sums$(f * (MR / AV) + m),
+        g_$f,
+#for t in 0..4
+        subgroupBroadcast(values$m[$f], $(q * 4 + t)u),
 #end
-#end
+      );
 #end
 #end
     }
@@ -82,15 +78,24 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
   if (!column_valid) { return; }
   let first_row = (split * KH + kh) * 3 * CK + channel_block * MR;
-#for i in 0..MR
+#for m in 0..(MR / AV)
   {
-    let p = (sum$(MR + i) + sum$(2 * MR + i)) * (-1.0 / 6.0);
-    let q = (sum$(MR + i) - sum$(2 * MR + i)) * (-1.0 / 6.0);
-    let r = (sum$(3 * MR + i) + sum$(4 * MR + i)) * (1.0 / 24.0);
-    let s = (sum$(3 * MR + i) - sum$(4 * MR + i)) * (1.0 / 24.0);
-    partial[(first_row + $(i)u) * (CN / NV) + column] = 0.25 * sum$i + p + r;
-    partial[(first_row + CK + $(i)u) * (CN / NV) + column] = q + 2.0 * s;
-    partial[(first_row + 2 * CK + $(i)u) * (CN / NV) + column] = p + 4.0 * r + sum$(5 * MR + i);
+    let p = (sums$(MR / AV + m) + sums$(2 * (MR / AV) + m)) * (-1.0 / 6.0);
+    let q = (sums$(MR / AV + m) - sums$(2 * (MR / AV) + m)) * (-1.0 / 6.0);
+    let r = (sums$(3 * (MR / AV) + m) + sums$(4 * (MR / AV) + m)) * (1.0 / 24.0);
+    let s = (sums$(3 * (MR / AV) + m) - sums$(4 * (MR / AV) + m)) * (1.0 / 24.0);
+    let tap0 = 0.25 * sums$m + p + r;
+    let tap1 = q + 2.0 * s;
+    let tap2 = p + 4.0 * r + sums$(5 * (MR / AV) + m);
+#for k in 0..3
+#for u in 0..AV
+#if AV == 4
+    partial[(first_row + $(k)u * CK + $(m * AV + u)u) * (CN / NV) + column] = tap$k[$u];
+#else
+    partial[(first_row + $(k)u * CK + $(m)u) * (CN / NV) + column] = tap$k;
+#end
+#end
+#end
   }
 #end
 }

@@ -34,38 +34,54 @@ const PRECEDENCE: readonly Readonly<Record<string, (a: number, b: number) => num
   { "*": (a, b) => a * b, "/": (a, b) => Math.trunc(a / b), "%": (a, b) => a % b },
 ];
 
+/** An integer expression, whose names get their values when it is asked for its own. */
+type Expression = (names: Constants) => number;
+
+/** Expressions that were met, by their text: loops meet the same ones again and again. */
+const PARSED = new Map<string, Expression>();
+
 /** Value of an integer expression. */
-function evaluate(expression: string, names: Constants): number {
-  const malformed = () =>
-    new SyntaxError(`Cannot evaluate "${expression}" in a kernel: an integer expression is required`);
+function evaluate(text: string, names: Constants): number {
+  let expression = PARSED.get(text);
+  if (expression === undefined) PARSED.set(text, expression = parse(text));
+  return expression(names);
+}
+
+function parse(text: string): Expression {
+  const malformed = () => new SyntaxError(`Cannot evaluate "${text}" in a kernel: an integer expression is required`);
   const tokens: string[] = [];
   TOKEN.lastIndex = 0;
-  while (TOKEN.lastIndex < expression.trimEnd().length) {
-    const match = TOKEN.exec(expression);
+  while (TOKEN.lastIndex < text.trimEnd().length) {
+    const match = TOKEN.exec(text);
     if (match === null) throw malformed();
     tokens.push(match[1] ?? match[2] ?? match[3]);
   }
   let at = 0;
-  const unary = (): number => {
+  const unary = (): Expression => {
     const token = tokens[at++];
-    if (token === "-") return -unary();
-    if (token === "!") return unary() ? 0 : 1;
+    if (token === "-" || token === "!") {
+      const operand = unary();
+      return token === "-" ? (names) => -operand(names) : (names) => operand(names) ? 0 : 1;
+    }
     if (token === "(") {
       const value = binary(0);
       if (tokens[at++] !== ")") throw malformed();
       return value;
     }
     if (token === undefined || !/^\w/.test(token)) throw malformed();
-    if (/^\d/.test(token)) return Number(token);
-    if (!Object.hasOwn(names, token)) {
-      throw new ReferenceError(`Cannot evaluate "${expression}" in a kernel: ${token} has no value`);
-    }
-    return Number(names[token]);
+    if (/^\d/.test(token)) return () => Number(token);
+    return (names) => {
+      if (Object.hasOwn(names, token)) return Number(names[token]);
+      throw new ReferenceError(`Cannot evaluate "${text}" in a kernel: ${token} has no value`);
+    };
   };
-  const binary = (level: number): number => {
+  const binary = (level: number): Expression => {
     if (level === PRECEDENCE.length) return unary();
     let value = binary(level + 1);
-    while (tokens[at] in PRECEDENCE[level]) value = PRECEDENCE[level][tokens[at++]](value, binary(level + 1));
+    while (tokens[at] in PRECEDENCE[level]) {
+      const apply = PRECEDENCE[level][tokens[at++]], left = value, right = binary(level + 1);
+      value = (names) => apply(left(names), right(names));
+    }
     return value;
   };
   const value = binary(0);
@@ -73,16 +89,80 @@ function evaluate(expression: string, names: Constants): number {
   return value;
 }
 
-/** Index of the `#end` (or `#else`, where `orElse`) that closes the block opened before `from`. */
-function closing(lines: readonly string[], from: number, orElse: boolean): number {
-  let depth = 0;
-  for (let index = from; index < lines.length; index++) {
-    const line = lines[index].trimStart();
-    if (line.startsWith("#for") || line.startsWith("#if")) depth++;
-    else if (depth === 0 && (line.startsWith("#end") || (orElse && line.startsWith("#else")))) return index;
-    else if (line.startsWith("#end")) depth--;
+/** Lines, and what directives do with them. */
+type Block =
+  | { readonly kind: "line"; readonly text: string }
+  | {
+    readonly kind: "for";
+    readonly name: string;
+    readonly first: string;
+    readonly bound: string;
+    readonly body: readonly Block[];
   }
-  throw new SyntaxError(`Cannot expand a kernel: the block opened by "${lines[from - 1]?.trim()}" has no #end`);
+  | {
+    readonly kind: "if";
+    readonly condition: string;
+    readonly body: readonly Block[];
+    readonly otherwise: readonly Block[];
+  };
+
+/** The blocks from line `from` on, up to the directive that ends them; its line. */
+function blocksFrom(lines: readonly string[], from: number): { readonly blocks: Block[]; readonly end: number } {
+  const blocks: Block[] = [];
+  for (let index = from; index < lines.length; index++) {
+    const line = lines[index], directive = line.trimStart();
+    if (!directive.startsWith("#")) blocks.push({ kind: "line", text: line });
+    else if (directive.startsWith("#end") || directive.startsWith("#else")) return { blocks, end: index };
+    else {
+      const { block, end } = blockAt(lines, index, directive);
+      blocks.push(block);
+      index = end;
+    }
+  }
+  return { blocks, end: lines.length };
+}
+
+/** The block that a line opens, and the line of its `#end`. */
+function blockAt(
+  lines: readonly string[],
+  opened: number,
+  directive: string,
+): { readonly block: Block; readonly end: number } {
+  const closed = (end: number, orElse: boolean): boolean => {
+    const line = lines[end]?.trimStart() ?? "";
+    if (line.startsWith("#end")) return true;
+    if (orElse && line.startsWith("#else")) return false;
+    throw new SyntaxError(`Cannot expand a kernel: the block opened by "${lines[opened].trim()}" has no #end`);
+  };
+  if (directive.startsWith("#for")) {
+    const match = /^#for\s+(\w+)\s+in\s+(.+?)\.\.(.+)$/.exec(directive);
+    if (match === null) {
+      throw new SyntaxError(`Cannot expand "${directive.trim()}" in a kernel: "#for name in first..bound" is required`);
+    }
+    const [, name, first, bound] = match;
+    const { blocks: body, end } = blocksFrom(lines, opened + 1);
+    closed(end, false);
+    return { block: { kind: "for", name, first, bound, body }, end };
+  }
+  if (!directive.startsWith("#if")) throw noBlock(directive);
+  const condition = directive.slice(3);
+  const { blocks: body, end: middle } = blocksFrom(lines, opened + 1);
+  if (closed(middle, true)) return { block: { kind: "if", condition, body, otherwise: [] }, end: middle };
+  const { blocks: otherwise, end } = blocksFrom(lines, middle + 1);
+  closed(end, false);
+  return { block: { kind: "if", condition, body, otherwise }, end };
+}
+
+function noBlock(directive: string): SyntaxError {
+  return new SyntaxError(`Cannot expand "${directive.trim()}" in a kernel: no block is open there`);
+}
+
+/** A kernel's blocks. */
+function blocksOf(source: string): readonly Block[] {
+  const lines = source.split("\n");
+  const { blocks, end } = blocksFrom(lines, 0);
+  if (end < lines.length) throw noBlock(lines[end]);
+  return blocks;
 }
 
 /** The line with every `$name` and `$(expression)` replaced by its value. */
@@ -91,50 +171,39 @@ function substitute(line: string, names: Constants): string {
   let from = 0;
   for (let at = line.indexOf("$"); at >= 0; at = line.indexOf("$", from)) {
     out += line.slice(from, at);
-    let end = at + 1;
-    if (line[end] === "(") {
-      for (let depth = 0; end === at + 1 || depth > 0; end++) {
-        if (end >= line.length) {
-          throw new SyntaxError(`Cannot expand "${line.trim()}" in a kernel: a closing parenthesis is required`);
-        }
-        depth += line[end] === "(" ? 1 : line[end] === ")" ? -1 : 0;
-      }
-    } else {
-      while (/\w/.test(line[end] ?? "")) end++;
-    }
+    const end = endOfExpression(line, at + 1);
     out += String(evaluate(line.slice(at + 1, end), names));
     from = end;
   }
   return out + line.slice(from);
 }
 
-function expandLines(lines: readonly string[], names: Constants, out: string[]): void {
-  for (let index = 0; index < lines.length; index++) {
-    const line = lines[index];
-    const directive = line.trimStart();
-    if (directive.startsWith("#for")) {
-      const match = /^#for\s+(\w+)\s+in\s+(.+?)\.\.(.+)$/.exec(directive);
-      if (match === null) {
-        throw new SyntaxError(`Cannot expand "${line.trim()}" in a kernel: "#for name in first..bound" is required`);
-      }
-      const [, name, first, bound] = match;
-      const end = closing(lines, index + 1, false);
-      const body = lines.slice(index + 1, end);
-      for (let i = evaluate(first, names); i < evaluate(bound, names); i++) {
-        expandLines(body, { ...names, [name]: i }, out);
-      }
-      index = end;
-    } else if (directive.startsWith("#if")) {
-      const end = closing(lines, index + 1, false);
-      const middle = closing(lines, index + 1, true);
-      const taken = evaluate(directive.slice(3), names) !== 0;
-      const body = taken ? lines.slice(index + 1, middle) : lines.slice(Math.min(middle + 1, end), end);
-      expandLines(body, names, out);
-      index = end;
-    } else if (directive.startsWith("#")) {
-      throw new SyntaxError(`Cannot expand "${line.trim()}" in a kernel: no block is open there`);
+/** Where a name, or an expression in parentheses, that begins at `from` ends. */
+function endOfExpression(line: string, from: number): number {
+  let end = from;
+  if (line[from] !== "(") {
+    while (/\w/.test(line[end] ?? "")) end++;
+    return end;
+  }
+  for (let depth = 0; end === from || depth > 0; end++) {
+    if (end >= line.length) {
+      throw new SyntaxError(`Cannot expand "${line.trim()}" in a kernel: a closing parenthesis is required`);
+    }
+    depth += line[end] === "(" ? 1 : line[end] === ")" ? -1 : 0;
+  }
+  return end;
+}
+
+function expandBlocks(blocks: readonly Block[], names: Constants, out: string[]): void {
+  for (const block of blocks) {
+    if (block.kind === "line") out.push(block.text.includes("$") ? substitute(block.text, names) : block.text);
+    else if (block.kind === "if") {
+      expandBlocks(evaluate(block.condition, names) !== 0 ? block.body : block.otherwise, names, out);
     } else {
-      out.push(line.includes("$") ? substitute(line, names) : line);
+      const bound = evaluate(block.bound, names);
+      for (let i = evaluate(block.first, names); i < bound; i++) {
+        expandBlocks(block.body, { ...names, [block.name]: i }, out);
+      }
     }
   }
 }
@@ -149,6 +218,6 @@ export function expand(source: string, constants: Constants, floats: Constants =
   for (const [name, value] of Object.entries(floats)) {
     out.push(`const ${name} = ${Math.fround(value).toExponential()}f;`);
   }
-  expandLines(source.split("\n"), constants, out);
+  expandBlocks(blocksOf(source), constants, out);
   return out.join("\n");
 }

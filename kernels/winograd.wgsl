@@ -17,3 +17,12 @@ fn input_values(x: array<Channels, 6>) -> array<Channels, 6> {
     4.0 * x[1] - 5.0 * x[3] + x[5]
   );
 }
+
+/** The values of the gradients of 4 neighbouring outputs, but for factors, which wait until the sums are there. */
+fn output_gradient_values(y0: Columns, y1: Columns, y2: Columns, y3: Columns) -> array<Columns, 6> {
+  let even = y0 + y2;
+  let odd = y1 + y3;
+  let far_even = y0 + 4.0 * y2;
+  let far_odd = 2.0 * y1 + 8.0 * y3;
+  return array<Columns, 6>(y0, even + odd, even - odd, far_even + far_odd, far_even - far_odd, y3);
+}

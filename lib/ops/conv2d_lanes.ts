@@ -11,7 +11,7 @@ import weightGradientSource from "../../kernels/conv2d_weight_gradient.wgsl" wit
 import { reducePartials } from "./column_sum.ts";
 import { flopsOf, type GatherOperands, type Geometry, type GradientOperands, sidesOf } from "./conv2d_geometry.ts";
 import { GRID_X } from "./elementwise.ts";
-import { columnWidth, columnWidths, lanesOf, termsTogether, worthLongText } from "./gemm.ts";
+import { columnWidth, columnWidths, lanesOf, worthLongText } from "./gemm.ts";
 import { bindingsOf, type Moments } from "./moments.ts";
 import { type Dispatch, scratch, type Target } from "./operation.ts";
 import { distinct, type Variant } from "./product.ts";
@@ -216,8 +216,6 @@ function lowerWeightGradient(
       TAPS,
       MR,
       NV,
-      TOGETHER: termsTogether(lanes.S, NV),
-      NR: 1,
       CK: ck,
       CKT: cin,
       CN: cn,

@@ -11,7 +11,7 @@ import weightGradientSource from "../../kernels/conv2d_weight_gradient_strip.wgs
 import { reducePartials } from "./column_sum.ts";
 import { type GatherOperands, type Geometry, type GradientOperands, type Side, sidesOf } from "./conv2d_geometry.ts";
 import { GRID_X } from "./elementwise.ts";
-import { columnWidth, columnWidths, lanesOf, termsTogether } from "./gemm.ts";
+import { columnWidth, columnWidths, lanesOf } from "./gemm.ts";
 import { bindingsOf, type Moments } from "./moments.ts";
 import { type Dispatch, scratch, type Target } from "./operation.ts";
 import { distinct, type Variant } from "./product.ts";
@@ -203,7 +203,6 @@ function lowerWeightGradient(
       MR,
       NV,
       TW,
-      TOGETHER: termsTogether(TW, NV),
       REGISTERS: Math.ceil((TW + kw - 1) / lanes.S),
       CK: ck,
       CKT: cin,

@@ -25,7 +25,7 @@ import {
   sidesOf,
 } from "./conv2d_geometry.ts";
 import { GRID_X, loop, widthOf } from "./elementwise.ts";
-import { columnWidth, lanesOf, termsTogether, worthLongText } from "./gemm.ts";
+import { columnWidth, lanesOf, worthLongText } from "./gemm.ts";
 import { bindingsOf, type Moments } from "./moments.ts";
 import { type Dispatch, scratch, type Target } from "./operation.ts";
 import { distinct, type Variant } from "./product.ts";
@@ -197,7 +197,6 @@ function lowerWeightGradient(
       AV: widthOf(cin),
       MR,
       NV,
-      TOGETHER: termsTogether(lanes.S, NV),
       CK: cin,
       CN: cout,
       KH: kh,

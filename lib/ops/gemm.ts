@@ -30,16 +30,3 @@ export function columnWidths(columns: number, lanes: number): number[] {
   const widths = [4, 2, 1].filter((width) => columns % width === 0 && columns > (width / 2) * lanes);
   return widths.length > 0 ? widths : [1];
 }
-
-/** Terms, and numbers of them, that a lane holds ready to be added to its sums. */
-const MOST_TERMS = 8, MOST_NUMBERS = 16;
-
-/**
- * How many of so many terms a lane adds to one sum before it turns to the next. It has more sums than a CPU has
- * registers, so that a sum is fetched from memory, and put back, once for so many terms.
- */
-export function termsTogether(terms: number, columnsPerLane: number): number {
-  let together = Math.min(terms, MOST_TERMS, MOST_NUMBERS / columnsPerLane);
-  while (terms % together !== 0) together--;
-  return together;
-}

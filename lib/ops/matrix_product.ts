@@ -6,8 +6,9 @@
 
 import lanesSource from "../../kernels/matmul.wgsl" with { type: "text" };
 import tileSource from "../../kernels/matmul_tile.wgsl" with { type: "text" };
+import operandsSource from "../../kernels/operands.wgsl" with { type: "text" };
 import { foldGroups, GRID_X, widthOf } from "./elementwise.ts";
-import { columnWidth, lanesOf, termsTogether } from "./gemm.ts";
+import { columnWidth, lanesOf } from "./gemm.ts";
 import { blocksOf, tileConstants, tilePlans } from "./gemm_tile.ts";
 import type { Dispatch, Target, Tensor } from "./operation.ts";
 
@@ -53,7 +54,7 @@ export function matrixProduct(
   return {
     label,
     flops: 2 * products * m * k * n,
-    source: target.schedule === "gpu" ? tileSource : lanesSource,
+    source: target.schedule === "gpu" ? tileSource : operandsSource + lanesSource,
     constants: {
       ...constants,
       PRODUCTS: products,
@@ -75,22 +76,20 @@ type Shape = Pick<Dispatch, "constants" | "groups">;
 /** Constants of `matmul.wgsl`. */
 function lanes(target: Target, { products, m, k, n }: ProductSizes, { left, right }: ProductOperands): Shape {
   const { S, SUBGROUPS } = lanesOf(target.subgroupSize);
-  const LV = widthOf(left.transposed ? m : k);
-  const KL = left.transposed ? 1 : [4, 2, 1].find((lanes) => (k / LV) % lanes === 0)!;
+  const AV = widthOf(left.transposed ? m : k);
+  const KL = left.transposed ? 1 : [4, 2, 1].find((lanes) => (k / AV) % lanes === 0)!;
   const rows = m >= MANY_ROWS ? ROWS_PER_GROUP : FEW_ROWS_PER_GROUP;
   const MR = left.transposed ? rows : Math.max(rows, S / KL);
   const NV = right.transposed ? 1 : columnWidth(n, S);
-  const terms = left.transposed ? S : KL * LV;
   const rowBlocks = Math.ceil(m / MR);
   const [x, y] = foldGroups(rowBlocks * products);
   return {
     constants: {
       S,
       SUBGROUPS,
-      LV,
+      AV,
       KL,
-      TERMS: terms,
-      TOGETHER: termsTogether(terms, NV),
+      TERMS: left.transposed ? S : KL * AV,
       MR,
       NV,
       ROW_BLOCKS: rowBlocks,
