@@ -27,18 +27,24 @@ export interface Weights {
  * convolutions and BatchNorm at identity; the head uniform within 1 / sqrt(inputs).
  */
 export function initialWeights(layouts: ModelLayouts, seed: number): Weights {
-  const { initial } = layouts;
-  return {
-    backbone: initialVector(layouts.backbone, seed, 0, initial),
-    head: initialHeadVector(layouts, seed),
-    state: initialVector(layouts.state, seed, 2, initial),
-  };
+  const of = (part: keyof Weights) => initialPart(layouts, part, seed);
+  return { backbone: of("backbone"), head: of("head"), state: of("state") };
 }
 
-/** A fresh head. */
-function initialHeadVector({ head }: ModelLayouts, seed: number): Float32Array {
-  const byHead = byInputs(fanInOf(head));
-  return initialVector(head, seed, 1, new Map(head.entries.map(({ name }) => [name, byHead])));
+/** Which part of the random stream a vector has. */
+const PARTS: Readonly<Record<keyof Weights, number>> = { backbone: 0, head: 1, state: 2 };
+
+/** One vector of {@linkcode initialWeights}, without drawing the others. */
+export function initialPart(layouts: ModelLayouts, part: keyof Weights, seed: number): Float32Array {
+  const { entries, count } = layouts[part], byHead = byInputs(fanInOf(layouts.head));
+  const values = new Float32Array(count);
+  entries.forEach((entry, index) => {
+    const { name, torchOffset, size } = entry;
+    const random = new PhiloxSequence(seed, Stream.init, PARTS[part], index);
+    const initial = part === "head" ? byHead : layouts.initial.get(name) ?? usual(entry);
+    draw(initial, random, values.subarray(torchOffset, torchOffset + size));
+  });
+  return values;
 }
 
 /** Inputs of a vector's linear layer: [O, I], or [I, O] where an imported file has it so; [O, I, 1, 1] of a convolution. */
@@ -52,21 +58,6 @@ function usual({ name, layout, torchShape }: VectorLayout["entries"][number]): I
   if (layout === "convolution") return heOut(torchShape);
   if (layout === "linear") return byInputs(torchShape[1]);
   return constant(name.endsWith(".weight") || name.endsWith(".running_var") ? 1 : 0);
-}
-
-function initialVector(
-  layout: VectorLayout,
-  seed: number,
-  part: number,
-  initial: ModelLayouts["initial"],
-): Float32Array {
-  const values = new Float32Array(layout.count);
-  layout.entries.forEach((entry, index) => {
-    const { name, torchOffset, size } = entry;
-    const random = new PhiloxSequence(seed, Stream.init, part, index);
-    draw(initial.get(name) ?? usual(entry), random, values.subarray(torchOffset, torchOffset + size));
-  });
-  return values;
 }
 
 /** How a checkpoint's head is used. */
@@ -112,7 +103,7 @@ export function weightsFromStateDict(layouts: ModelLayouts, found: StateDict, op
   return {
     backbone: flatten(layouts.backbone),
     state: flatten(layouts.state),
-    head: useHead ? flatten(layouts.head) : initialHeadVector(layouts, options.seed),
+    head: useHead ? flatten(layouts.head) : initialPart(layouts, "head", options.seed),
   };
 }
 

@@ -42,8 +42,7 @@ const COMPAT_CLIP_NORM = 2;
 
 /** Weights that the chain starts from: the checkpoint's, else the prior's mean network, else the file's or fresh ones. */
 async function startOf(flags: Flags, classifier: ClassifierConfig, prior: PriorFile | undefined): Promise<Weights> {
-  const weights = await loadWeights(flags, classifier, "fresh");
-  if (prior === undefined || flags.weightsPath !== undefined) return weights;
+  if (prior === undefined || flags.weightsPath !== undefined) return await loadWeights(flags, classifier, "fresh");
   return weightsFromStateDict(layoutModel(classifier), prior.model, { head: "fresh", seed: flags.seed });
 }
 

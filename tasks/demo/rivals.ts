@@ -17,7 +17,7 @@ import type { SamplerName } from "../../lib/inference/samplers.ts";
 import { cosine, cyclical } from "../../lib/inference/schedules.ts";
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
-import { initialWeights } from "../../lib/models/weights.ts";
+import { initialPart } from "../../lib/models/weights.ts";
 import { type Gaussian, isotropic, shiftedGaussian } from "../../lib/priors/gaussian.ts";
 
 /** What is chosen for a rival on validation images. */
@@ -138,7 +138,7 @@ export async function runRival(
   const start = performance.now();
   const drawn = await samplePosterior(gpu, {
     model: config,
-    weights: { ...learned.weights, head: initialWeights(layoutModel(config), seed).head },
+    weights: { ...learned.weights, head: initialPart(layoutModel(config), "head", seed) },
     train,
     batchSize,
     normalisation,

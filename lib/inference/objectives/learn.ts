@@ -10,9 +10,9 @@ import type { ImageSource } from "../../data/dataset.ts";
 import type { Normalisation } from "../../data/normalisation.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import type { ClassifierConfig } from "../../models/classifier.ts";
-import { DeviceModel, layoutModel } from "../../models/device_model.ts";
+import { DeviceModel } from "../../models/device_model.ts";
 import { initialHead } from "../../models/initial_head.ts";
-import { initialWeights, type Weights } from "../../models/weights.ts";
+import { initialPart, type Weights } from "../../models/weights.ts";
 import { SubspaceCollector, type SubspaceOptions } from "../../priors/subspace/collector.ts";
 import { evaluateFeatures, type FeatureEvaluation, FeatureSession } from "../features.ts";
 import { readFinite, readFiniteSwag } from "../finite.ts";
@@ -183,7 +183,7 @@ async function refreshed(
 ): Promise<Weights> {
   const classifier = new DeviceModel(gpu, config);
   try {
-    const { head } = initialWeights(layoutModel(config), seed);
+    const head = initialPart(classifier.layouts, "head", seed);
     // The backbone's statistics come first: it was built first.
     classifier.write({ backbone, head, state: state.subarray(0, classifier.layouts.state.count) });
     await PredictionSession.updateBatchNorm(classifier, train, { batchSize, normalisation });

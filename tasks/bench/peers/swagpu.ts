@@ -8,7 +8,7 @@ import config from "../../../deno.json" with { type: "json" };
 import type { Gpu } from "../../../lib/gpu/device.ts";
 import { type TrainingOptions, TrainingSession } from "../../../lib/inference/training.ts";
 import { DeviceModel } from "../../../lib/models/device_model.ts";
-import { initialWeights } from "../../../lib/models/weights.ts";
+import { initialPart } from "../../../lib/models/weights.ts";
 import { configOf, NORMALISATION } from "../problem.ts";
 import type { Peer, Problem, Trainer } from "./peer.ts";
 
@@ -27,7 +27,7 @@ export async function openOwn(gpu: Gpu, problem: Problem, extra: Partial<Trainin
   model.write({
     backbone: weights.subarray(0, backbone.count),
     head: weights.subarray(backbone.count, backbone.count + head.count),
-    state: initialWeights(model.layouts, 0).state,
+    state: initialPart(model.layouts, "state", 0),
   });
   const session = await TrainingSession.create(model, {
     batchSize,
