@@ -8,10 +8,27 @@
 //
 // Activations [N, H, W, C]; weights [KH, KW, CK, CNT] (output) or transposed to [KH, KW, COUT / G, CIN] (gradient).
 // INPUT_GRADIENT == 1: rows are input positions of one residue class modulo the stride, so that only the taps that
-// meet the class are visited and no zeros are inserted.
+// meet the class are visited and no zeros are inserted. Where ONE_CLASS (a stride over a single tap), the others meet
+// none: only the class of residue RESIDUE along both axes is computed, and each of its rows clears its neighbours.
 
 #if !SUBGROUPS
 var<workgroup> shared_channels: array<Channels, $(S * (MR / (S / KL)))>;
+#end
+#if ONE_CLASS && !ACCUMULATE
+
+/** What no tap adds to, at the positions of the other classes beside a row's. */
+fn clear_neighbours(row: u32, column: u32) {
+  if (row >= ROWS) { return; }
+  let first_h = (row / ROWS_W) % ROWS_H * STRIDE;
+  let first_w = row % ROWS_W * STRIDE;
+  let image = row / (ROWS_H * ROWS_W) * OUTPUT_H;
+  for (var h = first_h; h < min(first_h + STRIDE, OUTPUT_H); h++) {
+    for (var w = first_w; w < min(first_w + STRIDE, OUTPUT_W); w++) {
+      if (h == first_h + RESIDUE && w == first_w + RESIDUE) { continue; }
+      write_output(((image + h) * OUTPUT_W + w) * (CNT / NV) + column, column, Columns(0.0));
+    }
+  }
+}
 #end
 
 @compute @workgroup_size(S)
@@ -27,9 +44,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let column$r = (channel_group * CN + select(0u, column_in_group$r, column_valid$r)) / NV;
 #end
 #if INPUT_GRADIENT
+#if ONE_CLASS
+  let residue_h = i32(RESIDUE);
+  let residue_w = i32(RESIDUE);
+#else
   let residue = group.z / (COLUMN_BLOCKS * G);
   let residue_h = i32(residue / STRIDE);
   let residue_w = i32(residue % STRIDE);
+#end
 #end
   let channel = (channel_group * CK) / AV + lane % KL;
 
@@ -48,7 +70,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var kh = 0u; kh < KH; kh++) {
 #if INPUT_GRADIENT
     let numerator_h = residue_h + i32(PAD) - i32(kh * DILATION);
+#if !ONE_CLASS
     if ((numerator_h + i32(KH * DILATION * STRIDE)) % i32(STRIDE) != 0) { continue; }
+#end
     let shift_h = numerator_h / i32(STRIDE);
 #else
     let shift_h = i32(kh * DILATION) - i32(PAD);
@@ -56,7 +80,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var kw = 0u; kw < KW; kw++) {
 #if INPUT_GRADIENT
       let numerator_w = residue_w + i32(PAD) - i32(kw * DILATION);
+#if !ONE_CLASS
       if ((numerator_w + i32(KW * DILATION * STRIDE)) % i32(STRIDE) != 0) { continue; }
+#end
       let shift_w = numerator_w / i32(STRIDE);
 #else
       let shift_w = i32(kw * DILATION) - i32(PAD);
@@ -129,6 +155,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #else
     let position = row;
     let row_valid = row < ROWS;
+#end
+#if ONE_CLASS && !ACCUMULATE
+#for r in 0..NR
+    if (column_valid$r) { clear_neighbours(row, column$r); }
+#end
 #end
 #for r in 0..NR
     if (row_valid && column_valid$r) {

@@ -43,11 +43,13 @@ interface LaneTile {
   readonly KL: number;
 }
 
-/** Rows of the product: output positions of one residue class modulo the stride. */
-function rowsOf({ n, stride }: Geometry, to: { h: number; w: number }, inputGradient: boolean) {
+/** Rows of the product, which are output positions of one residue class modulo the stride, and how many classes there are. */
+function rowsOf({ n, stride, kh, kw }: Geometry, to: { h: number; w: number }, inputGradient: boolean) {
   const residues = inputGradient ? stride : 1;
   const rowsH = Math.ceil(to.h / residues), rowsW = Math.ceil(to.w / residues);
-  return { residues, rowsH, rowsW, rows: n * rowsH * rowsW };
+  // A single tap meets one class alone.
+  const classes = kh * kw === 1 ? 1 : residues ** 2;
+  return { residues, classes, rowsH, rowsW, rows: n * rowsH * rowsW };
 }
 
 /** Rows and blocks of columns of a workgroup. Two blocks share the loads of their rows. */
@@ -101,7 +103,7 @@ function lowerGather(
 ): Dispatch {
   const { stride, groups } = geometry;
   const { from, to, ck, cn } = sidesOf(geometry, inputGradient);
-  const { residues, rowsH, rowsW, rows } = rowsOf(geometry, to, inputGradient);
+  const { residues, classes, rowsH, rowsW, rows } = rowsOf(geometry, to, inputGradient);
   const lanes = lanesOf(target.subgroupSize);
   const blocks = Math.ceil(rows / tile.MR);
   const columnBlocks = Math.ceil(cn / (lanes.S * tile.NV * tile.NR));
@@ -125,6 +127,9 @@ function lowerGather(
       DILATION: geometry.dilation,
       GRID_X,
       INPUT_GRADIENT: inputGradient ? 1 : 0,
+      ONE_CLASS: classes < residues ** 2 ? 1 : 0,
+      // Of positions that the tap meets: (residue + padding) % stride is 0.
+      RESIDUE: (stride - geometry.padding % stride) % stride,
       ACCUMULATE: accumulate ? 1 : 0,
       BIAS: bias ? 1 : 0,
       MOMENTS: moments ? 1 : 0,
@@ -139,7 +144,7 @@ function lowerGather(
       ROW_STRIDE: inputGradient ? 1 : stride,
     },
     bindings: [input, weight, output, ...bias ? [bias] : [], ...moments ? bindingsOf(moments) : []],
-    groups: [Math.min(blocks, GRID_X), Math.ceil(blocks / GRID_X), columnBlocks * groups * residues ** 2],
+    groups: [Math.min(blocks, GRID_X), Math.ceil(blocks / GRID_X), columnBlocks * groups * classes],
   };
 }
 
