@@ -10,7 +10,7 @@ import { UsageError } from "../../lib/errors.ts";
 import { layoutModel, type ModelLayouts, type VectorLayout } from "../../lib/models/device_model.ts";
 import { writeOnnx } from "../../lib/models/export.ts";
 import { constant, normal, xavier } from "../../lib/models/initial.ts";
-import { type ClassifierConfig, initialOf } from "../../lib/models/network.ts";
+import { type ClassifierConfig, initialOf, onnxNetworkOf } from "../../lib/models/network.ts";
 import { ARCHITECTURES } from "../../lib/models/torchvision/architectures.ts";
 import { type Architecture, NetworkBuilder } from "../../lib/models/torchvision/builder.ts";
 import { forInceptionScale } from "../../lib/models/torchvision/inception_v3.ts";
@@ -23,7 +23,7 @@ import type { OnnxModel } from "../../lib/onnx/model.ts";
 import { type OnnxNetwork, onnxNetwork } from "../../lib/onnx/network.ts";
 import { float32Tensor, type HostTensor, sizeOf } from "../../lib/tensor.ts";
 import { gpuTests } from "../gpu/harness.ts";
-import { distance, runNetwork } from "../onnx/compare.ts";
+import { distance, evaluateNetwork, runNetwork } from "../onnx/compare.ts";
 import { runOnnx } from "../onnx/runtime.ts";
 import { hashedValues } from "../reference/hashed.ts";
 import { nchwToNhwc } from "../reference/layout.ts";
@@ -94,6 +94,22 @@ for (const [name, { parameters, size, gain, logits }] of Object.entries(PUBLISHE
         await Deno.remove(folder, { recursive: true });
       }
     },
+  });
+}
+
+/** On the device all are run where `SWAGPU_LARGE` is set but the largest, which take minutes and gigabytes. */
+const MOST_ON_DEVICE = 9e7;
+
+for (const [name, { parameters, size, gain, logits }] of Object.entries(PUBLISHED)) {
+  if (gain === undefined || logits === undefined || !LARGE || parameters > MOST_ON_DEVICE) continue;
+  gpuTest(`${name} computes torchvision's logits on the device`, async (gpu) => {
+    const config = configOf(name), network = onnxNetworkOf(config)!;
+    const weights = stateDictFromWeights(layoutModel(config), hashedWeights(config, gain));
+    const model = withTensors(network.model, weights);
+    const data = Float64Array.from(hashedValues(IMAGES, BATCH * 3 * sizeOf(size), 3));
+    const batch = { images: nchwToNhwc({ shape: [BATCH, 3, ...size], data }), labels: new Uint32Array(BATCH) };
+    const error = distance(await evaluateNetwork(gpu, { ...network, model }, batch), logits);
+    assert(error < 1e-4, `the logits differ by ${error}`);
   });
 }
 

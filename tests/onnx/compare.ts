@@ -11,7 +11,7 @@ import { Graph, lowerBackward, lowerForward } from "../../lib/graph/graph.ts";
 import { compile, type Program } from "../../lib/graph/program.ts";
 import { buildOnnx, type OnnxNetwork } from "../../lib/onnx/network.ts";
 import { weightsOf } from "../../lib/onnx/parameters.ts";
-import { targetOf, type Tensor } from "../../lib/ops/operation.ts";
+import { type Dispatch, targetOf, type Tensor } from "../../lib/ops/operation.ts";
 import { softmaxCrossEntropy } from "../../lib/ops/softmax_cross_entropy.ts";
 import { vectorsOf } from "../gpu/harness.ts";
 
@@ -52,17 +52,8 @@ function graphOf(network: OnnxNetwork, { images, labels }: Batch, keepOf: (graph
   return { graph: fuse(graph, [logits, totals, ...kept]), logits, totals, contents, kept };
 }
 
-/**
- * Runs the network forwards in both modes, and backwards.
- *
- * @param keepOf names tensors of the graph that are read as well
- */
-export async function runNetwork(
-  gpu: Gpu,
-  network: OnnxNetwork,
-  batch: Batch,
-  keepOf: (graph: Graph) => readonly Tensor[] = () => [],
-): Promise<Computed> {
+/** A network on the device: its graph, and what programs of it are compiled against. */
+function placed(gpu: Gpu, network: OnnxNetwork, batch: Batch, keepOf: (graph: Graph) => readonly Tensor[]) {
   const { graph, logits, totals, contents, kept } = graphOf(network, batch, keepOf);
   const vectors = vectorsOf(gpu, "weights", (vector) => graph.parametersOf(vector));
   const gradients = vectorsOf(gpu, "gradients", (vector) => graph.parametersOf(vector));
@@ -80,39 +71,87 @@ export async function runNetwork(
     gpu.device.queue.writeBuffer(buffer, 0, values);
     externals.set(tensor, buffer);
   }
-  const options = { vectors, gradients, externals, keep: [logits, totals, ...kept] };
-  const programs: Program[] = [];
-  const read = async (program: Program, tensor: Tensor) => {
-    const { buffer, offset, size } = program.rangeOf(tensor);
-    return new Float32Array(await gpu.read(buffer, offset, size));
-  };
-  try {
-    const target = targetOf(gpu, { training: false });
-    const evaluation = await compile(gpu, lowerForward(graph, target), { label: "evaluate", ...options });
-    programs.push(evaluation);
-    submitLaunches(gpu, "evaluate", evaluation.launches);
-    const evalLogits = await read(evaluation, logits);
-
-    const training = targetOf(gpu, { training: true });
-    const launches = [...lowerForward(graph, training), ...lowerBackward(graph, training)];
-    const program = await compile(gpu, launches, { label: "train", ...options });
-    programs.push(program);
-    submitLaunches(gpu, "train", program.launches);
-    const [sum, , count] = await read(program, totals);
-    const found = new Map<string, Float32Array>();
-    for (const vector of [gradients.backbone, gradients.head]) {
-      const values = await vector.read();
-      for (const { name, torchOffset, size } of vector.layout.entries) {
-        found.set(name, values.subarray(torchOffset, torchOffset + size));
-      }
-    }
-    const values = new Map<Tensor, Float32Array>();
-    for (const tensor of kept) values.set(tensor, await read(program, tensor));
-    return { evalLogits, logits: await read(program, logits), loss: sum / count, gradients: found, kept: values };
-  } finally {
-    programs.forEach((program) => program.destroy());
+  const free = () => {
     externals.forEach((buffer) => gpu.destroyBuffer(buffer));
     [...Object.values(vectors), ...Object.values(gradients)].forEach((vector) => vector.destroy());
+  };
+  return { graph, logits, totals, kept, gradients, vectors, externals, keep: [logits, totals, ...kept], free };
+}
+
+async function readTensor(gpu: Gpu, program: Program, tensor: Tensor): Promise<Float32Array> {
+  const { buffer, offset, size } = program.rangeOf(tensor);
+  return new Float32Array(await gpu.read(buffer, offset, size));
+}
+
+/** Runs launches once, and reads what they left. */
+async function ran<T>(
+  gpu: Gpu,
+  network: ReturnType<typeof placed>,
+  dispatches: readonly Dispatch[],
+  read: (program: Program) => Promise<T>,
+): Promise<T> {
+  const program = await compile(gpu, dispatches, { label: "network", ...network });
+  try {
+    submitLaunches(gpu, "network", program.launches);
+    return await read(program);
+  } finally {
+    program.destroy();
+  }
+}
+
+async function evaluated(gpu: Gpu, network: ReturnType<typeof placed>): Promise<Float32Array> {
+  const launches = lowerForward(network.graph, targetOf(gpu, { training: false }));
+  return await ran(gpu, network, launches, (program) => readTensor(gpu, program, network.logits));
+}
+
+/** Logits in evaluation mode, [N, classes]. */
+export async function evaluateNetwork(gpu: Gpu, network: OnnxNetwork, batch: Batch): Promise<Float32Array> {
+  const onDevice = placed(gpu, network, batch, () => []);
+  try {
+    return await evaluated(gpu, onDevice);
+  } finally {
+    onDevice.free();
+  }
+}
+
+/**
+ * Runs the network forwards in both modes, and backwards.
+ *
+ * @param keepOf names tensors of the graph that are read as well
+ */
+export async function runNetwork(
+  gpu: Gpu,
+  network: OnnxNetwork,
+  batch: Batch,
+  keepOf: (graph: Graph) => readonly Tensor[] = () => [],
+): Promise<Computed> {
+  const onDevice = placed(gpu, network, batch, keepOf);
+  const { graph, logits, totals, kept, gradients } = onDevice;
+  try {
+    const evalLogits = await evaluated(gpu, onDevice);
+    const training = targetOf(gpu, { training: true });
+    const launches = [...lowerForward(graph, training), ...lowerBackward(graph, training)];
+    return await ran(gpu, onDevice, launches, async (program) => {
+      const [sum, , count] = await readTensor(gpu, program, totals);
+      const found = new Map<string, Float32Array>();
+      for (const vector of [gradients.backbone, gradients.head]) {
+        const values = await vector.read();
+        for (const { name, torchOffset, size } of vector.layout.entries) {
+          found.set(name, values.subarray(torchOffset, torchOffset + size));
+        }
+      }
+      const values = new Map<Tensor, Float32Array>();
+      for (const tensor of kept) values.set(tensor, await readTensor(gpu, program, tensor));
+      return {
+        evalLogits,
+        logits: await readTensor(gpu, program, logits),
+        loss: sum / count,
+        gradients: found,
+        kept: values,
+      };
+    });
+  } finally {
+    onDevice.free();
   }
 }
 

@@ -49,11 +49,9 @@ export interface ConvolutionLayer extends Omit<WindowLayer, "ceil"> {
   readonly initialBias?: Initial;
 }
 
-/** A linear layer. */
+/** A linear layer with a bias. */
 export interface LinearLayer {
   readonly out: number;
-  /** There is one unless said otherwise. */
-  readonly bias?: boolean;
   /** Of its weight. */
   readonly initial: Initial;
   /** Of its bias; 0 unless given. */
@@ -113,10 +111,9 @@ export class NetworkBuilder {
     inputs: readonly (Value | string)[],
     shape: readonly number[],
     attributes: Readonly<Record<string, AttributeValue>> = {},
-    output: string = name,
   ): Value {
     const names = inputs.map((input) => typeof input === "string" ? input : input.name);
-    return { name: this.#nodes.add(operator, name, names, attributes, output), shape };
+    return { name: this.#nodes.add(operator, name, names, attributes), shape };
   }
 
   /** A function of each element. */
@@ -157,12 +154,10 @@ export class NetworkBuilder {
       positions(shape[axis + 1], size, stride, both(padding)[axis], ceil)
     );
     if (counts.every((count) => count >= 1)) return counts;
-    const [, height, width] = this.images.shape;
+    const [, height, width] = this.images.shape, [, rows, columns] = shape;
     throw new UsageError(
-      `Cannot build a network for images of ${height}x${width}: at its layer ${name} ${shape[1]}x${
-        shape[2]
-      } pixels are ` +
-        "left, too few for a window; larger images are required",
+      `Cannot build a network for images of ${height}x${width}: at its layer ${name} ${rows}x${columns} pixels are left, ` +
+        "too few for a window; larger images are required",
     );
   }
 
@@ -184,10 +179,10 @@ export class NetworkBuilder {
 
   /** A linear layer over rows of numbers. */
   linear(name: string, input: Value, layer: LinearLayer): Value {
-    const { out, bias = true, initial, initialBias = constant(0) } = layer;
+    const { out, initial, initialBias = constant(0) } = layer;
     const width = input.shape.at(-1)!, rows = input.shape.slice(0, -1);
-    const weights = [this.weight(`${name}.weight`, [out, width], initial)];
-    if (bias) weights.push(this.weight(`${name}.bias`, [out], initialBias));
+    const weight = this.weight(`${name}.weight`, [out, width], initial);
+    const weights = [weight, this.weight(`${name}.bias`, [out], initialBias)];
     return this.linearOf(name, input, weights, [...rows, out]);
   }
 
