@@ -1,6 +1,6 @@
 // Weight gradient of a stride-1 2-D convolution. As conv2d_weight_gradient.wgsl, but one workgroup owns all KW taps of
-// a kernel row: it loads TW positions of d_output once, and a strip of TW + KW - 1 inputs once, for all of them. Positions are taken by
-// fours; of the last four those past TW have zero columns, and count the last input again.
+// a kernel row: it loads TW positions of d_output once, and a strip of TW + KW - 1 inputs once, for all of them. Positions
+// are taken by fours: those past TW have columns of zero.
 //
 // source [N, H, W, CKT]; d_output [N, OH, OW, CNT]; partial [SPLITS, KH, KW, CK, CNT]. A split is a range of image
 // rows.
@@ -69,11 +69,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
           b,
 #for t in 0..4
 #if SUBGROUPS
-          subgroupBroadcast(
-            a$(((q * 4 + t - (q * 4 + t >= TW) * (q * 4 + t + 1 - TW)) + kw) / S * (MR / AV) + m), $(((q * 4 + t - (q * 4 + t >= TW) * (q * 4 + t + 1 - TW)) + kw) % S)u
-          ),
+          subgroupBroadcast(a$((q * 4 + t + kw) / S * (MR / AV) + m), $((q * 4 + t + kw) % S)u),
 #else
-          shared_channels[$(m * S * REGISTERS + (q * 4 + t - (q * 4 + t >= TW) * (q * 4 + t + 1 - TW)) + kw)],
+          shared_channels[$(m * S * REGISTERS + q * 4 + t + kw)],
 #end
 #end
         );

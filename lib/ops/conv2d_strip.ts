@@ -203,7 +203,8 @@ function lowerWeightGradient(
       MR,
       NV,
       TW,
-      REGISTERS: Math.ceil((TW + kw - 1) / lanes.S),
+      // Positions are taken by fours.
+      REGISTERS: Math.ceil((4 * Math.ceil(TW / 4) + kw - 1) / lanes.S),
       CK: ck,
       CKT: cin,
       CN: cn,
