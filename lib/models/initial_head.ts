@@ -6,6 +6,7 @@
 
 import type { VectorLayout } from "../graph/vector.ts";
 import { PhiloxSequence, Stream } from "../random/philox.ts";
+import { byInputs, constant, draw } from "./initial.ts";
 
 /** Part of the initial weights, as in `initialWeights`. */
 const HEAD = 1;
@@ -17,16 +18,13 @@ const HEAD = 1;
  */
 export function initialHead(layout: VectorLayout, seed: number): Float32Array {
   const values = new Float32Array(layout.count);
-  let bound = 0;
+  let initial = constant(0);
   layout.entries.forEach(({ name, torchShape, torchOffset, size }, index) => {
     const target = values.subarray(torchOffset, torchOffset + size);
-    if (torchShape.length > 1) bound = 1 / Math.sqrt(torchShape[1]);
-    else if (name.endsWith(".weight")) {
-      target.fill(1);
-      bound = 0;
-    }
-    const random = new PhiloxSequence(seed, Stream.init, HEAD, index);
-    if (bound > 0) { for (let i = 0; i < size; i++) target[i] = bound * (2 * random.uniform() - 1); }
+    const isScale = torchShape.length === 1 && name.endsWith(".weight");
+    if (torchShape.length > 1) initial = byInputs(torchShape[1]);
+    else if (isScale) initial = constant(0);
+    draw(isScale ? constant(1) : initial, new PhiloxSequence(seed, Stream.init, HEAD, index), target);
   });
   return values;
 }

@@ -47,16 +47,11 @@ export function residualConfig({ encoder, smallStem }: Pick<ClassifierConfig, "e
   return smallStem ? { ...RESNETS[encoder], stem: "small" } : RESNETS[encoder];
 }
 
-function requireNoSmallStem({ encoder, smallStem }: ClassifierConfig): void {
-  if (!smallStem) return;
-  throw new UsageError(`Cannot give ${encoder} a small stem: residual networks have one`);
-}
-
 /** The imported network of a classifier, or that of a name that is no residual network's. */
 export function onnxNetworkOf(config: ClassifierConfig): OnnxNetwork | undefined {
   if (config.network !== undefined) return config.network;
   if (!isArchitecture(config.encoder)) return undefined;
-  requireNoSmallStem(config);
+  if (config.smallStem) throw new UsageError(`Cannot give ${config.encoder} a small stem: residual networks have one`);
   return namedNetwork(config.encoder, config).network;
 }
 

@@ -14,9 +14,7 @@ export const MODEL_FLAGS = {
     default: "resnet50",
     value: "NAME",
     group: "Model",
-    help:
-      "architecture of the backbone: a classifier of torchvision's, as resnet50, mobilenet_v2 or vit_b_16, or a ResNet " +
-      "of CIFAR, as resnet20; one that is not known is answered with the list",
+    help: "a classifier of torchvision's, as resnet50, mobilenet_v2 or vit_b_16, or a ResNet of CIFAR, as resnet20",
   },
   weightsPath: {
     type: "string",

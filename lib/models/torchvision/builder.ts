@@ -1,4 +1,3 @@
-// deno-lint-ignore-file camelcase -- attributes have ONNX's names
 /**
  * torchvision's layers as ONNX nodes whose weights are yet to come. A network that is built of them takes the way of an
  * imported one to the device, and its file when it is exported.
@@ -12,6 +11,8 @@
 
 import { UsageError } from "../../errors.ts";
 import { NodeList } from "../../onnx/export/nodes.ts";
+import * as operators from "../../onnx/export/operators.ts";
+import { both, type Pair } from "../../onnx/export/operators.ts";
 import type { AttributeValue, OnnxModel } from "../../onnx/model.ts";
 import { float32Tensor, type HostTensor, sizeOf } from "../../tensor.ts";
 import { byInputs, constant, heOut, type Initial } from "../initial.ts";
@@ -22,9 +23,6 @@ export interface Value {
   /** Sizes but the batch's. */
   readonly shape: readonly number[];
 }
-
-/** A number for both axes of an image, or one for rows and one for columns. */
-export type Pair = number | readonly [rows: number, columns: number];
 
 /** Geometry of a window. */
 export interface WindowLayer {
@@ -69,10 +67,6 @@ export interface NormLayer {
 /** Version of the operators. */
 const OPSET = 17;
 const IMAGES = "input", LOGITS = "output";
-
-function both(pair: Pair): readonly [number, number] {
-  return typeof pair === "number" ? [pair, pair] : pair;
-}
 
 /** Positions of a window along an axis, as PyTorch counts them. */
 function positions(size: number, kernel: number, stride: number, padding: number, ceil: boolean): number {
@@ -136,16 +130,10 @@ export class NetworkBuilder {
     const { out, kernel, stride = 1, padding = 0, groups = 1, bias = false } = layer;
     const [channels] = input.shape, [rows, columns] = both(kernel);
     const weight = [out, channels / groups, rows, columns];
-    const inputs = [this.weight(`${name}.weight`, weight, layer.initial ?? heOut(weight))];
-    if (bias) inputs.push(this.weight(`${name}.bias`, [out], layer.initialBias ?? constant(0)));
-    const shape = this.#windows(name, input, { kernel, stride, padding });
-    const attributes = { dilations: [1, 1], group: groups, ...this.#window({ kernel, stride, padding }) };
-    return this.#add("Conv", name, [input, ...inputs], [out, ...shape], attributes);
-  }
-
-  #window({ kernel, stride = 1, padding = 0 }: WindowLayer) {
-    const pads = both(padding);
-    return { kernel_shape: both(kernel), pads: [...pads, ...pads], strides: [stride, stride] };
+    this.weight(`${name}.weight`, weight, layer.initial ?? heOut(weight));
+    if (bias) this.weight(`${name}.bias`, [out], layer.initialBias ?? constant(0));
+    const window = { kernel, stride, padding }, shape = [out, ...this.#windows(name, input, window)];
+    return { name: operators.conv(this.#nodes, name, input.name, { ...window, groups, bias }), shape };
   }
 
   /** Rows and columns of positions of a window. */
@@ -163,10 +151,10 @@ export class NetworkBuilder {
 
   /** Normalisation of each channel of images over the batch. */
   batchNorm(name: string, input: Value, { eps = 1e-5, momentum = 0.1 }: NormLayer = {}): Value {
-    const vector = (key: string, value: number) => this.weight(`${name}.${key}`, [input.shape[0]], constant(value));
-    const tensors = [vector("weight", 1), vector("bias", 0), vector("running_mean", 0), vector("running_var", 1)];
-    const attributes = { epsilon: eps, momentum: 1 - momentum };
-    return this.#add("BatchNormalization", name, [input, ...tensors], input.shape, attributes);
+    for (const [key, value] of [["weight", 1], ["bias", 0], ["running_mean", 0], ["running_var", 1]] as const) {
+      this.weight(`${name}.${key}`, [input.shape[0]], constant(value));
+    }
+    return { ...input, name: operators.batchNormalisation(this.#nodes, name, input.name, { eps, momentum }) };
   }
 
   /** Normalisation of each row of numbers. */
@@ -201,7 +189,7 @@ export class NetworkBuilder {
   }
 
   relu(name: string, input: Value): Value {
-    return this.#each("Relu", name, input);
+    return { ...input, name: operators.relu(this.#nodes, name, input.name) };
   }
 
   relu6(name: string, input: Value): Value {
@@ -270,15 +258,16 @@ export class NetworkBuilder {
     return this.#nodes.add("Transpose", name, [shaped], { perm: [last, ...shape.keys()] });
   }
 
-  maxPool(name: string, input: Value, window: WindowLayer): Value {
-    const attributes = { ceil_mode: window.ceil ? 1 : 0, ...this.#window(window) };
-    return this.#add("MaxPool", name, [input], [input.shape[0], ...this.#windows(name, input, window)], attributes);
+  maxPool(name: string, input: Value, { kernel, stride = 1, padding = 0, ceil }: WindowLayer): Value {
+    const window = { kernel, stride, padding };
+    const shape = [input.shape[0], ...this.#windows(name, input, { ...window, ceil })];
+    return { name: operators.maxPool(this.#nodes, name, input.name, window, ceil), shape };
   }
 
   /** Averages of windows; zeros around the image count. */
-  averagePool(name: string, input: Value, window: Omit<WindowLayer, "ceil">): Value {
-    const attributes = { count_include_pad: 1, ...this.#window(window) };
-    return this.#add("AveragePool", name, [input], [input.shape[0], ...this.#windows(name, input, window)], attributes);
+  averagePool(name: string, input: Value, { kernel, stride = 1, padding = 0 }: Omit<WindowLayer, "ceil">): Value {
+    const window = { kernel, stride, padding }, shape = [input.shape[0], ...this.#windows(name, input, window)];
+    return { name: operators.averagePool(this.#nodes, name, input.name, window), shape };
   }
 
   /** The average of each channel, as an image of one pixel. */

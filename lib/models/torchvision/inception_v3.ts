@@ -4,20 +4,23 @@
  * @module
  */
 
-import type { NetworkBuilder, Pair, Value } from "./builder.ts";
+import { NORMALISATIONS } from "../../data/normalisation.ts";
+import type { Pair } from "../../onnx/export/operators.ts";
+import type { NetworkBuilder, Value } from "./builder.ts";
 import { normal } from "../initial.ts";
 import { pooledHead } from "./layers.ts";
 
-/** ImageNet's mean and deviation of each channel, by which inputs are normalised here, and those of the first weights. */
-const MEAN = [0.485, 0.456, 0.406], DEVIATION = [0.229, 0.224, 0.225], OWN = 0.5;
+/** Mean and deviation of each channel by which the published weights' images were normalised. */
+const OWN = 0.5;
 
 /**
  * Images normalised to a mean and a deviation of 0.5, as the published weights of this network and of GoogLeNet were
  * trained, from images normalised as ImageNet's are. torchvision's `transform_input`.
  */
 export function forInceptionScale(builder: NetworkBuilder): Value {
-  const factors = DEVIATION.map((deviation) => deviation / OWN);
-  const terms = MEAN.map((mean) => (mean - OWN) / OWN);
+  const { mean, std } = NORMALISATIONS.imagenet;
+  const factors = std.map((deviation) => deviation / OWN);
+  const terms = mean.map((value) => (value - OWN) / OWN);
   return builder.channelsScaled("transform_input", builder.images, factors, terms);
 }
 

@@ -7,11 +7,26 @@
 
 import type { NodeList } from "./nodes.ts";
 
-/** Geometry of a window; the same on both axes. */
+/** A number for both axes of an image, or one for rows and one for columns. */
+export type Pair = number | readonly [rows: number, columns: number];
+
+/** Geometry of a window. */
 export interface Window {
   readonly kernel: number;
   readonly stride: number;
   readonly padding: number;
+}
+
+/** Geometry of a window that need not be a square. */
+export interface PairWindow {
+  readonly kernel: Pair;
+  readonly stride: number;
+  readonly padding: Pair;
+}
+
+/** The numbers of both axes. */
+export function both(pair: Pair): readonly [rows: number, columns: number] {
+  return typeof pair === "number" ? [pair, pair] : pair;
 }
 
 /** What BatchNorm adds to the variance, and the weight of a batch in its running statistics, in PyTorch's sense. */
@@ -20,18 +35,24 @@ export interface BatchNormSettings {
   readonly momentum: number;
 }
 
-function windowAttributes({ kernel, stride, padding }: Window) {
+function windowAttributes({ kernel, stride, padding }: PairWindow) {
   return {
-    kernel_shape: [kernel, kernel],
-    pads: [padding, padding, padding, padding],
+    kernel_shape: both(kernel),
+    pads: [...both(padding), ...both(padding)],
     strides: [stride, stride],
   };
 }
 
-/** `Conv` without bias. */
-export function conv(nodes: NodeList, name: string, input: string, options: Window & { groups: number }): string {
+/** `Conv`, without a bias unless one is asked for. */
+export function conv(
+  nodes: NodeList,
+  name: string,
+  input: string,
+  options: PairWindow & { readonly groups: number; readonly bias?: boolean },
+): string {
   const attributes = { dilations: [1, 1], group: options.groups, ...windowAttributes(options) };
-  return nodes.add("Conv", name, [input, `${name}.weight`], attributes);
+  const tensors = [`${name}.weight`, ...options.bias ? [`${name}.bias`] : []];
+  return nodes.add("Conv", name, [input, ...tensors], attributes);
 }
 
 /** `BatchNormalization` by the running statistics. ONNX's momentum is the weight of what was there before. */
@@ -55,9 +76,14 @@ export function add(nodes: NodeList, name: string, a: string, b: string): string
   return nodes.add("Add", name, [a, b]);
 }
 
-/** `MaxPool`. */
-export function maxPool(nodes: NodeList, name: string, input: string, window: Window): string {
-  return nodes.add("MaxPool", name, [input], { ceil_mode: 0, ...windowAttributes(window) });
+/** `MaxPool`; where `ceil`, windows that begin inside the image count though they end outside. */
+export function maxPool(nodes: NodeList, name: string, input: string, window: PairWindow, ceil = false): string {
+  return nodes.add("MaxPool", name, [input], { ceil_mode: ceil ? 1 : 0, ...windowAttributes(window) });
+}
+
+/** `AveragePool`; zeros around the image count. */
+export function averagePool(nodes: NodeList, name: string, input: string, window: PairWindow): string {
+  return nodes.add("AveragePool", name, [input], { count_include_pad: 1, ...windowAttributes(window) });
 }
 
 /** Every `stride`-th position, by `Slice`, and zero channels on both sides, by `Pad`. */
