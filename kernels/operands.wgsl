@@ -21,7 +21,10 @@ alias Channels = f32;
 alias Weights = Columns;
 #end
 
-/** `sum`, and a lane's columns at four places, each times a number; added one after another. */
+/**
+ * `sum`, and a lane's columns at four places, each times a number; added one after another. A lane has more sums than a CPU
+ * has registers: each is fetched from memory, and put back, once for four terms.
+ */
 fn plus_four(sum: Columns, columns: FourColumns, factors: vec4<f32>) -> Columns {
   return sum + factors[0] * columns[0] + factors[1] * columns[1] + factors[2] * columns[2] + factors[3] * columns[3];
 }
