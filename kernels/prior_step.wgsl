@@ -1,7 +1,7 @@
 // One update of a segment of the flat vector: likelihood gradient, Gaussian prior and noise in one pass over memory.
 //
 // The prior is N(mean, Psi + W W^T) with Psi diagonal and W^T the ROWS_K rows. Joined behind control.wgsl, philox.wgsl,
-// workgroup_sum.wgsl, elementwise.wgsl and one sampler_*.wgsl. COUNT vec4 items of the segment; BASE is the index of
+// elementwise.wgsl and one sampler_*.wgsl. COUNT vec4 items of the segment; BASE is the index of
 // its first item in the whole vector; rows [ROWS_K, COUNT].
 //
 // PHASE 0, explicit: theta moves along the whole gradient g + (Psi^-1 (d - W c)) / N, with c = C^-1 W^T Psi^-1 d.
@@ -11,6 +11,9 @@
 // PHASE 2, finish: solved = (I + k S^-1)^-1 u = (Psi u + k W c) / (Psi + k), with c = C_k^-1 W^T (Psi + k)^-1 u.
 // PHASE 3, project: partial sums of W^T Psi^-1 d and, last, of d Psi^-1 d.
 // PHASE 4, gram: partial sums of W^T (Psi + k)^-1 W, its lower triangle by rows; k = 0 where EXACT.
+//
+// A workgroup's partial sums are COLUMNS, or 0 in a phase without. They are added up 32 columns at a time: compilers for
+// CPUs cut a kernel at its barriers, and some for each of 210 columns keep them busy for minutes.
 
 @group(0) @binding(0) var<storage, read_write> step_control: Control;
 @group(0) @binding(1) var<storage, read_write> theta: array<vec4<f32>>;
@@ -25,6 +28,11 @@
 @group(0) @binding(7) var<storage, read_write> coefficients: array<f32>;
 @group(0) @binding(8) var<storage, read_write> partial: array<f32>;
 @group(0) @binding(9) var<storage, read_write> weights: array<f32>;
+#end
+
+#if COLUMNS > 0
+/// The sums of 32 columns by lane, each column behind a gap: lanes that add up columns meet in different banks.
+var<workgroup> lane_sums: array<f32, $((COLUMNS < 32) * COLUMNS * 65 + (COLUMNS >= 32) * 2080)>;
 #end
 
 /// Where a parameter is, the prior's mean, their difference, and a draw from the prior relative to its mean.
@@ -68,17 +76,8 @@ fn diagonal_draw(i: u32, variance: vec4<f32>) -> vec4<f32> {
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let block = group.y * GRID_X + group.x;
-#if PHASE == 1 || PHASE == 3
-#for k in 0..(ROWS_K + 1)
+#for k in 0..COLUMNS
   var sum$k = vec4<f32>(0.0);
-#end
-#end
-#if PHASE == 4
-#for a in 0..ROWS_K
-#for b in 0..(a + 1)
-  var sum$(a * (a + 1) / 2 + b) = vec4<f32>(0.0);
-#end
-#end
 #end
   control = step_control;
 #if ROWS_K > 0
@@ -175,32 +174,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #end
 #end
   }
-#if ROWS_K > 0 && PHASE == 1
-#for k in 0..ROWS_K
-  {
-    let total = workgroup_sum(dot(sum$k, vec4<f32>(1.0)), lane);
-    if (lane == 0u && block < BLOCKS) { partial[(FIRST_BLOCK + block) * ROWS_K + $k] = total; }
+#for chunk in 0..((COLUMNS + 31) / 32)
+  workgroupBarrier();
+#for k in (chunk * 32)..(chunk * 32 + 32)
+#if k < COLUMNS
+  lane_sums[$((k % 32) * 65)u + lane] = dot(sum$k, vec4<f32>(1.0));
+#end
+#end
+  workgroupBarrier();
+  if (lane < 32u && $(chunk * 32)u + lane < COLUMNS && block < BLOCKS) {
+    var total = 0.0;
+    for (var other = 0u; other < 64u; other++) { total += lane_sums[lane * 65u + other]; }
+    partial[(FIRST_BLOCK + block) * COLUMNS + $(chunk * 32)u + lane] = total;
   }
-#end
-#end
-#if PHASE == 3
-#for k in 0..(ROWS_K + 1)
-  {
-    let total = workgroup_sum(dot(sum$k, vec4<f32>(1.0)), lane);
-    if (lane == 0u && block < BLOCKS) { partial[(FIRST_BLOCK + block) * (ROWS_K + 1u) + $k] = total; }
-  }
-#end
-#end
-#if PHASE == 4
-#for a in 0..ROWS_K
-#for b in 0..(a + 1)
-  {
-    let total = workgroup_sum(dot(sum$(a * (a + 1) / 2 + b), vec4<f32>(1.0)), lane);
-    if (lane == 0u && block < BLOCKS) {
-      partial[(FIRST_BLOCK + block) * $(ROWS_K * (ROWS_K + 1) / 2)u + $(a * (a + 1) / 2 + b)] = total;
-    }
-  }
-#end
-#end
 #end
 }

@@ -32,6 +32,13 @@ const Phase = { explicit: 0, stage: 1, finish: 2, project: 3, gram: 4, combine: 
 /** Those that change weights or sampler state. */
 const WRITING_PHASES: ReadonlySet<number> = new Set([Phase.explicit, Phase.stage, Phase.finish]);
 
+/** Partial sums that a phase leaves. */
+function columnsOf(phase: number, rank: number): number {
+  if (phase === Phase.gram) return rank * (rank + 1) / 2;
+  if (phase === Phase.project) return rank + 1;
+  return phase === Phase.stage ? rank : 0;
+}
+
 /** What is updated, and how. */
 export interface UpdateOptions {
   readonly label: string;
@@ -123,16 +130,16 @@ export class FlatUpdate {
       const stage = [
         ...await update.#drawWeights(),
         ...await phase(Phase.stage),
-        await update.#sum(rank, "projection"),
+        await update.#sum(Phase.stage, "projection"),
       ];
-      const gram = [...await phase(Phase.gram), await update.#sum(rank * (rank + 1) / 2, "gram")];
+      const gram = [...await phase(Phase.gram), await update.#sum(Phase.gram, "gram")];
       const finish = [await update.#solve("gram"), ...await phase(Phase.finish)];
       update.#stepAndGram = [...stage, ...gram, ...finish];
       // psgld's k changes with its running square, so its gram does at every step.
       update.#step = sampler === "psgld" ? update.#stepAndGram : [...stage, ...finish];
     }
     if (prior !== undefined) {
-      update.#density = [...await phase(Phase.project), await update.#sum(rank + 1, "projection")];
+      update.#density = [...await phase(Phase.project), await update.#sum(Phase.project, "projection")];
     }
     if (update.state !== undefined) update.#initialise = await update.#fillNormal(update.state);
     return update;
@@ -192,8 +199,7 @@ export class FlatUpdate {
   async #phase(phase: number, exact: boolean): Promise<Launch[]> {
     const { label, sampler, theta, gradient, prior, stream, anchorStream, nesterov } = this.#options;
     const kernel = SAMPLERS[sampler];
-    const source = controlSource + philoxSource + workgroupSumSource + elementwiseSource + kernel.source +
-      priorStepSource;
+    const source = controlSource + philoxSource + elementwiseSource + kernel.source + priorStepSource;
     const buffers = this.#buffers;
     const rank = this.#rank;
     const launches = await Promise.all(this.#segments.map((segment, index) => {
@@ -205,6 +211,7 @@ export class FlatUpdate {
         COMBINED: this.#options.clipped && phase === Phase.explicit ? 1 : 0,
         PRIOR: prior ? 1 : 0,
         ROWS_K: rank,
+        COLUMNS: columnsOf(phase, rank),
         NOISE: kernel.noise ? 1 : 0,
         NESTEROV: nesterov ? 1 : 0,
         DECAY: this.#options.decay === false ? 0 : 1,
@@ -256,13 +263,14 @@ export class FlatUpdate {
     if (this.#rank === 0) return [];
     return [
       ...await this.#phase(Phase.project, false),
-      await this.#sum(this.#rank + 1, "projection"),
+      await this.#sum(Phase.project, "projection"),
       await this.#solve("exactGram"),
     ];
   }
 
-  #sum(columns: number, into: "projection" | "gram"): Promise<Launch> {
-    const constants = { COLUMNS: columns, ROWS: this.#blocks() };
+  /** Adds up the partial sums of a phase. */
+  #sum(phase: number, into: "projection" | "gram"): Promise<Launch> {
+    const columns = columnsOf(phase, this.#rank), constants = { COLUMNS: columns, ROWS: this.#blocks() };
     const source = workgroupSumSource + sumColumnsSource;
     const kernel = { label: `${this.#options.label} ${into}`, source, constants, groups: [columns, 1, 1] as const };
     return prepareLaunch(this.#gpu, kernel, [whole(this.#buffers.partial), whole(this.#buffers[into])]);
