@@ -113,6 +113,7 @@ export { balancedSubset, type Split, splitTrainVal, takeExamples } from "./lib/d
 export { type Gaussian, isotropic, logDensity, type PriorScaling, shiftedGaussian } from "./lib/priors/gaussian.ts";
 export { type HalfPrior, readPrior, writeHalfPrior, writePrior } from "./lib/priors/files.ts";
 export { type StorageError } from "./lib/priors/half.ts";
+export { type HeadAxes, type HeadGaussian, type HeadPrior, scaleHead } from "./lib/priors/head_gaussian.ts";
 export { type ParameterShape } from "./lib/priors/parameter_order.ts";
 export { type RowScaling } from "./lib/priors/normalisation.ts";
 export { type PriorParts, type PriorPartsOptions, readPriorParts, writePriorParts } from "./lib/priors/parts.ts";
@@ -145,6 +146,7 @@ export {
   LastLayerLaplace,
   type LastLayerOptions,
 } from "./lib/inference/last_layer.ts";
+export { fitLastLayer } from "./lib/inference/last_layer_fit.ts";
 export { type LoopHooks } from "./lib/inference/loop.ts";
 export { mergeChains, type MergeChainsOptions, type MergedPrior } from "./lib/inference/multi_swag.ts";
 export { type FeatureEvaluation } from "./lib/inference/features.ts";

@@ -35,14 +35,17 @@ export interface ModelVectors {
 /** The gradients' flat vectors. */
 export type GradientVectors = Pick<ModelVectors, "backbone" | "head">;
 
+/** Where external tensors are: a buffer of its own, or a part of one. */
+export type ExternalPlaces = ReadonlyMap<Tensor, GPUBuffer | BufferRange>;
+
 /** What a program is compiled against. */
 export interface ProgramOptions {
   readonly label: string;
   readonly vectors: ModelVectors;
   /** Needed by programs with a backward pass. */
   readonly gradients?: GradientVectors;
-  /** Buffers of the external tensors. */
-  readonly externals: ReadonlyMap<Tensor, GPUBuffer>;
+  /** Where the external tensors are. */
+  readonly externals: ExternalPlaces;
   /** Scratch tensors that the host reads after a run. */
   readonly keep?: readonly Tensor[];
 }
@@ -114,11 +117,11 @@ export async function compile(gpu: Gpu, dispatches: readonly Dispatch[], options
     }
     if (tensor.role === "scratch") return scratchRange(plan, slabs, tensor);
     if (tensor.role === "external") {
-      const buffer = options.externals.get(tensor);
-      if (buffer === undefined) {
+      const place = options.externals.get(tensor);
+      if (place === undefined) {
         throw new RangeError(`Cannot compile ${options.label}: no buffer was given for ${tensor.name}`);
       }
-      return { buffer, offset: 0, size: buffer.size };
+      return "buffer" in place ? place : { buffer: place, offset: 0, size: place.size };
     }
     if (tensor.role === "gradient") {
       const { parameter } = tensor as ParameterGradient;

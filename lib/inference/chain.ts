@@ -15,6 +15,7 @@ import { DeviceModel, layoutModel } from "../models/device_model.ts";
 import type { Weights } from "../models/weights.ts";
 import { requirePriorFits } from "../priors/device_gaussian.ts";
 import { readFinite } from "./finite.ts";
+import { requireAxesFit } from "./head_coordinates.ts";
 import { type LoopHooks, trainSteps } from "./loop.ts";
 import { requireStable } from "./samplers.ts";
 import type { Schedule } from "./schedules.ts";
@@ -69,9 +70,11 @@ export interface ChainHooks extends Pick<LoopHooks, "onMetrics" | "profiler"> {
 }
 
 /** Least of a prior's variances: its precision bounds an explicit step. */
-function stiffnessOf({ prior, headVariance }: ChainOptions): number {
+function stiffnessOf({ prior, headVariance, headPrior }: ChainOptions): number {
   let least = headVariance ?? Infinity;
-  for (const value of prior?.psi ?? []) least = Math.min(least, value);
+  for (const variances of [prior?.psi ?? [], headPrior?.variance ?? []]) {
+    for (const value of variances) least = Math.min(least, value);
+  }
   return 1 / least;
 }
 
@@ -83,8 +86,11 @@ function stiffnessOf({ prior, headVariance }: ChainOptions): number {
  * @throws RangeError that names the largest stable learning rate and the smallest sufficient eps
  */
 export function requireRunnable(options: ChainOptions): void {
-  const { schedule, settings, prior, model } = options;
-  if (prior !== undefined) requirePriorFits(prior, layoutModel(model).backbone);
+  const { schedule, settings, prior, headPrior, model } = options;
+  const layouts = layoutModel(model);
+  if (prior !== undefined) requirePriorFits(prior, layouts.backbone);
+  if (headPrior !== undefined) requirePriorFits(headPrior, layouts.head);
+  if (headPrior?.axes !== undefined) requireAxesFit(layouts.head, headPrior.axes);
   let largest = 0;
   for (let step = 0; step < schedule.steps; step++) largest = Math.max(largest, schedule.learningRate(step));
   requireStable(settings, largest, stiffnessOf(options), options.priorEps ?? 0);

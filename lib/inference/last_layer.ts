@@ -6,6 +6,7 @@
  */
 
 import { softmax } from "../evaluation/softmax.ts";
+import { type HeadAxes, type HeadGaussian, parted } from "../priors/head_gaussian.ts";
 import { eigenOfSymmetric } from "../priors/tridiagonal.ts";
 
 /** What of the head's Gauss-Newton matrix is kept: its diagonal, or a Kronecker product of two factors. */
@@ -46,6 +47,8 @@ export interface LastLayerOptions {
 interface Curvature {
   /** Eigenvalues of the curvature: as many as the head has weights. */
   readonly eigenvalues: Float64Array;
+  /** Of the eigenvalues, [C, F + 1]; absent: those of weights and biases. */
+  readonly axes?: HeadAxes;
   /** Variance of each logit of an image, [C], given its features with a 1 behind them. */
   variances(features: Float64Array, precision: number): Float64Array;
 }
@@ -64,10 +67,12 @@ export class LastLayerLaplace {
   /** log evidence of the precision but for the likelihood at the head, in nats: what the choice of tau maximises. */
   readonly logEvidence: number;
   readonly #curvature: Curvature;
+  readonly #head: Float32Array;
   readonly #numClasses: number;
 
   private constructor(curvature: Curvature, head: Float32Array, numClasses: number, precision?: number) {
     this.#curvature = curvature;
+    this.#head = head;
     this.#numClasses = numClasses;
     const square = head.reduce((sum, value) => sum + value * value, 0);
     const evidence = (tau: number) => logEvidence(curvature.eigenvalues, square, tau);
@@ -98,6 +103,16 @@ export class LastLayerLaplace {
       Float64Array.from(logits, (z, i) => z / Math.sqrt(1 + Math.PI / 8 * variances[i])),
       this.#numClasses,
     );
+  }
+
+  /** The posterior over weight and bias, as a prior of a task with the same classes. */
+  gaussian(): HeadGaussian {
+    const { eigenvalues, axes } = this.#curvature;
+    return {
+      mean: this.#head,
+      variance: parted(eigenvalues.map((value) => 1 / (value + this.precision)), this.#numClasses),
+      axes,
+    };
   }
 
   /** Variance of each logit, [n, C]. */
@@ -183,6 +198,7 @@ function kroneckerCurvature(data: LastLayerData): Curvature {
   });
   return {
     eigenvalues,
+    axes: { inputs: columns(inputs.vectors), outputs: columns(outputs.vectors) },
     variances(row, precision) {
       const squares = inputs.vectors.map((vector) => vector.reduce((sum, value, j) => sum + value * row[j], 0) ** 2);
       const found = new Float64Array(numClasses);
@@ -194,6 +210,13 @@ function kroneckerCurvature(data: LastLayerData): Curvature {
       return found;
     },
   };
+}
+
+/** Vectors as the columns of a matrix, rounded to float32. */
+function columns(vectors: readonly Float64Array[]): Float32Array {
+  const size = vectors.length, matrix = new Float32Array(size * size);
+  vectors.forEach((vector, k) => vector.forEach((value, i) => matrix[i * size + k] = value));
+  return matrix;
 }
 
 /** Mean of f f^T. */

@@ -11,16 +11,18 @@ import { encodeLaunches, type Launch } from "../gpu/launch.ts";
 import type { Profiler } from "../gpu/profiler.ts";
 import type { Precision } from "../graph/precision.ts";
 import { compile, type Program } from "../graph/program.ts";
-import { FlatVector } from "../graph/vector.ts";
+import { FlatVector, type VectorLayout } from "../graph/vector.ts";
 import type { Classifier } from "../models/classifier.ts";
 import type { DeviceModel } from "../models/device_model.ts";
 import { createExternals } from "../models/externals.ts";
 import type { Tensor } from "../ops/operation.ts";
 import { DeviceGaussian } from "../priors/device_gaussian.ts";
 import { type Gaussian, isotropic } from "../priors/gaussian.ts";
+import { coordinateGaussian, type HeadGaussian } from "../priors/head_gaussian.ts";
 import { Stream } from "../random/philox.ts";
 import { Control } from "../gpu/control.ts";
 import { GradientClip } from "./clip.ts";
+import { HeadCoordinates, requireAxesFit } from "./head_coordinates.ts";
 import { LossScale, type LossScaleOptions } from "./loss_scale.ts";
 import { MetricsRing, type StepMetrics } from "./metrics_ring.ts";
 import { controlOf, type SamplerSettings } from "./samplers.ts";
@@ -52,6 +54,8 @@ export interface TrainingOptions {
   readonly prior?: Gaussian;
   /** Variance of the head's zero-mean Gaussian prior; absent: none. */
   readonly headVariance?: number;
+  /** A learned prior of the head, in place of one of `headVariance`. */
+  readonly headPrior?: HeadGaussian;
   /** Compute activations again in the backward pass instead of keeping them: same bits, less memory, more time. */
   readonly recompute?: boolean;
   /** How activations and their gradients are stored; default `f32`. */
@@ -88,6 +92,22 @@ function requirePlacements({ placements }: Batch): Float32Array<ArrayBuffer> {
   );
 }
 
+/**
+ * The head's prior, over its coordinates where it has axes.
+ *
+ * @throws TypeError where there are two, or its axes are of another head
+ */
+function headGaussian({ headPrior, headVariance }: TrainingOptions, layout: VectorLayout): Gaussian | undefined {
+  if (headPrior === undefined) {
+    return headVariance === undefined ? undefined : isotropic(new Float32Array(layout.count), headVariance);
+  }
+  if (headVariance !== undefined) {
+    throw new TypeError("Cannot train a head under two priors: either headPrior or headVariance is required");
+  }
+  if (headPrior.axes !== undefined) requireAxesFit(layout, headPrior.axes);
+  return coordinateGaussian(headPrior);
+}
+
 /** A model in training. */
 export class TrainingSession {
   readonly model: DeviceModel;
@@ -102,10 +122,12 @@ export class TrainingSession {
   #program!: Program;
   #clip: GradientClip | undefined;
   #lossScale: LossScale | undefined;
+  #coordinates: HeadCoordinates | undefined;
   #updates!: { readonly backbone: FlatUpdate; readonly head: FlatUpdate };
 
   private constructor(model: DeviceModel, options: TrainingOptions) {
     const { gpu, layouts } = model;
+    const head = headGaussian(options, layouts.head);
     this.model = model;
     this.options = options;
     this.#gpu = gpu;
@@ -117,9 +139,7 @@ export class TrainingSession {
     };
     this.#priors = {
       backbone: options.prior && new DeviceGaussian(gpu, layouts.backbone, options.prior),
-      head: options.headVariance === undefined
-        ? undefined
-        : new DeviceGaussian(gpu, layouts.head, isotropic(new Float32Array(layouts.head.count), options.headVariance)),
+      head: head && new DeviceGaussian(gpu, layouts.head, head),
     };
     this.#control = new Control(gpu, "training");
     this.#ring = new MetricsRing(gpu);
@@ -137,18 +157,26 @@ export class TrainingSession {
       externals: session.#externals,
       keep: [totals],
     });
+    const axes = options.headPrior?.axes;
+    if (axes !== undefined) {
+      session.#coordinates = await HeadCoordinates.create(model, session.#gradients.head, axes);
+    }
+    const moved = {
+      backbone: { theta: model.vectors.backbone, gradient: session.#gradients.backbone },
+      head: session.#coordinates ?? { theta: model.vectors.head, gradient: session.#gradients.head },
+    };
     const update = (part: "backbone" | "head", stream: number, anchorStream: number) =>
       FlatUpdate.create(model.gpu, session.#control, {
         label: part,
         sampler: settings.sampler,
         nesterov: settings.nesterov,
-        theta: model.vectors[part],
-        gradient: session.#gradients[part],
+        theta: moved[part].theta,
+        gradient: moved[part].gradient,
         prior: session.#priors[part],
         priorStep: settings.priorStep,
-        // A prior already says where the weights belong; the original decays them to zero as well (defect D11).
         clipped: options.clipNorm !== undefined,
-        decay: session.#priors[part] === undefined || part === "head" || settings.compat === true,
+        // A learned prior already says where the weights belong; the original decays them to zero as well (defect D11).
+        decay: settings.compat === true || (part === "backbone" ? options.prior : options.headPrior) === undefined,
         stream,
         anchorStream,
       });
@@ -157,7 +185,11 @@ export class TrainingSession {
       head: await update("head", Stream.headNoise, Stream.headAnchor),
     };
     if (options.clipNorm !== undefined) {
-      session.#clip = await GradientClip.create(model.gpu, Object.values(session.#gradients), options.clipNorm);
+      session.#clip = await GradientClip.create(
+        model.gpu,
+        Object.values(moved).map(({ gradient }) => gradient),
+        options.clipNorm,
+      );
     }
     const { lossScale } = session.#classifier;
     if (lossScale !== undefined) {
@@ -217,6 +249,7 @@ export class TrainingSession {
     if (scale !== undefined) encode(scale.before);
     encode(this.#program.launches);
     if (scale !== undefined) encode(scale.after);
+    if (this.#coordinates !== undefined) encode(this.#coordinates.enter);
     if (this.#clip !== undefined) {
       encode(this.#updates.backbone.gradientLaunches);
       encode(this.#updates.head.gradientLaunches);
@@ -226,6 +259,7 @@ export class TrainingSession {
       const launches = this.#updates[part].launches(priorStep);
       encode(scale?.guard(launches) ?? launches);
     }
+    if (this.#coordinates !== undefined) encode(this.#coordinates.leave);
   }
 
   /** Steps whose metrics wait to be read; at 64 they must be. */
@@ -267,6 +301,7 @@ export class TrainingSession {
   /** Frees all that the session made; the model stays. */
   destroy(): void {
     this.#clip?.destroy();
+    this.#coordinates?.destroy();
     this.#lossScale?.destroy();
     this.#program.destroy();
     this.#externals.forEach((buffer) => this.#gpu.destroyBuffer(buffer));

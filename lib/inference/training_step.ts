@@ -9,9 +9,11 @@ import { lowerBackward, lowerForward } from "../graph/graph.ts";
 import { packActivations } from "../graph/precision.ts";
 import { planProgram } from "../graph/program.ts";
 import { lowerRecomputing } from "../graph/recompute.ts";
+import type { VectorLayout } from "../graph/vector.ts";
 import { buildClassifier, type Classifier, type ClassifierConfig } from "../models/classifier.ts";
 import { layoutModel } from "../models/device_model.ts";
 import { type Dispatch, targetOf } from "../ops/operation.ts";
+import { estimateCoordinates } from "./head_coordinates.ts";
 import { SAMPLERS } from "./samplers.ts";
 import type { TrainingOptions } from "./training.ts";
 
@@ -45,6 +47,12 @@ export function lowerStep(
   return precision === "mixed" ? packActivations(graph, dispatches, [totals]) : dispatches;
 }
 
+function estimateHeadPrior(gpu: Gpu, layout: VectorLayout, { headVariance, headPrior }: TrainingOptions): number {
+  if (headVariance === undefined && headPrior === undefined) return 0;
+  const coordinates = headPrior?.axes ? estimateCoordinates(gpu, layout, headPrior.axes) : 0;
+  return 8 * layout.paddedCount + coordinates;
+}
+
 /** What a run would allocate; allocates nothing. */
 export function estimateMemory(gpu: Gpu, config: ClassifierConfig, options: TrainingOptions): MemoryEstimate {
   const layouts = layoutModel(config, gpu.maxBindingBytes);
@@ -56,8 +64,7 @@ export function estimateMemory(gpu: Gpu, config: ClassifierConfig, options: Trai
     parameters: trainable + 4 * layouts.state.paddedCount,
     gradients: trainable,
     samplerState: SAMPLERS[options.settings.sampler].stateful ? trainable : 0,
-    prior: 4 * layouts.backbone.paddedCount * rows +
-      (options.headVariance === undefined ? 0 : 8 * layouts.head.paddedCount),
+    prior: 4 * layouts.backbone.paddedCount * rows + estimateHeadPrior(gpu, layouts.head, options),
     activations: plan.slabs.reduce((sum, bytes) => sum + bytes, 0),
   };
   const total = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);

@@ -17,7 +17,7 @@ export const PADDING_PSI = 1e30;
  *
  * @throws TypeError with both numbers
  */
-export function requirePriorFits({ mean }: Gaussian, { count, label }: VectorLayout): void {
+export function requirePriorFits({ mean }: Pick<Gaussian, "mean">, { count, label }: VectorLayout): void {
   if (mean.length === count) return;
   throw new TypeError(`Cannot use a prior over ${mean.length} parameters: the network has ${count} in its ${label}`);
 }

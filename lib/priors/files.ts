@@ -8,6 +8,7 @@ import { readSafetensors, writeSafetensors } from "../checkpoint/safetensors.ts"
 import { FormatError } from "../errors.ts";
 import { float32Tensor, type HostTensor, sizeOf, type StateDict } from "../tensor.ts";
 import { type HalfTensor, halved, type StorageError, unscaled } from "./half.ts";
+import { headFacts, headTensors, readHead } from "./head_file.ts";
 import { conventionsOf, kindOfConventions } from "./kinds.ts";
 import type { ParameterShape } from "./parameter_order.ts";
 import { attempt, type PriorFile, requireConsistent, stacked, swagOf } from "./prior_file.ts";
@@ -28,11 +29,11 @@ function tensorsOf(swag: Swag): PriorTensors {
 
 /** A prior's file, with its three tensors as they are to be stored. */
 function encode(
-  { swag, parameters, model, metadata }: PriorFile,
+  { swag, parameters, model, head, metadata }: PriorFile,
   stored: PriorTensors,
   facts: Readonly<Record<string, string>>,
 ): Uint8Array {
-  const tensors: StateDict = new Map(Object.entries(stored));
+  const tensors: StateDict = new Map([...Object.entries(stored), ...head === undefined ? [] : headTensors(head)]);
   for (const [name, tensor] of model) tensors.set(MODEL_PREFIX + name, tensor);
   return writeSafetensors(tensors, {
     format: FORMAT,
@@ -41,6 +42,7 @@ function encode(
     parameters: JSON.stringify(parameters.map(({ name, shape }) => ({ name, shape }))),
     rank: String(swag.covFactor.length),
     ...Object.fromEntries(Object.entries(conventionsOf(swag.kind)).map(([name, text]) => [`convention.${name}`, text])),
+    ...head && headFacts(head),
     source: metadata.source,
     source_sha256: metadata.sourceSha256,
     software: metadata.software,
@@ -63,7 +65,7 @@ export interface HalfPrior {
 
 /**
  * A prior as one safetensors file with mean, variance and rows in half precision: half the size. The network's own
- * weights and statistics beside them keep their type. {@linkcode readPrior} reads it. Throws `TypeError` as
+ * weights and statistics beside them, and a head's prior, keep their type. {@linkcode readPrior} reads it. Throws `TypeError` as
  * {@linkcode writePrior}.
  */
 export function writeHalfPrior(prior: PriorFile): HalfPrior {
@@ -153,6 +155,7 @@ export function readPrior(bytes: Uint8Array, name = "the bytes"): PriorFile {
       throw new FormatError(`its model lacks ${missing.name} of shape [${missing.shape}], or has it in another shape`);
     }
     const { architecture = "", source = "", source_sha256: sourceSha256 = "", software = "" } = metadata;
-    return { swag, parameters, model, metadata: { architecture, source, sourceSha256, software } };
+    const head = readHead(tensors, metadata);
+    return { swag, parameters, model, head, metadata: { architecture, source, sourceSha256, software } };
   });
 }

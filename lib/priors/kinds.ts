@@ -13,8 +13,9 @@ import { FormatError } from "../errors.ts";
  * - `random`: SWAG's mean and variance; rows in random directions
  * - `mixture`: the moments of several learned Gaussians; orthogonal rows in the order of their size
  * - `curvature`: the weights themselves and the curvature of the loss there; no rows
+ * - `point`: the weights themselves and no variance: nothing was learned of how they vary; no rows
  */
-export type SwagKind = "deviations" | "components" | "random" | "mixture" | "curvature";
+export type SwagKind = "deviations" | "components" | "random" | "mixture" | "curvature" | "point";
 
 /** What the numbers mean: written into each file, and required of it, so that no reader has to guess. */
 export type Conventions = Readonly<Record<"mean" | "variance" | "cov_factor" | "covariance" | "prior", string>>;
@@ -51,6 +52,12 @@ const CONVENTIONS: Readonly<Record<SwagKind, Conventions>> = {
     ...SNAPSHOTS,
     mean: "weights of the source network",
     variance: "2 / (N F + tau), F the diagonal of the Fisher information; twice the covariance",
+    cov_factor: "none",
+  },
+  point: {
+    ...SNAPSHOTS,
+    mean: "weights of the source network",
+    variance: "0: all variance is prior_eps",
     cov_factor: "none",
   },
 };

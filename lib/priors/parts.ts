@@ -50,7 +50,13 @@ export interface PriorPartsOptions {
  */
 export function writePriorParts(prior: PriorFile): PriorParts {
   requireConsistent(prior);
-  const { swag, parameters, model } = prior;
+  const { swag, parameters, model, head } = prior;
+  if (head !== undefined) {
+    throw new TypeError(
+      "Cannot write a prior of backbone and head as four files: they have no place for the head's; one safetensors " +
+        "file is required",
+    );
+  }
   if ((swag.kind ?? "deviations") !== "deviations") {
     throw new TypeError(
       `Cannot write a prior of ${swag.kind} as four files: they mean deviations and cannot say otherwise; ` +

@@ -6,6 +6,7 @@
 
 import { FormatError } from "../errors.ts";
 import { float32Tensor, type HostTensor, sizeOf, type StateDict } from "../tensor.ts";
+import type { HeadPrior } from "./head_gaussian.ts";
 import type { ParameterShape } from "./parameter_order.ts";
 import type { Swag } from "./swag.ts";
 
@@ -29,6 +30,8 @@ export interface PriorFile {
   readonly parameters: readonly ParameterShape[];
   /** The network's state without its head, BatchNorm statistics included, under PyTorch's names. */
   readonly model: StateDict;
+  /** A Gaussian over the head as well, for tasks with the source task's classes. */
+  readonly head?: HeadPrior;
   /** Where the prior comes from. */
   readonly metadata: PriorMetadata;
 }

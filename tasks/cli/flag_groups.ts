@@ -322,6 +322,20 @@ export const PRIOR_FLAGS = {
     group: "Prior",
     help: "epsilon: added to the variance of each weight",
   },
+  headPrior: {
+    type: "choice",
+    choices: ["normal", "learned"],
+    default: "normal",
+    group: "Prior",
+    help: "the head's: zero mean and --head-variance, or what --prior-path has of it, for a task with the same classes",
+  },
+  headScale: {
+    type: "number",
+    default: 1,
+    min: 0,
+    group: "Prior",
+    help: "the learned head prior's covariance times this",
+  },
   numberOfSamplesPrior: {
     type: "integer",
     min: 0,

@@ -28,7 +28,10 @@ export function requireConsistentFlags(table: FlagTable, flags: Flags): void {
   if (sampler === "sgld") refuse(["momentum"], "with --sampler sgld: it has none, and another sampler is required");
 }
 
-function requirePriorFlags({ priorType, priorPath, weightsPath, onnx }: Flags, refuse: Refuse): void {
+function requirePriorFlags(
+  { priorType, priorPath, headPrior, headScale, weightsPath, onnx }: Flags,
+  refuse: Refuse,
+): void {
   if (priorType === "shifted_gaussian" && priorPath === undefined) {
     throw new UsageError("Cannot use --prior-type shifted_gaussian without a learned prior: give --prior-path");
   }
@@ -40,6 +43,14 @@ function requirePriorFlags({ priorType, priorPath, weightsPath, onnx }: Flags, r
   if (priorType !== "shifted_gaussian") {
     const learned = `with --prior-type ${priorType}: --prior-type shifted_gaussian is required`;
     refuse(["priorEps", "numberOfSamplesPrior"], learned);
+  }
+  if (headPrior === "normal") refuse(["headScale"], "with --head-prior normal: --head-prior learned is required");
+  else {
+    refuse(["headVariance"], "with --head-prior learned: --head-prior normal is required");
+    if (priorPath === undefined) {
+      throw new UsageError("Cannot use --head-prior learned without a learned prior: give --prior-path");
+    }
+    if (headScale === 0) throw new UsageError("Cannot use --head-scale 0: a positive number is required");
   }
   if (priorType === "none") refuse(["priorScale"], "with --prior-type none: a prior is required");
   if (priorPath === undefined || priorPath.endsWith(".safetensors")) {

@@ -14,7 +14,9 @@ import { type ClassifierConfig, onnxNetworkOf } from "../../lib/models/network.t
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { type Weights, weightsFromStateDict } from "../../lib/models/weights.ts";
 import type { PriorFile } from "../../lib/priors/prior_file.ts";
+import { requirePriorFits } from "../../lib/priors/device_gaussian.ts";
 import { type Gaussian, isotropic, shiftedGaussian } from "../../lib/priors/gaussian.ts";
+import { type HeadPrior, requireSameClasses, scaleHead } from "../../lib/priors/head_gaussian.ts";
 import { requireSameParameters } from "../../lib/priors/parameter_order.ts";
 import type { Flags } from "./infer.ts";
 import { loadTask, requireLabels } from "./inputs.ts";
@@ -41,9 +43,34 @@ export interface Plan {
 const COMPAT_CLIP_NORM = 2;
 
 /** Weights that the chain starts from: the checkpoint's, else the prior's mean network, else the file's or fresh ones. */
-async function startOf(flags: Flags, classifier: ClassifierConfig, prior: PriorFile | undefined): Promise<Weights> {
-  if (prior === undefined || flags.weightsPath !== undefined) return await loadWeights(flags, classifier, "fresh");
-  return weightsFromStateDict(layoutModel(classifier), prior.model, { head: "fresh", seed: flags.seed });
+async function startOf(
+  flags: Flags,
+  classifier: ClassifierConfig,
+  prior: PriorFile | undefined,
+  head: HeadPrior | undefined,
+): Promise<Weights> {
+  const weights = prior === undefined || flags.weightsPath !== undefined
+    ? await loadWeights(flags, classifier, "fresh")
+    : weightsFromStateDict(layoutModel(classifier), prior.model, { head: "fresh", seed: flags.seed });
+  return head === undefined ? weights : { ...weights, head: head.mean };
+}
+
+/** The learned prior of the head, where it is asked for; refuses one of another head or of other classes. */
+function headPriorOf(
+  { headPrior, headScale, priorPath }: Flags,
+  classifier: ClassifierConfig,
+  prior: PriorFile | undefined,
+  train: ImageSource,
+): HeadPrior | undefined {
+  if (headPrior !== "learned") return undefined;
+  if (prior?.head === undefined) {
+    throw new TypeError(
+      `Cannot use --head-prior learned: ${priorPath} has no prior of a head; learn one by prior --head-laplace`,
+    );
+  }
+  requireSameClasses(prior.head, train.classNames, train.name);
+  requirePriorFits(prior.head, layoutModel(classifier).head);
+  return scaleHead(prior.head, headScale);
 }
 
 function priorOf(flags: Flags, prior: PriorFile | undefined, start: Weights): Gaussian | undefined {
@@ -112,7 +139,8 @@ export async function planRun(
   requireLabels(train);
   const classifier = classifierOf(flags, train, onnx);
   const prior = await learnedPrior(flags, classifier, note);
-  const weights = await startOf(flags, classifier, prior);
+  const headPrior = headPriorOf(flags, classifier, prior, train);
+  const weights = await startOf(flags, classifier, prior, headPrior);
   const { batchSize, stepsPerEpoch } = epochOf(train, flags.batchSize);
   const settings: SamplerSettings = {
     sampler: flags.sampler,
@@ -139,7 +167,8 @@ export async function planRun(
     seed: flags.seed,
     prior: priorOf(flags, prior, weights),
     priorEps: flags.priorEps,
-    headVariance: flags.headVariance > 0 ? flags.headVariance : undefined,
+    headVariance: headPrior === undefined && flags.headVariance > 0 ? flags.headVariance : undefined,
+    headPrior,
     schedule: scheduleOf(flags, stepsPerEpoch),
   };
   return { flags, classifier, onnx, train, val, valNormalisation: normalisationOf(data, "val"), chain };

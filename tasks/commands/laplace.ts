@@ -4,10 +4,11 @@
  * @module
  */
 
-import { type ImageSet, type ImageSource, isStream } from "../../lib/data/dataset.ts";
+import type { ImageSource } from "../../lib/data/dataset.ts";
 import { UsageError } from "../../lib/errors.ts";
 import { FeatureSession } from "../../lib/inference/features.ts";
-import { headLogits, LastLayerLaplace } from "../../lib/inference/last_layer.ts";
+import type { LastLayerLaplace } from "../../lib/inference/last_layer.ts";
+import { fitLastLayer, headInputs } from "../../lib/inference/last_layer_fit.ts";
 import type { PredictionOptions } from "../../lib/inference/prediction.ts";
 import type { DeviceModel } from "../../lib/models/device_model.ts";
 import { type ClassifierConfig, onnxNetworkOf } from "../../lib/models/network.ts";
@@ -72,15 +73,14 @@ export interface LaplacePrediction {
 
 /** What a last layer's posterior is fitted to, and what is predicted by it. */
 export interface LaplaceSets {
-  readonly train: ImageSet;
-  readonly set: ImageSet;
+  readonly train: ImageSource;
+  readonly set: ImageSource;
 }
 
 /**
  * `set` and the images that the network was trained on, as it sees them in evaluation: of the size of `set`, unchanged.
  *
  * @throws TypeError where their classes are not as many as those of `set`
- * @throws RangeError where they are too many for memory
  */
 export async function loadSets(flags: DataFlags, seed: number, set: ImageSource): Promise<LaplaceSets> {
   const train = await loadFitted({ ...flags, imageSize: set.height }, seed);
@@ -90,23 +90,22 @@ export async function loadSets(flags: DataFlags, seed: number, set: ImageSource)
         `${set.classNames.length} apart; --train-dataset is to name the set that it was trained on`,
     );
   }
-  return { train: inMemory(train), set: inMemory(set) };
+  return { train, set };
 }
 
 /**
  * Refuses a network whose logits are not a weight [classes, features] times its features, plus a bias.
  *
+ * @param flag that asks for a posterior of them
  * @throws UsageError
  */
-export function requireLinearHead(config: ClassifierConfig): void {
+export function requireLinearHead(config: ClassifierConfig, flag = "--laplace"): void {
   const network = onnxNetworkOf(config);
   if (network === undefined) return;
   const { model, head: { node, classAxis, bias } } = network;
   if (node.operator === "Gemm" && classAxis === 0 && bias !== undefined && node.outputs[0] === model.output) return;
   throw new UsageError(
-    `Cannot use --laplace with ${config.encoder}: its last layer is ${
-      describe(node)
-    }; a linear layer with a bias that ` +
+    `Cannot use ${flag} with ${config.encoder}: its last layer is ${describe(node)}; a linear layer with a bias that ` +
       "gives the logits is required",
   );
 }
@@ -118,30 +117,19 @@ export async function predictLaplace(
   { laplace, laplacePrecision }: Flags,
   options: PredictionOptions,
 ): Promise<LaplacePrediction> {
-  const { numClasses } = model.config;
   if (laplace === "none") throw new RangeError("Cannot fit no posterior: diagonal or kronecker is required");
+  const { batchSize, normalisation } = options;
+  const fitted = await fitLastLayer(model, train, {
+    batchSize,
+    normalisation,
+    curvature: laplace,
+    precision: laplacePrecision,
+  });
   const session = await FeatureSession.create(model, options);
   try {
-    const { head } = await model.read();
-    const of = async (images: ImageSet) => {
-      const features = await session.features(images);
-      return { features, logits: headLogits(features, head, numClasses) };
-    };
-    const fitted = LastLayerLaplace.fit({ ...await of(train), head, numClasses }, {
-      curvature: laplace,
-      precision: laplacePrecision,
-    });
-    const found = await of(set);
-    return { probabilities: fitted.predict(found.features, found.logits), fitted };
+    const { features, logits } = await headInputs(session, model, set);
+    return { probabilities: fitted.predict(features, logits), fitted };
   } finally {
     session.destroy();
   }
-}
-
-function inMemory(set: ImageSource): ImageSet {
-  if (!isStream(set)) return set;
-  throw new RangeError(
-    `Cannot take features of ${set.name}: its ${set.labels.length} images are too many for memory, and ones that fit ` +
-      "are required; use fewer (--num-of-train-examples) or smaller ones (--image-size)",
-  );
 }

@@ -21,12 +21,14 @@ import { OBJECTIVE_FLAG, OBJECTIVE_FLAGS, PRETRAINING_FLAGS } from "../cli/objec
 import type { Io } from "../cli/output.ts";
 import { isUnlabelled, kernelScheduleOf, loadSource, loadSplit, loadTask, requireLabels } from "./inputs.ts";
 import { classifierOf, importedNetwork, loadWeights, remarks, statedTreatment } from "./network.ts";
+import { requireLinearHead } from "./laplace.ts";
 import type { OnnxFile } from "./onnx_file.ts";
 import { openUnfinishedPrior, removeCheckpoint } from "./prior_checkpoint.ts";
-import { examplesOf, learnCurvature, METHOD_FLAGS, reportCurvaturePlan } from "./prior_curvature.ts";
+import { examplesOf, learnCurvature, measuresCurvature, METHOD_FLAGS, reportCurvaturePlan } from "./prior_curvature.ts";
 import { requireConsistentFlags } from "./prior_flags.ts";
 import { fromLabels } from "./prior_from_labels.ts";
 import { fromViews } from "./prior_from_views.ts";
+import { HEAD_FLAGS, learnHead } from "./prior_head.ts";
 import type { PriorLearning, PriorTask } from "./prior_learning.ts";
 import { priorFileOf, requireFormat, requireWritable, targets, writePriorFiles } from "./prior_output.ts";
 import { type Outcome, reportMemory, reportPrior } from "./prior_report.ts";
@@ -50,6 +52,7 @@ export const command = defineCommand({
       help: "the original system's normalisation, cyclic schedule and BatchNorm statistics, defects included",
     },
     ...METHOD_FLAGS,
+    ...HEAD_FLAGS,
     ...OBJECTIVE_FLAG,
     ...PRETRAINING_FLAGS,
     ...OBJECTIVE_FLAGS,
@@ -130,9 +133,10 @@ async function withNetwork(
 
 /** Refuses what cannot be learned from this task, before anything is tuned, removed or written. */
 function requireLearnable(flags: Flags, learning: PriorLearning, task: PriorTask): void {
-  if (flags.method !== "swag") requireExamples(examplesOf(flags, task), task.train.labels.length);
+  if (flags.headLaplace !== "none") requireLinearHead(task.classifier, "--head-laplace");
+  if (measuresCurvature(flags)) requireExamples(examplesOf(flags, task), task.train.labels.length);
   // A plan of the memory needs no schedule.
-  else if (!flags.dryRun) requireSnapshots(learning.schedule);
+  else if (flags.method === "swag" && !flags.dryRun) requireSnapshots(learning.schedule);
 }
 
 /** Runs `prior`. */
@@ -172,8 +176,9 @@ export async function run(given: Flags, io: Io): Promise<number> {
   const outcome: Outcome = flags.method === "swag"
     ? await learnSnapshots(gpu, flags, { task, learning, settings, unfinished }, io)
     : { learned: await learnCurvature(gpu, flags, task, io), steps: 0, evaluations: [] };
-  await writePriorFiles(flags, await priorFileOf(flags, classifier, outcome.learned));
+  const head = await learnHead(gpu, flags, task, outcome.learned.weights);
+  await writePriorFiles(flags, await priorFileOf(flags, classifier, outcome.learned, head?.prior));
   await removeCheckpoint(flags.out);
-  reportPrior(flags, outcome, (performance.now() - start) / 1000, io);
+  reportPrior(flags, { ...outcome, head: head?.fitted }, (performance.now() - start) / 1000, io);
   return 0;
 }

@@ -19,10 +19,12 @@ import { normalisationOf } from "./treatment.ts";
 export const METHOD_FLAGS = {
   method: {
     type: "choice",
-    choices: ["swag", "laplace", "fisher"],
+    choices: ["swag", "laplace", "fisher", "last-layer"],
     default: "swag",
     group: "Method",
-    help: "snapshots of SGD, or the Fisher information's diagonal by labels predicted (laplace) or given (fisher: EWC)",
+    help:
+      "snapshots of SGD; the Fisher information's diagonal by labels drawn from the network's predictions (laplace) or " +
+      "given (fisher: EWC); or nothing of the backbone, whose variance is --prior-eps alone, for --head-laplace",
   },
   fisherExamples: {
     type: "integer",
@@ -53,8 +55,21 @@ function precisionOf({ sourcePrecision, weightDecay }: Flags, { train }: PriorTa
   return sourcePrecision ?? weightDecay * train.labels.length;
 }
 
-/** Prints what {@linkcode learnCurvature} would do, and the memory that it would take. */
+/** Whether the method measures the curvature by the backbone's weights. */
+export function measuresCurvature({ method }: Flags): boolean {
+  return method === "laplace" || method === "fisher";
+}
+
+/** Prints what {@linkcode learnCurvature} would do, and the memory that it would take where it measures. */
 export function reportCurvaturePlan(gpu: Gpu, flags: Flags, task: PriorTask, io: Io): void {
+  if (!measuresCurvature(flags)) {
+    const parameters = task.weights.backbone.length;
+    io.result({ out: null, method: flags.method, headLaplace: flags.headLaplace, parameters }, [
+      `${flags.method}: the checkpoint's ${parameters} weights and a ${flags.headLaplace} posterior of its head; nothing ` +
+      "is trained",
+    ]);
+    return;
+  }
   const examples = examplesOf(flags, task), precision = precisionOf(flags, task), labels = labelsOf(flags);
   const memory = estimateFisher(gpu, { model: task.classifier, labels, examples, batchSize: flags.batchSize });
   io.result({ out: null, method: flags.method, examples, sourcePrecision: precision, ...memory }, [
@@ -76,6 +91,14 @@ export async function learnCurvature(
   io: Io,
 ): Promise<LearnedPrior> {
   const { classifier, weights, train, data } = task;
+  if (!measuresCurvature(flags)) {
+    const { backbone } = weights;
+    return {
+      swag: { mean: backbone, variance: new Float32Array(backbone.length), covFactor: [], kind: "point" },
+      weights,
+      snapshots: 0,
+    };
+  }
   const numData = train.labels.length, examples = examplesOf(flags, task);
   const progress = io.progress("curvature", examples);
   const fisher = await fisherDiagonal(gpu, {

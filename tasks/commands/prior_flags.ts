@@ -11,6 +11,7 @@ import type { FlagTable } from "../cli/flags.ts";
 import { OBJECTIVE_FLAGS, PRETRAINING_FLAGS } from "../cli/objective_flags.ts";
 import { refuseUnread } from "../cli/unread_flags.ts";
 import type { Flags } from "./prior.ts";
+import { requireHeadFlags } from "./prior_head.ts";
 
 /** What the curvature at a checkpoint does not depend on: nothing is trained. */
 const TRAINING = [
@@ -68,6 +69,9 @@ export function requireConsistentFlags(table: FlagTable, flags: Flags): void {
     refuse(["fisherExamples", "sourcePrecision"], "with --method swag: --method laplace or fisher is required");
     requireSnapshotFlags(flags, refuse);
   } else refuse(TRAINING, `with --method ${method}: it trains nothing, and --method swag is required`);
+  if (method === "last-layer") {
+    refuse(["fisherExamples", "sourcePrecision"], `with --method ${method}: --method laplace or fisher is required`);
+  }
   if (objective === "supervised") {
     const required = "with --objective supervised: an objective without labels is required";
     refuse(Object.keys(OBJECTIVE_FLAGS), required);
@@ -81,6 +85,7 @@ export function requireConsistentFlags(table: FlagTable, flags: Flags): void {
     refuse(LABELS, `with --objective ${objective}: --objective supervised is required`);
     requireViewFlags(flags, refuse);
   }
+  requireHeadFlags(flags);
   requireFormatFlags(flags);
 }
 

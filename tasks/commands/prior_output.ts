@@ -11,6 +11,7 @@ import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { stateDictFromWeights } from "../../lib/models/weights.ts";
 import { writePrior } from "../../lib/priors/files.ts";
+import type { HeadPrior } from "../../lib/priors/head_gaussian.ts";
 import { requirePartsNames } from "../../lib/priors/parameter_order.ts";
 import { writePriorParts } from "../../lib/priors/parts.ts";
 import type { PriorFile } from "../../lib/priors/prior_file.ts";
@@ -54,6 +55,7 @@ export async function priorFileOf(
   flags: Flags,
   classifier: ClassifierConfig,
   { swag, weights }: LearnedPrior,
+  head?: HeadPrior,
 ): Promise<PriorFile> {
   const layouts = layoutModel(classifier);
   const source = flags.weightsPath ?? flags.onnx;
@@ -61,6 +63,7 @@ export async function priorFileOf(
     swag,
     parameters: layouts.backbone.entries.map(({ name, torchShape }) => ({ name, shape: torchShape })),
     model: stateDictFromWeights(layouts, weights, ["backbone", "state"]),
+    head,
     metadata: {
       architecture: classifier.encoder,
       ...source === undefined ? { source: `${flags.objective}, seed ${flags.seed}`, sourceSha256: "" } : {

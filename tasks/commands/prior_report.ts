@@ -5,6 +5,7 @@
  */
 
 import type { FeatureEvaluation } from "../../lib/inference/features.ts";
+import type { LastLayerLaplace } from "../../lib/inference/last_layer.ts";
 import type { LearnedPrior } from "../../lib/inference/learn_prior.ts";
 import type { MergedPrior } from "../../lib/inference/multi_swag.ts";
 import type { MemoryEstimate } from "../../lib/inference/training_step.ts";
@@ -24,6 +25,8 @@ export interface Outcome {
   readonly imagesPerSecond?: number;
   readonly last?: PriorMetrics;
   readonly evaluations: readonly (FeatureEvaluation & { readonly steps: number })[];
+  /** The last layer's posterior, where there is one. */
+  readonly head?: LastLayerLaplace;
 }
 
 /** Prints what the learning from snapshots would allocate. */
@@ -38,7 +41,7 @@ export function reportMemory(flags: Flags, classifier: ClassifierConfig, memory:
 
 /** Prints what was learned. */
 export function reportPrior(flags: Flags, outcome: Outcome, seconds: number, io: Io): void {
-  const { learned, steps, imagesPerSecond, last, evaluations } = outcome;
+  const { learned, steps, imagesPerSecond, last, evaluations, head } = outcome;
   const { swag, snapshots } = learned;
   const merged = "kept" in learned ? { kept: learned.kept, dropped: learned.dropped } : undefined;
   const result = {
@@ -52,9 +55,15 @@ export function reportPrior(flags: Flags, outcome: Outcome, seconds: number, io:
     snapshots,
     rank: swag.covFactor.length,
     ...merged,
+    ...head && { head: { laplace: flags.headLaplace, precision: head.precision, logEvidence: head.logEvidence } },
     parameters: swag.mean.length,
   };
-  const source = flags.method === "swag" ? `${snapshots} snapshots` : `the curvature (${flags.method})`;
+  const source = {
+    "swag": `${snapshots} snapshots`,
+    "laplace": "the curvature (laplace)",
+    "fisher": "the curvature (fisher)",
+    "last-layer": "the checkpoint alone",
+  }[flags.method];
   io.result(result, [
     `prior over ${result.parameters} parameters, rank ${result.rank}, from ${source}: ${targets(flags).join(" ")}`,
     ...merged === undefined ? [] : [
@@ -63,6 +72,9 @@ export function reportPrior(flags: Flags, outcome: Outcome, seconds: number, io:
       } % of their low-rank variance; ` +
       `the largest direction that it lacks has variance ${merged.dropped.toExponential(2)}`,
     ],
+    ...head === undefined
+      ? []
+      : [`head: ${flags.headLaplace} curvature, precision ${head.precision.toPrecision(4)} before the source task`],
     ...evaluations.map(({ steps, knn, linear }) =>
       `after ${steps} steps: ${(100 * knn).toFixed(1)} % by nearest neighbours, ${(100 * linear).toFixed(1)} % linear`
     ),

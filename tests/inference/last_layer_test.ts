@@ -3,6 +3,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { softmax } from "../../lib/evaluation/softmax.ts";
 import { headLogits, LastLayerLaplace } from "../../lib/inference/last_layer.ts";
+import { type HeadAxes, joined } from "../../lib/priors/head_gaussian.ts";
 import { symmetricEigen } from "../../lib/priors/eigen.ts";
 import { eigenOfSymmetric } from "../../lib/priors/tridiagonal.ts";
 import { PhiloxSequence } from "../../lib/random/philox.ts";
@@ -25,6 +26,47 @@ Deno.test("headLogits() are those that PyTorch recorded of the head", () => {
   headLogits(DATA.features, DATA.head, classes).forEach((value, i) => assertAlmostEquals(value, DATA.logits[i], 1e-5));
 });
 
+/** Gauss-Newton matrix of the head in the order of its rows [w b], by sums over examples. */
+function denseCurvature(kind: "diagonal" | "kronecker"): Float64Array[] {
+  const probabilities = softmax(DATA.logits, classes), columns = width + 1, size = head.length;
+  const matrix = Array.from({ length: size }, () => new Float64Array(size));
+  const hessian = (row: number, c: number, d: number) => {
+    const p = probabilities[row * classes + c];
+    return c === d ? p * (1 - p) : -p * probabilities[row * classes + d];
+  };
+  const input = (row: number, i: number) => i < width ? DATA.features[row * width + i] : 1;
+  const mean = (term: (row: number) => number) => {
+    let sum = 0;
+    for (let row = 0; row < n; row++) sum += term(row);
+    return sum / n;
+  };
+  for (let a = 0; a < size; a++) {
+    for (let b = 0; b < size; b++) {
+      const [c, i] = [Math.floor(a / columns), a % columns], [d, j] = [Math.floor(b / columns), b % columns];
+      if (kind === "kronecker") {
+        matrix[a][b] = n * mean((row) => hessian(row, c, d)) * mean((row) => input(row, i) * input(row, j));
+      } else if (a === b) matrix[a][b] = n * mean((row) => hessian(row, c, c) * input(row, i) ** 2);
+    }
+  }
+  return matrix;
+}
+
+/** The covariance of rows [w b] that a head's Gaussian says. */
+function denseCovariance(variance: Float32Array, axes?: HeadAxes): Float64Array[] {
+  const columns = width + 1, size = head.length, values = joined(variance, classes);
+  const axis = (of: Float32Array | undefined, length: number, i: number, k: number) =>
+    of === undefined ? Number(i === k) : of[i * length + k];
+  const at = (a: number, k: number) =>
+    axis(axes?.outputs, classes, Math.floor(a / columns), Math.floor(k / columns)) *
+    axis(axes?.inputs, columns, a % columns, k % columns);
+  return Array.from({ length: size }, (_, a) =>
+    Float64Array.from({ length: size }, (_, b) => {
+      let sum = 0;
+      for (let k = 0; k < size; k++) sum += values[k] * at(a, k) * at(b, k);
+      return sum;
+    }));
+}
+
 for (const curvature of ["diagonal", "kronecker"] as const) {
   const expected = reference[curvature];
 
@@ -38,6 +80,20 @@ for (const curvature of ["diagonal", "kronecker"] as const) {
     fitted.predict(TESTED.features, TESTED.logits).forEach((value, i) =>
       assertAlmostEquals(value, expected.probabilities[i], 1e-9)
     );
+  });
+
+  Deno.test(`LastLayerLaplace (${curvature}) is a Gaussian over the head with the covariance of the dense posterior`, () => {
+    const { mean, variance, axes } = LastLayerLaplace.fit(DATA, { curvature, precision }).gaussian();
+    assertEquals(mean, DATA.head);
+    const found = denseCovariance(variance, axes), curved = denseCurvature(curvature), size = head.length;
+    // (H + tau I) times its covariance is the identity.
+    for (let i = 0; i < size; i++) {
+      for (let j = 0; j < size; j++) {
+        let sum = 0;
+        for (let k = 0; k < size; k++) sum += (curved[i][k] + (i === k ? precision : 0)) * found[k][j];
+        assertAlmostEquals(sum, i === j ? 1 : 0, 1e-5);
+      }
+    }
   });
 
   Deno.test(`LastLayerLaplace (${curvature}) finds the precision of largest evidence`, () => {
