@@ -3,7 +3,8 @@
  *
  * `python3 tests/bench/published_prior.py /tmp/resnet50 && deno run -A tests/bench/published_prior.ts /tmp/resnet50 resnet50`
  *
- * Prints one JSON object. Memory is the process's largest resident set, which Linux keeps in /proc.
+ * Prints one JSON object. Memory is the process's largest resident set, which Linux keeps in /proc. Exits with 1 where
+ * reading takes more than 10 s or more than 1.3 times the files.
  *
  * @module
  */
@@ -24,6 +25,8 @@ import { readPriorAt } from "../../tasks/commands/prior_files.ts";
 
 const PARTS = ["model", "mean", "variance", "covmat"];
 const ROUNDS = 5;
+/** Seconds, and multiples of the files' size, that reading may take. */
+const MOST_SECONDS = 10, MOST_MEMORY = 1.3;
 
 function largestResidentSet(): number {
   return 1024 * Number(/VmHWM:\s+(\d+)/.exec(Deno.readTextFileSync("/proc/self/status"))![1]);
@@ -34,7 +37,8 @@ if (import.meta.main) {
   const files = PARTS.reduce((sum, part) => sum + Deno.statSync(`${prefix}_${part}.pt`).size, 0);
   const before = largestResidentSet();
   const start = performance.now();
-  const { swag } = await readPriorAt(prefix, { consume: true });
+  let rows = "stated";
+  const { swag } = await readPriorAt(prefix, { consume: true, onNormalisation: (found) => void (rows = found) });
   const loading = performance.now() - start;
   const peak = largestResidentSet();
 
@@ -73,6 +77,7 @@ if (import.meta.main) {
     adapter: gpu.adapter.description,
     files,
     parameters: swag.mean.length,
+    rows,
     rank,
     loadSeconds: loading / 1000,
     residentBefore: before,
@@ -82,4 +87,5 @@ if (import.meta.main) {
     shareOfCopy: 4 * floats * swag.mean.length / pass.median * 1000 / copy,
   }));
   [update, prior, theta, gradient, control].forEach((part) => part.destroy());
+  if (loading > 1000 * MOST_SECONDS || peak > MOST_MEMORY * files) Deno.exitCode = 1;
 }
