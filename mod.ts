@@ -122,7 +122,7 @@ export { type CurvatureOptions, curvaturePrior } from "./lib/priors/curvature.ts
 export { type SwagKind } from "./lib/priors/kinds.ts";
 export { type MergedSwag, type MergeOptions, mergeSwag } from "./lib/priors/merge.ts";
 export { type Subspace, type SubspaceOptions } from "./lib/priors/subspace/collector.ts";
-export { type SketchState } from "./lib/priors/subspace/frequent_directions.ts";
+export { type SketchState } from "./lib/priors/subspace/sketch.ts";
 export { type PcaRank } from "./lib/priors/subspace/principal_components.ts";
 export { type Swag, type SwagOptions, type SwagState } from "./lib/priors/swag.ts";
 

@@ -12,7 +12,7 @@ import { RowMatrix } from "../graph/rows.ts";
 import { FlatVector } from "../graph/vector.ts";
 import { shapeLoop } from "../ops/elementwise.ts";
 import type { SwagKind } from "./kinds.ts";
-import type { SketchState } from "./subspace/frequent_directions.ts";
+import type { SketchState } from "./subspace/sketch.ts";
 
 /** A learned Gaussian, in PyTorch's order: N(mean, (diag(variance) + Q^T Q) / 2). SWAG's unless `kind` says otherwise. */
 export interface Swag {
@@ -34,6 +34,12 @@ export interface SwagOptions {
   readonly varianceClamp?: number;
 }
 
+/** How a collector keeps deviations. */
+export interface CollectorOptions extends SwagOptions {
+  /** The last `maxRank` of them, or the newest alone, in the last row: those before it are the caller's. Default `ring`. */
+  readonly keep?: "ring" | "newest";
+}
+
 /** All that a collection needs to go on, in PyTorch's order. */
 export interface SwagState {
   /** Snapshots so far. */
@@ -44,7 +50,7 @@ export interface SwagState {
   readonly squares: Float32Array;
   /** Deviations, [P] each, where the ring has them. */
   readonly rows: readonly Float32Array[];
-  /** The sketch of the deviations that went before, where one is kept. */
+  /** The sketch of all deviations, where one is kept. */
   readonly sketch?: SketchState;
 }
 
@@ -52,16 +58,19 @@ export interface SwagState {
 export class SwagCollector {
   readonly #gpu: Gpu;
   readonly #maxRank: number;
+  readonly #keep: "ring" | "newest";
   readonly #varianceClamp: number;
   readonly #snapshot: GPUBuffer;
   readonly #mean: FlatVector;
   readonly #squares: FlatVector;
-  readonly #rows: RowMatrix;
+  /** Deviations, as they are. */
+  readonly rows: RowMatrix;
   #launches: readonly Launch[] = [];
   #count = 0;
 
-  private constructor(gpu: Gpu, theta: FlatVector, options: SwagOptions) {
+  private constructor(gpu: Gpu, theta: FlatVector, options: CollectorOptions) {
     this.#gpu = gpu;
+    this.#keep = options.keep ?? "ring";
     this.#maxRank = options.maxRank ?? 20;
     this.#varianceClamp = options.varianceClamp ?? 1e-6;
     if (!Number.isInteger(this.#maxRank) || this.#maxRank < 0) {
@@ -72,14 +81,14 @@ export class SwagCollector {
     this.#snapshot = gpu.createBuffer("swag snapshot", 8);
     this.#mean = new FlatVector(gpu, "swag mean", theta.layout);
     this.#squares = new FlatVector(gpu, "swag squares", theta.layout);
-    this.#rows = new RowMatrix(gpu, "swag", theta.layout, this.#maxRank);
+    this.rows = new RowMatrix(gpu, "swag", theta.layout, this.#maxRank);
   }
 
   /** A collector of snapshots of `theta`. */
-  static async create(gpu: Gpu, theta: FlatVector, options: SwagOptions = {}): Promise<SwagCollector> {
+  static async create(gpu: Gpu, theta: FlatVector, options: CollectorOptions = {}): Promise<SwagCollector> {
     const collector = new SwagCollector(gpu, theta, options);
     collector.#launches = await Promise.all(
-      collector.#rows.segments.map((segment, index) => {
+      collector.rows.segments.map((segment, index) => {
         const { constants, groups } = shapeLoop({ count: segment.length / 4, width: 4 });
         const kernel = {
           label: `swag collect ${index}`,
@@ -92,7 +101,7 @@ export class SwagCollector {
           theta.segment(segment),
           collector.#mean.segment(segment),
           collector.#squares.segment(segment),
-          collector.#rows.rangeOf(index),
+          collector.rows.rangeOf(index),
         ]);
       }),
     );
@@ -106,13 +115,14 @@ export class SwagCollector {
 
   /** Rows of the ring that hold a deviation. */
   get #rank(): number {
-    return Math.max(0, Math.min(this.#count - 1, this.#maxRank));
+    return this.#keep === "newest" ? 0 : Math.max(0, Math.min(this.#count - 1, this.#maxRank));
   }
 
   /** Takes a snapshot of theta as it is after all that was submitted. */
   collect(): void {
     // The first deviation is zero by construction and would count as rank that is not there.
-    const row = this.#count === 0 || this.#maxRank === 0 ? 0xffffffff : (this.#count - 1) % this.#maxRank;
+    const place = this.#keep === "newest" ? this.#maxRank - 1 : (this.#count - 1) % this.#maxRank;
+    const row = this.#count === 0 || this.#maxRank === 0 ? 0xffffffff : place;
     this.#gpu.device.queue.writeBuffer(this.#snapshot, 0, new Uint32Array([this.#count, row]));
     submitLaunches(this.#gpu, "swag collect", this.#launches);
     this.#count++;
@@ -136,21 +146,15 @@ export class SwagCollector {
     const scale = 1 / Math.sqrt(Math.max(1, rank - 1));
     const covFactor: Float32Array[] = [];
     for (let age = 0; age < rank; age++) {
-      covFactor.push((await this.#rows.read((first + age) % this.#maxRank)).map((value) => value * scale));
+      covFactor.push((await this.rows.read((first + age) % this.#maxRank)).map((value) => value * scale));
     }
     return { mean, variance, covFactor };
   }
 
-  /** Reads the first rows of the ring: raw deviations, in the order of the ring. Waits for the device. */
-  async readRing(rows: number): Promise<Float32Array[]> {
-    const result: Float32Array[] = [];
-    for (let row = 0; row < rows; row++) result.push(await this.#rows.read(row));
-    return result;
-  }
-
   /** Reads all that is needed to go on. Waits for the device. */
   async readState(): Promise<SwagState> {
-    const rows = await this.readRing(this.#rank);
+    const rows: Float32Array[] = [];
+    for (let row = 0; row < this.#rank; row++) rows.push(await this.rows.read(row));
     return { count: this.#count, mean: await this.#mean.read(), squares: await this.#squares.read(), rows };
   }
 
@@ -169,7 +173,7 @@ export class SwagCollector {
     }
     this.#mean.write(mean);
     this.#squares.write(squares);
-    rows.forEach((values, row) => this.#rows.write(row, values));
+    rows.forEach((values, row) => this.rows.write(row, values));
   }
 
   /** Frees the device memory. */
@@ -177,6 +181,6 @@ export class SwagCollector {
     this.#gpu.destroyBuffer(this.#snapshot);
     this.#mean.destroy();
     this.#squares.destroy();
-    this.#rows.destroy();
+    this.rows.destroy();
   }
 }

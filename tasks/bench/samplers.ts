@@ -6,6 +6,7 @@
  */
 
 import type { TrainingOptions } from "../../lib/inference/training.ts";
+import { SubspaceCollector } from "../../lib/priors/subspace/collector.ts";
 import { SwagCollector } from "../../lib/priors/swag.ts";
 import type { Problem } from "./peers/peer.ts";
 import { openOwn, type OwnTrainer } from "./peers/swagpu.ts";
@@ -55,6 +56,10 @@ async function compare({ gpu, effort, log }: Context, problem: Problem): Promise
     trainers.set(`${sampler}, learned prior of rank ${RANK}`, await openOwn(gpu, problem, under(problem, sampler)));
   }
   const collector = await SwagCollector.create(gpu, sgd.model.vectors.backbone);
+  const sketched = await SubspaceCollector.create(gpu, sgd.model.vectors.backbone, {
+    subspace: "freq_dir",
+    maxRank: RANK,
+  });
   try {
     const losses = await Promise.all([...trainers.values()].map((trainer) => trainer.steps(1)));
     for (const loss of losses) requireClose("a sampler's first loss", Math.abs(loss - losses[0]), 0);
@@ -67,6 +72,12 @@ async function compare({ gpu, effort, log }: Context, problem: Problem): Promise
             await gpu.finish();
           },
         }] as const,
+        [`SWAG snapshot, freq_dir of rank ${RANK}`, {
+          async run(count: number) {
+            for (let i = 0; i < count; i++) await sketched.collect();
+            await gpu.finish();
+          },
+        }] as const,
       ]),
       effort,
     );
@@ -76,6 +87,7 @@ async function compare({ gpu, effort, log }: Context, problem: Problem): Promise
       [encoder, batchSize, "host: encode and submit", spreadOf(await hostTimes(sgd)), undefined],
     ];
   } finally {
+    sketched.destroy();
     collector.destroy();
     for (const trainer of trainers.values()) await trainer.close();
   }

@@ -31,7 +31,7 @@ export interface Outcome {
 
 /** Prints what the learning from snapshots would allocate. */
 export function reportMemory(flags: Flags, classifier: ClassifierConfig, memory: MemoryEstimate, io: Io): void {
-  const rowsOnDevice = flags.subspace === "random" ? 0 : flags.maxRank;
+  const rowsOnDevice = { covariance: 0, pca: 0, freq_dir: 1, random: -flags.maxRank }[flags.subspace] + flags.maxRank;
   const swag = 4 * layoutModel(classifier).backbone.paddedCount * (2 + rowsOnDevice);
   io.result({ out: null, ...memory, swag }, [
     ...memoryLines(memory),

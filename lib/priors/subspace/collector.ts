@@ -7,9 +7,9 @@
 import type { Gpu } from "../../gpu/device.ts";
 import type { FlatVector } from "../../graph/vector.ts";
 import { type Swag, SwagCollector, type SwagOptions, type SwagState } from "../swag.ts";
-import { FrequentDirections } from "./frequent_directions.ts";
 import { type PcaRank, principalComponents } from "./principal_components.ts";
 import { randomDirections } from "./random_directions.ts";
+import { Sketch } from "./sketch.ts";
 
 /**
  * What the rows of the factor Q are, with K = `maxRank` and d the n deviations of all snapshots but the first:
@@ -30,18 +30,18 @@ export interface SubspaceOptions extends SwagOptions {
   readonly seed?: number;
 }
 
-/** Collects snapshots of a flat vector. Between snapshots nothing is read back but by `freq_dir`, every K of them. */
+/** Collects snapshots of a flat vector. Nothing is read back between them but 2 (K + 1) numbers by `freq_dir`. */
 export class SubspaceCollector {
   readonly #collector: SwagCollector;
   readonly #options: SubspaceOptions;
   readonly #size: number;
-  #sketch: FrequentDirections | undefined;
+  readonly #sketch: Sketch | undefined;
 
-  private constructor(collector: SwagCollector, options: SubspaceOptions, size: number) {
+  private constructor(collector: SwagCollector, options: SubspaceOptions, size: number, sketch?: Sketch) {
     this.#collector = collector;
     this.#options = options;
     this.#size = size;
-    if (options.subspace === "freq_dir") this.#sketch = new FrequentDirections(size);
+    this.#sketch = sketch;
   }
 
   /**
@@ -55,6 +55,10 @@ export class SubspaceCollector {
       throw new RangeError(
         `Cannot keep ${pcaRank} principal components of ${maxRank} deviations: 1 to ${maxRank} or mle is required`,
       );
+    }
+    if (subspace === "freq_dir" && maxRank > 0) {
+      const newest = await SwagCollector.create(gpu, theta, { ...options, maxRank: maxRank + 1, keep: "newest" });
+      return new SubspaceCollector(newest, options, maxRank, await Sketch.create(gpu, newest.rows));
     }
     const ring = subspace === "random" ? 0 : maxRank;
     return new SubspaceCollector(
@@ -72,8 +76,8 @@ export class SubspaceCollector {
   /** Takes a snapshot of theta as it is after all that was submitted. */
   async collect(): Promise<void> {
     this.#collector.collect();
-    // A full ring goes into the sketch before it is overwritten.
-    if (this.#sketch && this.#fresh === 0 && this.count > 1) this.#sketch.append(await this.#ring(this.#size));
+    // The first deviation is none.
+    if (this.count > 1) await this.#sketch?.append();
   }
 
   /** Reads what was learned. At least two snapshots are required. */
@@ -98,7 +102,7 @@ export class SubspaceCollector {
 
   /** Reads all that is needed to go on. Waits for the device. */
   async readState(): Promise<SwagState> {
-    return { ...await this.#collector.readState(), sketch: this.#sketch?.state };
+    return { ...await this.#collector.readState(), sketch: await this.#sketch?.readState() };
   }
 
   /**
@@ -108,28 +112,19 @@ export class SubspaceCollector {
    */
   writeState(state: SwagState): void {
     this.#collector.writeState(state);
-    if (this.#sketch) this.#sketch = new FrequentDirections(this.#size, state.sketch);
+    if (state.sketch !== undefined) this.#sketch?.writeState(state.sketch);
   }
 
   /** Frees the device memory. */
   destroy(): void {
+    this.#sketch?.destroy();
     this.#collector.destroy();
   }
 
-  /** Deviations in the ring that the sketch does not have. */
-  get #fresh(): number {
-    return this.#size === 0 ? 0 : Math.max(0, this.count - 1) % this.#size;
-  }
-
-  async #ring(rows: number): Promise<Float32Array[]> {
-    return this.#size === 0 ? [] : await this.#collector.readRing(rows);
-  }
-
-  /** Rows of the sketch of all deviations over sqrt(n - 1). The sketch itself stays as it is: the run may go on. */
+  /** Rows of the sketch over sqrt(n - 1), of n deviations. */
   async #sketched(): Promise<Float32Array[]> {
-    const sketch = new FrequentDirections(this.#size, this.#sketch!.state);
-    sketch.append(await this.#ring(this.#fresh));
+    const { rows } = await this.#sketch?.readState() ?? { rows: [] };
     const scale = 1 / Math.sqrt(Math.max(1, this.count - 2));
-    return sketch.state.rows.map((row) => row.map((value) => value * scale));
+    return rows.map((row) => row.map((value) => value * scale));
   }
 }

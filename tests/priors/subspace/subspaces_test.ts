@@ -1,29 +1,14 @@
-/** Components, evidence and sketches against numpy's and scikit-learn's (`write_subspaces.py`), and their own bounds. */
+/** Components and evidence against numpy's and scikit-learn's (`write_subspaces.py`). */
 
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { symmetricEigen } from "../../../lib/priors/eigen.ts";
-import { FrequentDirections } from "../../../lib/priors/subspace/frequent_directions.ts";
 import { logEvidence, minkaRank } from "../../../lib/priors/subspace/minka.ts";
 import { principalComponents } from "../../../lib/priors/subspace/principal_components.ts";
 import { randomDirections } from "../../../lib/priors/subspace/random_directions.ts";
 import { PhiloxSequence } from "../../../lib/random/philox.ts";
 import recorded from "../../fixtures/subspaces.json" with { type: "json" };
-import { gramOfColumns } from "./dense.ts";
+import { gramOfColumns, stream } from "./dense.ts";
 
 const ROWS = recorded.components.rows.map((row) => Float32Array.from(row));
-
-/** `count` rows: a signal of `rank` that falls by half, and noise. */
-function stream(count: number, size: number, rank: number, noise: number, seed = 1): Float32Array[] {
-  const random = new PhiloxSequence(seed, 100);
-  const directions = Array.from({ length: rank }, () => Float64Array.from({ length: size }, () => random.normal()));
-  return Array.from({ length: count }, () => {
-    const weights = directions.map((_, k) => random.normal() * 0.5 ** k);
-    return Float32Array.from(
-      { length: size },
-      (_, p) => directions.reduce((sum, v, k) => sum + weights[k] * v[p], noise * random.normal()),
-    );
-  });
-}
 
 Deno.test("principalComponents() is the best approximation of Q^T Q, as numpy's SVD has it", () => {
   for (const [rank, covariance] of Object.entries(recorded.components.covariance)) {
@@ -71,47 +56,6 @@ Deno.test("principalComponents() with rank mle finds the rank that was planted a
   for (const rank of [1, 2, 4]) {
     assertEquals(principalComponents(stream(8, 4000, rank, 0.02, rank), "mle").rows.length, rank);
   }
-});
-
-Deno.test("FrequentDirections keeps its bound in every direction, and is exact below its size", () => {
-  for (const [size, count, batch] of [[4, 40, 4], [4, 41, 7], [6, 30, 1], [10, 9, 3]]) {
-    const rows = stream(count, 25, 5, 0.3);
-    const sketch = new FrequentDirections(size);
-    for (let first = 0; first < count; first += batch) sketch.append(rows.slice(first, first + batch));
-    const { rows: kept, shrunk } = sketch.state;
-    assert(kept.length <= size);
-    const whole = gramOfColumns(rows), sketched = gramOfColumns(kept);
-    const missing = whole.map((value, i) => value - sketched[i]);
-    const shift = 1e-4;
-    const matrix = Array.from({ length: 25 }, (_, p) => missing.slice(25 * p, 25 * p + 25));
-    // Eigenvalues of what is missing lie on [0, Delta]; Jacobi wants positive ones.
-    matrix.forEach((row, p) => row[p] += shift);
-    const { values } = symmetricEigen(matrix);
-    assert(values[24] >= 0.5 * shift, `smallest ${values[24] - shift}`);
-    assert(values[0] - shift <= shrunk + 1e-4, `largest ${values[0] - shift} of ${shrunk}`);
-    if (count <= size) assertEquals(shrunk, 0);
-    // Ghashami et al., theorem 1.1, for a sketch of size + 1 rows.
-    const spectrum = symmetricEigen(Array.from({ length: 25 }, (_, p) => whole.slice(25 * p, 25 * p + 25))).values;
-    for (let k = 0; k <= size; k++) {
-      const tail = spectrum.subarray(k).reduce((a, b) => a + b, 0);
-      assert(shrunk * (size + 1 - k) <= tail * (1 + 1e-6), `k = ${k}: ${shrunk} of ${tail}`);
-    }
-  }
-});
-
-Deno.test("FrequentDirections goes on from its state, and keeps no rows of nothing", () => {
-  const rows = stream(20, 12, 3, 0.1);
-  const whole = new FrequentDirections(3), first = new FrequentDirections(3);
-  whole.append(rows.slice(0, 9));
-  whole.append(rows.slice(9));
-  first.append(rows.slice(0, 9));
-  const second = new FrequentDirections(3, first.state);
-  second.append(rows.slice(9));
-  assertEquals(second.state, whole.state);
-  const empty = new FrequentDirections(3);
-  empty.append([]);
-  empty.append([new Float32Array(5)]);
-  assertEquals(empty.state, { rows: [], shrunk: 0 });
 });
 
 Deno.test("randomDirections() has the variance as the expectation of Q^T Q, and depends on the seed alone", () => {
