@@ -38,11 +38,12 @@ export type GradientVectors = Pick<ModelVectors, "backbone" | "head">;
 /** What a program is compiled against. */
 export interface ProgramOptions {
   readonly label: string;
-  readonly vectors: ModelVectors;
+  /** Those of which the launches bind anything. */
+  readonly vectors: Partial<ModelVectors>;
   /** Needed by programs with a backward pass. */
-  readonly gradients?: GradientVectors;
-  /** Buffers of the external tensors. */
-  readonly externals: ReadonlyMap<Tensor, GPUBuffer>;
+  readonly gradients?: Partial<GradientVectors>;
+  /** Buffers of the external tensors, or where in a buffer they are. */
+  readonly externals: ReadonlyMap<Tensor, GPUBuffer | BufferRange>;
   /** Scratch tensors that the host reads after a run. */
   readonly keep?: readonly Tensor[];
 }
@@ -114,21 +115,20 @@ export async function compile(gpu: Gpu, dispatches: readonly Dispatch[], options
     }
     if (tensor.role === "scratch") return scratchRange(plan, slabs, tensor);
     if (tensor.role === "external") {
-      const buffer = options.externals.get(tensor);
-      if (buffer === undefined) {
+      const found = options.externals.get(tensor);
+      if (found === undefined) {
         throw new RangeError(`Cannot compile ${options.label}: no buffer was given for ${tensor.name}`);
       }
-      return { buffer, offset: 0, size: buffer.size };
+      return "buffer" in found ? found : { buffer: found, offset: 0, size: found.size };
     }
-    if (tensor.role === "gradient") {
-      const { parameter } = tensor as ParameterGradient;
-      if (options.gradients === undefined || parameter.vector === "state") {
-        throw new RangeError(`Cannot compile ${options.label}: no vector was given for ${tensor.name}`);
-      }
-      return options.gradients[parameter.vector].rangeOf(parameter.name);
+    const isGradient = tensor.role === "gradient";
+    const parameter = isGradient ? (tensor as ParameterGradient).parameter : tensor as Parameter;
+    const vectors: Partial<ModelVectors> | undefined = isGradient ? options.gradients : options.vectors;
+    const vector = vectors?.[parameter.vector];
+    if (vector === undefined) {
+      throw new RangeError(`Cannot compile ${options.label}: no vector was given for ${tensor.name}`);
     }
-    const parameter = tensor as Parameter;
-    return options.vectors[parameter.vector].rangeOf(parameter.name);
+    return vector.rangeOf(parameter.name);
   };
   try {
     plan.slabs.forEach((bytes, index) => slabs.push(gpu.createBuffer(`${options.label} slab ${index}`, bytes)));

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isUnlabelled } from "../../lib/data/dataset.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
 import { requireExamples } from "../../lib/inference/fisher.ts";
 import {
@@ -19,12 +20,12 @@ import {
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import { OBJECTIVE_FLAG, OBJECTIVE_FLAGS, PRETRAINING_FLAGS } from "../cli/objective_flags.ts";
 import type { Io } from "../cli/output.ts";
-import { isUnlabelled, kernelScheduleOf, loadSource, loadSplit, loadTask, requireLabels } from "./inputs.ts";
+import { kernelScheduleOf, loadSource, loadSplit, loadTask, requireLabels } from "./inputs.ts";
 import { classifierOf, importedNetwork, loadWeights, remarks, statedTreatment } from "./network.ts";
 import type { OnnxFile } from "./onnx_file.ts";
 import { openUnfinishedPrior, removeCheckpoint } from "./prior_checkpoint.ts";
 import { examplesOf, learnCurvature, METHOD_FLAGS, reportCurvaturePlan } from "./prior_curvature.ts";
-import { requireConsistentFlags } from "./prior_flags.ts";
+import { requireClassifierFlags, requireConsistentFlags } from "./prior_flags.ts";
 import { fromLabels } from "./prior_from_labels.ts";
 import { fromViews } from "./prior_from_views.ts";
 import type { PriorLearning, PriorTask } from "./prior_learning.ts";
@@ -114,6 +115,7 @@ async function loadPriorTask(flags: Flags, onnx: OnnxFile | undefined): Promise<
   const read = { ...data, transforms: "plain" as const };
   if (!flags.knnEvery) return await withNetwork(flags, onnx, { train: await loadSource(read, flags.seed), data });
   const { train, val } = await loadTask(read, flags.seed);
+  requireClassifierFlags(flags, train);
   const labelled = { ...read, trainDir: undefined, imageSize: train.height };
   const bank = isUnlabelled(train) ? await loadSplit(labelled, flags.trainDataset, "train") : undefined;
   return await withNetwork(flags, onnx, { train, val, bank, data });
