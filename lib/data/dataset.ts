@@ -30,6 +30,14 @@ export interface ImageFacts {
   readonly hash: string;
 }
 
+/** The only class of a set of images whose classes are not known. */
+export const UNLABELLED = "unlabelled";
+
+/** Whether nothing is known of the images' classes. */
+export function isUnlabelled({ classNames }: Pick<ImageFacts, "classNames">): boolean {
+  return classNames.length === 1 && classNames[0] === UNLABELLED;
+}
+
 /** Images and labels in memory: uint8, NHWC. */
 export interface ImageSet extends ImageFacts {
   /** `[n, height, width, 3]` pixels. */

@@ -6,7 +6,7 @@
  */
 
 import { FormatError } from "../errors.ts";
-import { createImageStream, type ImageStream } from "./dataset.ts";
+import { createImageStream, type ImageStream, UNLABELLED } from "./dataset.ts";
 import { describeContents } from "./file_contents.ts";
 import { isFile, isFolder } from "./files.ts";
 import type { Fit } from "./fit.ts";
@@ -27,9 +27,6 @@ export const STL10_NAMES: readonly string[] = [
 
 /** Rows and columns of every image. */
 export const STL10_SIZE = 96;
-
-/** The class of images whose class is not known. */
-export const UNLABELLED = "unlabelled";
 
 const IMAGE_BYTES = 3 * STL10_SIZE * STL10_SIZE;
 const FILES = { train: "train", test: "test", unlabelled: "unlabeled" } as const;

@@ -41,9 +41,10 @@ export type ExternalPlaces = ReadonlyMap<Tensor, GPUBuffer | BufferRange>;
 /** What a program is compiled against. */
 export interface ProgramOptions {
   readonly label: string;
-  readonly vectors: ModelVectors;
+  /** Those of which the launches bind anything. */
+  readonly vectors: Partial<ModelVectors>;
   /** Needed by programs with a backward pass. */
-  readonly gradients?: GradientVectors;
+  readonly gradients?: Partial<GradientVectors>;
   /** Where the external tensors are. */
   readonly externals: ExternalPlaces;
   /** Scratch tensors that the host reads after a run. */
@@ -123,15 +124,14 @@ export async function compile(gpu: Gpu, dispatches: readonly Dispatch[], options
       }
       return "buffer" in place ? place : { buffer: place, offset: 0, size: place.size };
     }
-    if (tensor.role === "gradient") {
-      const { parameter } = tensor as ParameterGradient;
-      if (options.gradients === undefined || parameter.vector === "state") {
-        throw new RangeError(`Cannot compile ${options.label}: no vector was given for ${tensor.name}`);
-      }
-      return options.gradients[parameter.vector].rangeOf(parameter.name);
+    const isGradient = tensor.role === "gradient";
+    const parameter = isGradient ? (tensor as ParameterGradient).parameter : tensor as Parameter;
+    const vectors: Partial<ModelVectors> | undefined = isGradient ? options.gradients : options.vectors;
+    const vector = vectors?.[parameter.vector];
+    if (vector === undefined) {
+      throw new RangeError(`Cannot compile ${options.label}: no vector was given for ${tensor.name}`);
     }
-    const parameter = tensor as Parameter;
-    return options.vectors[parameter.vector].rangeOf(parameter.name);
+    return vector.rangeOf(parameter.name);
   };
   try {
     plan.slabs.forEach((bytes, index) => slabs.push(gpu.createBuffer(`${options.label} slab ${index}`, bytes)));

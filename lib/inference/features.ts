@@ -7,7 +7,7 @@
 import { evaluationBatches } from "../data/evaluation_batches.ts";
 import { DEFAULT_MEMORY_LIMIT, type ImageSource } from "../data/dataset.ts";
 import { probeAccuracy } from "../evaluation/linear_probe.ts";
-import { neighbourAccuracy } from "../evaluation/nearest_neighbours.ts";
+import { type LabelledFeatures, neighbourAccuracy } from "../evaluation/nearest_neighbours.ts";
 import { submitLaunches } from "../gpu/launch.ts";
 import { fuse } from "../graph/fuse.ts";
 import { Graph, lowerForward } from "../graph/graph.ts";
@@ -18,6 +18,7 @@ import { encoder } from "../models/encoder.ts";
 import { normaliseImages } from "../ops/images.ts";
 import { targetOf, type Tensor } from "../ops/operation.ts";
 import { sizeOf } from "../tensor.ts";
+import { headLogits } from "./last_layer.ts";
 import type { PredictionOptions } from "./prediction.ts";
 
 /** A backbone in evaluation mode, over the weights of a model that may be in training. */
@@ -102,15 +103,41 @@ export class FeatureSession {
 export interface FeatureEvaluation {
   /** Accuracy of 20 nearest neighbours, 0 to 1. */
   readonly knn: number;
-  /** Accuracy of a linear classifier, 0 to 1. */
+  /** Accuracy of a linear classifier that was fitted to the features as they are, 0 to 1. */
   readonly linear: number;
+  /** Accuracy of a linear classifier that was trained along with the backbone, 0 to 1; absent where there is none. */
+  readonly online?: number;
 }
 
-/** Measures a backbone: labels of `train` are known, those of `val` are asked for. */
+/** A linear classifier. */
+export interface LinearHead {
+  /** [C * F + C]: weight, then bias. */
+  readonly weights: Float32Array;
+  /** C */
+  readonly numClasses: number;
+}
+
+/** Share of the examples that a linear classifier gets right, 0 to 1. */
+export function headAccuracy({ features, labels }: LabelledFeatures, { weights, numClasses }: LinearHead): number {
+  const logits = headLogits(features, weights, numClasses);
+  let right = 0;
+  labels.forEach((label, row) => {
+    const scores = logits.subarray(row * numClasses, (row + 1) * numClasses);
+    if (scores.indexOf(Math.max(...scores)) === label) right++;
+  });
+  return right / labels.length;
+}
+
+/**
+ * Measures a backbone: labels of `train` are known, those of `val` are asked for.
+ *
+ * @param online a classifier that was trained along with the backbone
+ */
 export async function evaluateFeatures(
   session: FeatureSession,
   train: ImageSource,
   val: ImageSource,
+  online?: LinearHead,
 ): Promise<FeatureEvaluation> {
   const bank = { features: await session.features(train), labels: train.labels };
   const queries = { features: await session.features(val), labels: val.labels };
@@ -118,5 +145,6 @@ export async function evaluateFeatures(
   return {
     knn: neighbourAccuracy(bank, queries, { numClasses }),
     linear: probeAccuracy(bank, queries, { numClasses }),
+    ...online && { online: headAccuracy(queries, online) },
   };
 }

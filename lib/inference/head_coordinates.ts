@@ -180,7 +180,7 @@ export class HeadCoordinates {
     ]);
     try {
       for (const dispatches of [rotation.enter(gpu), rotation.leave(gpu)]) {
-        made.#programs = [...made.#programs, await compile(gpu, dispatches, { label: "head", vectors, externals })];
+        made.#programs = [...made.#programs, await compile(gpu, dispatches, { label: "head", vectors: {}, externals })];
       }
     } catch (error) {
       made.destroy();

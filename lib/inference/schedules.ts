@@ -96,6 +96,13 @@ export function collectedSteps(schedule: Schedule): number[] {
   return steps;
 }
 
+/** The highest learning rate of a run. */
+export function highestRate(schedule: Schedule): number {
+  let highest = 0;
+  for (let step = 0; step < schedule.steps; step++) highest = Math.max(highest, schedule.learningRate(step));
+  return highest;
+}
+
 /** A product such as 0.1 * 30 may land a hair beside the whole number that it stands for. */
 const ROUNDING = 1e-9;
 

@@ -87,6 +87,9 @@ export const OBJECTIVE_FLAGS = {
     type: "integer",
     min: 0,
     group: "Objective",
-    help: "epochs between measures of the features by 20 nearest neighbours and a linear classifier; 0: none",
+    help:
+      "epochs between measures of the features by 20 nearest neighbours and by linear classifiers, one fitted anew " +
+      "and, where the images have labels, one trained along; 0: none",
   },
+  classifierLr: { ...amount, help: "highest learning rate of the classifier that is trained along; 0.1" },
 } as const satisfies FlagTable;

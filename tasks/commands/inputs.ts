@@ -4,12 +4,11 @@
  * @module
  */
 
-import { DEFAULT_MEMORY_LIMIT, imageBytes, type ImageSource, isStream } from "../../lib/data/dataset.ts";
+import { DEFAULT_MEMORY_LIMIT, imageBytes, type ImageSource, isStream, isUnlabelled } from "../../lib/data/dataset.ts";
 import { parseClassList } from "../../lib/data/imagenet.ts";
 import { openDataset } from "../../lib/data/load.ts";
 import { holdStream } from "../../lib/data/render.ts";
 import { balancedSubset, splitTrainVal, takeExamples } from "../../lib/data/subset.ts";
-import { UNLABELLED } from "../../lib/data/stl10.ts";
 import { UsageError } from "../../lib/errors.ts";
 import type { KernelSchedule } from "../../lib/gpu/device.ts";
 import type { DEVICE_FLAGS } from "../cli/flag_groups.ts";
@@ -97,11 +96,6 @@ async function loadTrain(
     val: parts && await held(takeExamples(all, parts.val)),
     classNames: all.classNames,
   };
-}
-
-/** Whether nothing is known of the images' classes. */
-export function isUnlabelled({ classNames }: Pick<ImageSource, "classNames">): boolean {
-  return classNames.length === 1 && classNames[0] === UNLABELLED;
 }
 
 /**

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isUnlabelled } from "../../lib/data/dataset.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
 import { requireExamples } from "../../lib/inference/fisher.ts";
 import {
@@ -19,13 +20,13 @@ import {
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import { OBJECTIVE_FLAG, OBJECTIVE_FLAGS, PRETRAINING_FLAGS } from "../cli/objective_flags.ts";
 import type { Io } from "../cli/output.ts";
-import { isUnlabelled, kernelScheduleOf, loadSource, loadSplit, loadTask, requireLabels } from "./inputs.ts";
+import { kernelScheduleOf, loadSource, loadSplit, loadTask, requireLabels } from "./inputs.ts";
 import { classifierOf, importedNetwork, loadWeights, remarks, statedTreatment } from "./network.ts";
 import { requireLinearHead } from "./laplace.ts";
 import type { OnnxFile } from "./onnx_file.ts";
 import { openUnfinishedPrior, removeCheckpoint } from "./prior_checkpoint.ts";
 import { examplesOf, learnCurvature, measuresCurvature, METHOD_FLAGS, reportCurvaturePlan } from "./prior_curvature.ts";
-import { requireConsistentFlags } from "./prior_flags.ts";
+import { requireClassifierFlags, requireConsistentFlags } from "./prior_flags.ts";
 import { fromLabels } from "./prior_from_labels.ts";
 import { fromViews } from "./prior_from_views.ts";
 import { HEAD_FLAGS, learnHead } from "./prior_head.ts";
@@ -117,6 +118,7 @@ async function loadPriorTask(flags: Flags, onnx: OnnxFile | undefined): Promise<
   const read = { ...data, transforms: "plain" as const };
   if (!flags.knnEvery) return await withNetwork(flags, onnx, { train: await loadSource(read, flags.seed), data });
   const { train, val } = await loadTask(read, flags.seed);
+  requireClassifierFlags(flags, train);
   const labelled = { ...read, trainDir: undefined, imageSize: train.height };
   const bank = isUnlabelled(train) ? await loadSplit(labelled, flags.trainDataset, "train") : undefined;
   return await withNetwork(flags, onnx, { train, val, bank, data });

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { type ImageFacts, isUnlabelled } from "../../lib/data/dataset.ts";
 import { UsageError } from "../../lib/errors.ts";
 import type { PcaRank } from "../../lib/priors/subspace/principal_components.ts";
 import { SWAG_FLAGS, TUNING_FLAGS } from "../cli/flag_groups.ts";
@@ -108,6 +109,17 @@ function requireViewFlags(flags: Flags, refuse: Refuse): void {
   if (!flags.numSmallCrops) {
     refuse(["smallCropSize", "smallMaxScale"], "without --num-small-crops: it is required");
   }
+  if (!flags.knnEvery) refuse(["classifierLr"], "without --knn-every: it is required");
+}
+
+/**
+ * Refuses the learning rate of a classifier that is not there: images without labels have none trained along.
+ *
+ * @throws UsageError
+ */
+export function requireClassifierFlags({ classifierLr }: Flags, train: ImageFacts): void {
+  if (classifierLr === undefined || !isUnlabelled(train)) return;
+  throw new UsageError(`Cannot use --classifier-lr with ${train.name}: it has no labels, and some are required`);
 }
 
 function requireFormatFlags({ method, format, subspace, chains }: Flags): void {

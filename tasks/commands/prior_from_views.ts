@@ -10,7 +10,7 @@ import { seedOfChain } from "../../lib/inference/learn_prior.ts";
 import {
   learnSelfSupervised,
   type LearnSelfSupervisedOptions,
-  networkOptionsOf,
+  sessionOptionsOf,
 } from "../../lib/inference/objectives/learn.ts";
 import type { ObjectiveSettings } from "../../lib/inference/objectives/objective.ts";
 import { estimateSelfSupervised, layoutObjective } from "../../lib/inference/objectives/session.ts";
@@ -69,14 +69,14 @@ export function fromViews(
     },
     varianceClamp: flags.varClamp,
     pcaRank: pcaRankOf(flags),
-    evaluation: val && { bank, val, every: flags.knnEvery! * stepsPerEpoch },
+    evaluation: val && { bank, val, every: flags.knnEvery! * stepsPerEpoch, classifierLr: flags.classifierLr },
   };
-  const network = networkOptionsOf(options, batchSize);
+  const trained = sessionOptionsOf(options, batchSize);
   return {
     batchSize,
     schedule,
-    layouts: layoutObjective(network),
-    estimate: () => estimateSelfSupervised(gpu, { ...options, ...network, steps: schedule.steps }),
+    layouts: layoutObjective(trained),
+    estimate: () => estimateSelfSupervised(gpu, trained),
     learn: (hooks, from, chain) =>
       learnSelfSupervised(gpu, { ...options, seed: seedOfChain(flags.seed, chain), hooks }, from),
   };

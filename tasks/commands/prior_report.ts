@@ -39,6 +39,13 @@ export function reportMemory(flags: Flags, classifier: ClassifierConfig, memory:
   ]);
 }
 
+/** How good the features were. */
+function evaluationLine({ steps, knn, linear, online }: Outcome["evaluations"][number]): string {
+  const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+  const trained = online === undefined ? "" : `, ${percent(online)} online`;
+  return `after ${steps} steps: ${percent(knn)} by nearest neighbours, ${percent(linear)} linear${trained}`;
+}
+
 /** Prints what was learned. */
 export function reportPrior(flags: Flags, outcome: Outcome, seconds: number, io: Io): void {
   const { learned, steps, imagesPerSecond, last, evaluations, head } = outcome;
@@ -75,9 +82,7 @@ export function reportPrior(flags: Flags, outcome: Outcome, seconds: number, io:
     ...head === undefined
       ? []
       : [`head: ${flags.headLaplace} curvature, precision ${head.precision.toPrecision(4)} before the source task`],
-    ...evaluations.map(({ steps, knn, linear }) =>
-      `after ${steps} steps: ${(100 * knn).toFixed(1)} % by nearest neighbours, ${(100 * linear).toFixed(1)} % linear`
-    ),
+    ...evaluations.map(evaluationLine),
     ...last === undefined ? [] : [`last loss ${last.loss.toFixed(4)}, ${steps} steps in ${seconds.toFixed(1)} s`],
   ]);
 }

@@ -96,7 +96,7 @@ async function readLog(): Promise<Curve[]> {
 function render(curves: readonly Curve[]): string {
   const percent = (value: number) => (100 * value).toFixed(1);
   const epochs = Array.from({ length: EPOCHS / EVERY + 1 }, (_, i) => i * EVERY);
-  const table = (what: keyof FeatureEvaluation) => [
+  const table = (what: "knn" | "linear") => [
     `| objective | ${epochs.map((epoch) => `epoch ${epoch}`).join(" | ")} |`,
     `|---|${epochs.map(() => "--:").join("|")}|`,
     ...curves.map(({ objective, points }) =>

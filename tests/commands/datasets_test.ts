@@ -133,6 +133,18 @@ Deno.test("prior --objective learns from stl10's unlabelled images, measured by 
       message = /labels of stl10 \(unlabelled\): it has none; prior --obj/;
     const scratch = ["prior", ...network, ...data, "--pretrain-epochs", "1", "--out", `${folder}/q.st`, "--quiet"];
     assertRefused(await runCli(scratch, { permissions }), 2, message);
+    const online = [
+      "prior",
+      ...network,
+      ...data,
+      ...views,
+      "--classifier-lr",
+      "0.1",
+      "--out",
+      `${folder}/q.st`,
+      "--quiet",
+    ];
+    assertRefused(await runCli(online, { permissions }), 2, /Cannot use --classifier-lr with stl10 .*it has no labels/);
     const infer = ["infer", ...network, ...data, "--prior-type", "none", "--out", `${folder}/run`, "--quiet"];
     assertRefused(await runCli(infer, { permissions }), 2, message);
   }));

@@ -28,13 +28,17 @@ Deno.test("prior --objective simclr learns a prior without labels or a checkpoin
       "--grad-clip-lars",
       "--knn-every",
       "1",
+      "--classifier-lr",
+      "0.3",
     ];
     const result = await runJson([...args(task, out), ...options]);
     assertEquals([result.steps, result.snapshots, result.rank, result.parameters], [22, 6, 3, 18888]);
     assert(Number.isFinite(result.loss) && result.accuracy === undefined);
     // deno-lint-ignore no-explicit-any
     assertEquals(result.evaluations.map(({ steps }: any) => steps), [0, 5, 10, 15, 20]);
-    for (const { knn, linear } of result.evaluations) assert(knn >= 0 && knn <= 1 && linear >= 0 && linear <= 1);
+    for (const { knn, linear, online } of result.evaluations) {
+      assert([knn, linear, online].every((share) => share >= 0 && share <= 1));
+    }
     const { swag, metadata, model } = readPrior(await Deno.readFile(out));
     assertEquals([metadata.architecture, metadata.source], ["resnet8_narrow", "simclr, seed 1"]);
     assert(swag.covFactor.every((row) => row.some((value) => value !== 0)));
@@ -122,7 +126,7 @@ const REMEMBERING: [string, string, string[]][] = [
 ];
 
 for (const [objective, memory, sizes] of REMEMBERING) {
-  const begin = (task: Task, out: string) => [...args(task, out, objective), ...sizes];
+  const begin = (task: Task, out: string) => [...args(task, out, objective), ...sizes, "--knn-every", "1"];
   Deno.test({
     name:
       `prior --objective ${objective} --resume, ${memory} and all, ends with a bit-identical prior after kills at ` +
@@ -131,9 +135,12 @@ for (const [objective, memory, sizes] of REMEMBERING) {
     async fn() {
       await withFolder(async (folder) => {
         const task = makeTask(folder), whole = `${folder}/whole.safetensors`, out = `${folder}/learned.safetensors`;
-        await runJson(begin(task, whole));
-        await runJson(await killPrior({ begin: begin(task, out), out, whole, kills: KILLS }));
+        const { evaluations } = await runJson(begin(task, whole));
+        const last = await runJson(await killPrior({ begin: begin(task, out), out, whole, kills: KILLS }));
         assertEquals(await Deno.readFile(out), await Deno.readFile(whole));
+        // What the last process measured, if it had not stopped behind the last measure; the online classifier as well.
+        const measured = last.evaluations ?? [];
+        assertEquals(measured, evaluations.slice(evaluations.length - measured.length));
       });
     },
   });

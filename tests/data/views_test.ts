@@ -126,13 +126,14 @@ const SET = countingSet(Array.from({ length: 11 }, (_, index) => index % 4), 4);
 const SMALL: View = { height: 2, width: 2, window: { kind: "random", padding: 1 }, horizontalFlip: 0.5 };
 
 /** A batch, copied: its arrays are used again. */
-function copied({ images, parameters, ...facts }: ViewBatch): ViewBatch {
-  return { images: images.slice(), parameters: parameters.map((table) => table.slice()), ...facts };
+function copied({ images, parameters, labels, ...facts }: ViewBatch): ViewBatch {
+  const tables = parameters.map((table) => table.slice());
+  return { images: images.slice(), parameters: tables, labels: labels.slice(), ...facts };
 }
 
 Deno.test("viewBatches() names the image that each row is made of, view by view, in each group", () => {
   const sequence = viewBatches(SET, [[SMALL, SMALL], [{ ...SMALL, height: 1 }]], { batchSize: 4, seed: 1 });
-  const { images, parameters, examples } = sequence.batchAt(0);
+  const { images, parameters, examples, labels } = sequence.batchAt(0);
   assertEquals(parameters.map(({ length }) => length / VIEW_PARAMETERS), [8, 4]);
   for (const table of parameters) {
     for (let row = 0; row < table.length / VIEW_PARAMETERS; row++) {
@@ -140,6 +141,7 @@ Deno.test("viewBatches() names the image that each row is made of, view by view,
     }
   }
   assertEquals([...examples], [0, 1, 2, 3].map((row) => images[row * 18] - 1));
+  assertEquals([...labels], [...examples].map((example) => example % 4));
 });
 
 Deno.test("viewBatches() draws each view of each example by itself, as drawView() does", () => {

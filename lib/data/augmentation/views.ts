@@ -24,6 +24,8 @@ export interface ViewBatch {
   readonly epoch: number;
   /** [B]: indices of the examples in their set. */
   readonly examples: Uint32Array<ArrayBuffer>;
+  /** [B]: classes of the examples; all 0 where the set has no labels. */
+  readonly labels: Uint32Array<ArrayBuffer>;
   /** [B]: where each example stood in the pass before, as {@linkcode TrainingBatches.placesBefore} says. */
   readonly placesBefore: Uint32Array<ArrayBuffer>;
 }
@@ -103,7 +105,7 @@ class ViewSequence implements ViewBatches {
     return batch instanceof Promise ? batch.then((images) => this.#draw(step, images)) : this.#draw(step, batch);
   }
 
-  #draw(step: number, { images, examples, epoch }: TrainingBatch): ViewBatch {
+  #draw(step: number, { images, labels, examples, epoch }: TrainingBatch): ViewBatch {
     const parameters = this.#tables[step % 2];
     let view = 0;
     this.#groups.forEach((group, index) => {
@@ -115,7 +117,7 @@ class ViewSequence implements ViewBatches {
         view++;
       });
     });
-    return { images, parameters, epoch, examples, placesBefore: this.#batches.placesBefore(step) };
+    return { images, parameters, epoch, examples, labels, placesBefore: this.#batches.placesBefore(step) };
   }
 
   [Symbol.dispose](): void {

@@ -6,7 +6,7 @@
 
 import { viewBatches, type ViewGroup } from "../../data/augmentation/views.ts";
 import { epochOf } from "../../data/training_order.ts";
-import type { ImageSource } from "../../data/dataset.ts";
+import { type ImageSource, isUnlabelled } from "../../data/dataset.ts";
 import type { Normalisation } from "../../data/normalisation.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import type { ClassifierConfig } from "../../models/classifier.ts";
@@ -20,11 +20,12 @@ import type { LearnedPrior, PriorCheckpoint } from "../learn_prior.ts";
 import { type LoopHooks, trainSteps } from "../loop.ts";
 import type { OptimiserSettings } from "../optimisers/optimiser.ts";
 import { PredictionSession } from "../prediction.ts";
-import type { Schedule } from "../schedules.ts";
+import { highestRate, type Schedule } from "../schedules.ts";
 import type { NetworkOptions } from "./network.ts";
 import type { ObjectiveSettings } from "./objective.ts";
 import { objectiveOf, settingsOf } from "./objectives.ts";
-import { layoutObjective, type LossMetrics, SelfSupervisedSession } from "./session.ts";
+import type { OnlineClassifierOptions } from "./online_classifier.ts";
+import { layoutObjective, type LossMetrics, type SelfSupervisedOptions, SelfSupervisedSession } from "./session.ts";
 
 /** What to learn a prior from, and how. */
 export interface LearnSelfSupervisedOptions extends SubspaceOptions {
@@ -32,7 +33,7 @@ export interface LearnSelfSupervisedOptions extends SubspaceOptions {
   readonly model: ClassifierConfig;
   /** Where the backbone starts; its running statistics as well. */
   readonly weights: Weights;
-  /** Images; their labels are used by evaluation only. Views are cut out of them at the size that they have here. */
+  /** Images; only evaluation uses their labels, if any. Views are cut out of them at the size that they have here. */
   readonly train: ImageSource;
   /** A name of {@linkcode OBJECTIVE_NAMES}. */
   readonly objective: string;
@@ -54,9 +55,16 @@ export interface LearnSelfSupervisedOptions extends SubspaceOptions {
   readonly seed: number;
   /**
    * Measures the backbone every `every` steps, and before the first, on `val`. `bank` has the labels that are known; the
-   * images that are learned from unless given.
+   * images that are learned from unless given. Where those that are learned from have labels, a linear classifier is trained
+   * along and measured too; its learning rate follows the backbone's, and is `classifierLr`, default 0.1, where that is
+   * highest.
    */
-  readonly evaluation?: { readonly bank?: ImageSource; readonly val: ImageSource; readonly every: number };
+  readonly evaluation?: {
+    readonly bank?: ImageSource;
+    readonly val: ImageSource;
+    readonly every: number;
+    readonly classifierLr?: number;
+  };
   /** What the caller does along the way. */
   readonly hooks?: SelfSupervisedHooks;
 }
@@ -81,12 +89,7 @@ function initialState(layout: DeviceModel["layouts"]["state"], backbone: Float32
   return values;
 }
 
-/**
- * Network options of a run, whose batches hold `batchSize` examples.
- *
- * @throws UsageError where there is no such objective, or it has no such setting
- */
-export function networkOptionsOf(
+function networkOptionsOf(
   { model, objective: name, settings = {}, views, normalisation, train }: LearnSelfSupervisedOptions,
   batchSize: number,
 ): NetworkOptions {
@@ -103,6 +106,32 @@ export function networkOptionsOf(
   };
 }
 
+/** The classifier that is trained along: where features are measured, on images that have labels. */
+function classifierOf(
+  { train, schedule, evaluation }: LearnSelfSupervisedOptions,
+): OnlineClassifierOptions | undefined {
+  if (evaluation === undefined || isUnlabelled(train)) return undefined;
+  const { classifierLr = 0.1 } = evaluation, highest = highestRate(schedule);
+  return { numClasses: train.classNames.length, relativeRate: highest > 0 ? classifierLr / highest : 0 };
+}
+
+/**
+ * What a run trains, and how, by batches of `batchSize` examples.
+ *
+ * @throws UsageError where there is no such objective, or it has no such setting
+ */
+export function sessionOptionsOf(options: LearnSelfSupervisedOptions, batchSize: number): SelfSupervisedOptions {
+  const { optimiser, schedule, seed, recompute } = options;
+  return {
+    ...networkOptionsOf(options, batchSize),
+    optimiser,
+    steps: schedule.steps,
+    seed,
+    recompute,
+    classifier: classifierOf(options),
+  };
+}
+
 /**
  * Learns a prior over a backbone's weights from unlabelled images, from the start or from a checkpoint; the prior does
  * not depend on where it stopped.
@@ -116,8 +145,8 @@ export async function learnSelfSupervised(
 ): Promise<LearnedPrior> {
   const { train, schedule, normalisation, seed, evaluation, hooks = {} } = options;
   using batches = viewBatches(train, options.views, options);
-  const network = networkOptionsOf(options, batches.batchSize);
-  const layouts = layoutObjective(network, gpu.maxBindingBytes);
+  const trained = sessionOptionsOf(options, batches.batchSize);
+  const layouts = layoutObjective(trained, gpu.maxBindingBytes);
   const model = new DeviceModel(gpu, options.model, layouts);
   model.write(
     from?.weights ?? {
@@ -126,20 +155,19 @@ export async function learnSelfSupervised(
       state: initialState(layouts.state, options.weights.state),
     },
   );
-  const session = await SelfSupervisedSession.create(model, {
-    ...network,
-    optimiser: options.optimiser,
-    steps: schedule.steps,
-    seed,
-    recompute: options.recompute,
-  });
+  const session = await SelfSupervisedSession.create(model, trained);
   const collector = await SubspaceCollector.create(gpu, model.vectors.backbone, options);
   const features = evaluation && await FeatureSession.create(model, { batchSize: batches.batchSize, normalisation });
   const evaluate = async (steps: number) => {
     if (features === undefined || steps % evaluation!.every !== 0) return;
     await hooks.onEvaluation?.({
       steps,
-      ...await evaluateFeatures(features, evaluation!.bank ?? train, evaluation!.val),
+      ...await evaluateFeatures(
+        features,
+        evaluation!.bank ?? train,
+        evaluation!.val,
+        await session.classifier?.read(),
+      ),
     });
   };
   try {

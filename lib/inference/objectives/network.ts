@@ -62,6 +62,8 @@ export interface ObjectiveNetwork {
   readonly memories: ReadonlyMap<Tensor, "zeros" | "unit rows">;
   readonly updates: readonly MemoryUpdate[];
   readonly clusterings: readonly Clustering[];
+  /** What the backbone makes of all views [views * B, F], view by view. */
+  readonly features: Tensor;
   /** The loss [1], or what the momentum network gives to it. */
   readonly output: Tensor;
   /** What the momentum network gives, as the loss sees it. */
@@ -158,8 +160,9 @@ function build(
     },
   };
   const ended = end(context, all);
-  const kept = [ended.output, ...ended.updates.map(({ from }) => from)];
-  return { ...ended, graph: fuse(graph, kept), images, parameters, constants, inputs, memories };
+  // The features as well, whoever reads them: the same kernels run then.
+  const kept = [ended.output, all, ...ended.updates.map(({ from }) => from)];
+  return { ...ended, graph: fuse(graph, kept), features: all, images, parameters, constants, inputs, memories };
 }
 
 /** What the views of a group go through, where any of them does. */

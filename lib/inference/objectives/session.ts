@@ -21,6 +21,7 @@ import { createOptimiser, type OptimiserSettings, type VectorOptimiser } from ".
 import type { SamplerState } from "../training.ts";
 import type { MemoryEstimate } from "../training_step.ts";
 import { Memories, requireBindable } from "./memories.ts";
+import { estimateOnlineClassifier, OnlineClassifier, type OnlineClassifierOptions } from "./online_classifier.ts";
 import { buildTargetNetwork, buildTrainedNetwork, type NetworkOptions, type ObjectiveNetwork } from "./network.ts";
 import { encodeAll, TargetNetwork } from "./target_network.ts";
 
@@ -36,6 +37,8 @@ export interface SelfSupervisedOptions extends NetworkOptions {
   readonly seed: number;
   /** Compute activations again in the backward pass instead of keeping them: same bits, less memory, more time. */
   readonly recompute?: boolean;
+  /** A linear classifier to train along; none unless given. */
+  readonly classifier?: OnlineClassifierOptions;
 }
 
 /** What a step reported. */
@@ -50,7 +53,7 @@ export interface LossMetrics {
 export interface SelfSupervisedState {
   /** Of the optimiser. */
   readonly optimiser: SamplerState;
-  /** Of objective and momentum network, by name. */
+  /** Of objective, momentum network and online classifier, by name. */
   readonly memories: Readonly<Record<string, Float32Array>>;
 }
 
@@ -66,6 +69,11 @@ function lowerStep(gpu: Gpu, graph: Graph, recompute = false): Dispatch[] {
     : [...lowerForward(graph, target), ...lowerBackward(graph, target)];
 }
 
+/** What of a step outlives its launches. */
+function keptOf({ output, updates, features }: ObjectiveNetwork, { classifier }: SelfSupervisedOptions): Tensor[] {
+  return [output, ...updates.map(({ from }) => from), ...classifier ? [features] : []];
+}
+
 /**
  * What a run would allocate; allocates nothing.
  *
@@ -75,21 +83,23 @@ export function estimateSelfSupervised(gpu: Gpu, options: SelfSupervisedOptions)
   const layouts = layoutObjective(options, gpu.maxBindingBytes);
   const trained = buildTrainedNetwork(options), target = buildTargetNetwork(options);
   requireBindable(gpu, trained);
-  const plan = planProgram(gpu, lowerStep(gpu, trained.graph, options.recompute), [trained.output]);
+  const plan = planProgram(gpu, lowerStep(gpu, trained.graph, options.recompute), keptOf(trained, options));
   const targetPlan = target &&
     planProgram(gpu, lowerForward(target.graph, targetOf(gpu, { training: true })), [target.output]);
+  const online = options.classifier && estimateOnlineClassifier(gpu, trained.features.shape, options.classifier);
   const trainable = 4 * (layouts.backbone.paddedCount + layouts.head.paddedCount);
   const bytes = (slabs: readonly number[]) => slabs.reduce((sum, size) => sum + size, 0);
   const parts = {
-    parameters: (trainable + 4 * layouts.state.paddedCount) * (target ? 2 : 1),
-    gradients: trainable,
-    samplerState: trainable * (options.optimiser.optimiser === "adamw" ? 2 : 1),
+    parameters: (trainable + 4 * layouts.state.paddedCount) * (target ? 2 : 1) + (online?.parameters ?? 0),
+    gradients: trainable + (online?.gradients ?? 0),
+    samplerState: trainable * (options.optimiser.optimiser === "adamw" ? 2 : 1) + (online?.samplerState ?? 0),
     prior: 0,
-    activations: bytes(plan.slabs) + bytes(targetPlan?.slabs ?? []) +
+    activations: bytes(plan.slabs) + bytes(targetPlan?.slabs ?? []) + (online?.activations ?? 0) +
       4 * [...trained.memories.keys()].reduce((sum, { shape }) => sum + sizeOf(shape), 0),
   };
   const total = Object.values(parts).reduce((sum, size) => sum + size, 0);
-  return { ...parts, activationsLowerBound: plan.lowerBound + (targetPlan?.lowerBound ?? 0), total };
+  const bounds = [plan.lowerBound, targetPlan?.lowerBound, online?.activationsLowerBound];
+  return { ...parts, activationsLowerBound: bounds.reduce<number>((sum, bound = 0) => sum + bound, 0), total };
 }
 
 /** The buffers of a network's externals; what another network has under the same name is shared. */
@@ -132,6 +142,7 @@ interface Parts {
   readonly optimisers: { readonly backbone: VectorOptimiser; readonly head: VectorOptimiser };
   readonly memories: Memories;
   readonly target: TargetNetwork | undefined;
+  readonly classifier: OnlineClassifier | undefined;
 }
 
 /** A network that learns from views of unlabelled images. */
@@ -166,7 +177,7 @@ export class SelfSupervisedSession implements Steppable<ViewBatch, LossMetrics> 
       vectors: model.vectors,
       gradients,
       externals,
-      keep: [network.output, ...network.updates.map(({ from }) => from)],
+      keep: keptOf(network, options),
     });
     const optimiser = (part: "backbone" | "head") =>
       createOptimiser(
@@ -188,7 +199,18 @@ export class SelfSupervisedSession implements Steppable<ViewBatch, LossMetrics> 
         shared.of(targetNetwork),
         externals.get(network.targets!)!,
       ),
+      classifier: options.classifier && await OnlineClassifier.create(
+        gpu,
+        { shape: network.features.shape, range: program.rangeOf(network.features) },
+        options.classifier,
+        options.seed,
+      ),
     });
+  }
+
+  /** The linear classifier that is trained along, if any. */
+  get classifier(): OnlineClassifier | undefined {
+    return this.#parts.classifier;
   }
 
   /** Submits one step: gradient at the views, then the update. Returns at once. */
@@ -196,7 +218,7 @@ export class SelfSupervisedSession implements Steppable<ViewBatch, LossMetrics> 
     if (this.#pending.length === RING_SLOTS) {
       throw new RangeError("Cannot submit a step: the losses of 64 steps wait to be read");
     }
-    const { network, externals, program, optimisers, memories, target } = this.#parts;
+    const { network, externals, program, optimisers, memories, target, classifier } = this.#parts;
     const { objective, settings, steps, seed } = this.#options;
     const { queue } = this.#gpu.device;
     profiler?.mark("upload");
@@ -209,12 +231,14 @@ export class SelfSupervisedSession implements Steppable<ViewBatch, LossMetrics> 
     }
     optimisers.backbone.prepare(step, learningRate);
     optimisers.head.prepare(step, learningRate);
+    classifier?.prepare(step, batch.labels, learningRate);
     target?.prepare(objective.momentum!.keep(settings)(step, steps));
     profiler?.mark("encode");
     const encoder = this.#gpu.device.createCommandEncoder({ label: "self-supervised step" });
     target?.encodeForward(encoder, profiler);
     const launches = [
       ...program.launches,
+      ...classifier?.launches ?? [],
       ...optimisers.backbone.launches,
       ...optimisers.head.launches,
       ...memories.launches,
@@ -258,7 +282,7 @@ export class SelfSupervisedSession implements Steppable<ViewBatch, LossMetrics> 
 
   /** Reads all that the session keeps besides the weights. Waits for the device. */
   async readState(): Promise<SelfSupervisedState> {
-    const { optimisers, memories, target } = this.#parts;
+    const { optimisers, memories, target, classifier } = this.#parts;
     const weights = await target?.read();
     return {
       optimiser: { backbone: await optimisers.backbone.readState(), head: await optimisers.head.readState() },
@@ -266,23 +290,26 @@ export class SelfSupervisedSession implements Steppable<ViewBatch, LossMetrics> 
         ...await memories.read(),
         ...weights &&
           { targetBackbone: weights.backbone, targetHead: weights.head, targetState: weights.state },
+        ...await classifier?.readState(),
       },
     };
   }
 
   /** Goes on from what {@linkcode readState} gave. */
   writeState({ optimiser, memories }: SelfSupervisedState): void {
-    const { optimisers, target } = this.#parts;
+    const { optimisers, target, classifier } = this.#parts;
     optimisers.backbone.writeState(optimiser.backbone!);
     optimisers.head.writeState(optimiser.head!);
     this.#parts.memories.write(memories);
     const { targetBackbone, targetHead, targetState } = memories;
     target?.model.write({ backbone: targetBackbone, head: targetHead, state: targetState });
+    classifier?.writeState(memories);
   }
 
   /** Frees all that the session made; the model stays. */
   destroy(): void {
-    const { program, gradients, buffers, optimisers, memories, target } = this.#parts;
+    const { program, gradients, buffers, optimisers, memories, target, classifier } = this.#parts;
+    classifier?.destroy();
     target?.destroy();
     memories.destroy();
     program.destroy();

@@ -4,7 +4,6 @@ import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { logEvidence, minkaRank } from "../../../lib/priors/subspace/minka.ts";
 import { principalComponents } from "../../../lib/priors/subspace/principal_components.ts";
 import { randomDirections } from "../../../lib/priors/subspace/random_directions.ts";
-import { PhiloxSequence } from "../../../lib/random/philox.ts";
 import recorded from "../../fixtures/subspaces.json" with { type: "json" };
 import { gramOfColumns, stream } from "./dense.ts";
 

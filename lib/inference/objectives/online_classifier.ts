@@ -1,0 +1,170 @@
+/**
+ * A linear classifier that is trained along with a backbone that learns without labels, as in the original system. It sees
+ * the features of each step's views (the small ones too, which the original leaves out) and changes nothing about them: the
+ * backbone's bits do not depend on it.
+ *
+ * @module
+ */
+
+import type { Gpu } from "../../gpu/device.ts";
+import type { BufferRange, Launch } from "../../gpu/launch.ts";
+import { Graph, lowerBackward, lowerForward } from "../../graph/graph.ts";
+import { compile, planProgram, type Program } from "../../graph/program.ts";
+import { FlatVector, layoutVector, type VectorLayout } from "../../graph/vector.ts";
+import { initialHead } from "../../models/initial_head.ts";
+import { GraphLayers } from "../../models/layers.ts";
+import { type Dispatch, targetOf, type Tensor } from "../../ops/operation.ts";
+import { softmaxCrossEntropy } from "../../ops/softmax_cross_entropy.ts";
+import type { LinearHead } from "../features.ts";
+import { createOptimiser, type OptimiserSettings, type VectorOptimiser } from "../optimisers/optimiser.ts";
+import type { MemoryEstimate } from "../training_step.ts";
+
+/** Part of the initial weights, behind those of backbone, head, statistics and memories. */
+const ONLINE_CLASSIFIER = 4;
+
+/** Whatever moves the backbone: a learning rate means the same in all runs. */
+const OPTIMISER: OptimiserSettings = { optimiser: "sgd", momentum: 0.9, weightDecay: 0 };
+
+/** What is told apart, and how fast it is learned. */
+export interface OnlineClassifierOptions {
+  readonly numClasses: number;
+  /** Its learning rate over the backbone's, the same at every step. */
+  readonly relativeRate: number;
+}
+
+/** Features that a program leaves on the device. */
+export interface LeftFeatures {
+  /** [rows, F], view by view: view v of example i is row v * B + i. */
+  readonly shape: readonly number[];
+  readonly range: BufferRange;
+}
+
+/** The launches of a step, up to the gradient, and what they are about. */
+interface Lowered {
+  readonly features: Tensor;
+  /** uint32 [rows] */
+  readonly labels: Tensor;
+  readonly dispatches: readonly Dispatch[];
+  readonly layout: VectorLayout;
+}
+
+/** The gradient of the mean cross-entropy of all rows. Features are from outside, so that none flows into them. */
+function lower(gpu: Gpu, shape: readonly number[], numClasses: number): Lowered {
+  const graph = new Graph(), target = targetOf(gpu, { training: true });
+  const features = graph.external("features", shape), labels = graph.external("labels", [shape[0]]);
+  const logits = new GraphLayers(graph).linear("online classifier", features, numClasses);
+  graph.apply(softmaxCrossEntropy("online classifier loss", logits, labels));
+  return {
+    features,
+    labels,
+    dispatches: [...lowerForward(graph, target), ...lowerBackward(graph, target)],
+    layout: layoutVector("online classifier", graph.parametersOf("head"), gpu.maxBindingBytes),
+  };
+}
+
+/** What a classifier of features [rows, F] would allocate; allocates nothing. */
+export function estimateOnlineClassifier(
+  gpu: Gpu,
+  shape: readonly number[],
+  { numClasses }: OnlineClassifierOptions,
+): Pick<MemoryEstimate, "parameters" | "gradients" | "samplerState" | "activations" | "activationsLowerBound"> {
+  const { dispatches, layout } = lower(gpu, shape, numClasses), { slabs, lowerBound } = planProgram(gpu, dispatches);
+  const vector = 4 * layout.paddedCount, labels = 4 * shape[0];
+  return {
+    parameters: vector,
+    gradients: vector,
+    samplerState: vector,
+    activations: slabs.reduce((sum, bytes) => sum + bytes, labels),
+    activationsLowerBound: lowerBound + labels,
+  };
+}
+
+/** What a classifier is made of. */
+interface Parts {
+  readonly program: Program;
+  readonly labels: GPUBuffer;
+  readonly weights: FlatVector;
+  readonly gradient: FlatVector;
+  readonly optimiser: VectorOptimiser;
+}
+
+/** A linear classifier on the device, with weights, gradient and momentum of its own. */
+export class OnlineClassifier {
+  /** Launches of one step: they go behind those that make the features. */
+  readonly launches: readonly Launch[];
+  /** Where the features of the last step are, [rows, F]. */
+  readonly features: BufferRange;
+  readonly #gpu: Gpu;
+  readonly #options: OnlineClassifierOptions;
+  readonly #parts: Parts;
+  /** The labels of all rows. */
+  readonly #rows: Uint32Array<ArrayBuffer>;
+
+  private constructor(gpu: Gpu, { shape, range }: LeftFeatures, options: OnlineClassifierOptions, parts: Parts) {
+    this.launches = [...parts.program.launches, ...parts.optimiser.launches];
+    this.features = range;
+    this.#gpu = gpu;
+    this.#options = options;
+    this.#parts = parts;
+    this.#rows = new Uint32Array(shape[0]);
+  }
+
+  /** A classifier with fresh weights, drawn as PyTorch draws those of a linear layer. */
+  static async create(
+    gpu: Gpu,
+    left: LeftFeatures,
+    options: OnlineClassifierOptions,
+    seed: number,
+  ): Promise<OnlineClassifier> {
+    const { features, labels: rows, dispatches, layout } = lower(gpu, left.shape, options.numClasses);
+    const labels = gpu.createBuffer("online classifier labels", 4 * left.shape[0]);
+    const weights = new FlatVector(gpu, "weights", layout), gradient = new FlatVector(gpu, "gradient", layout);
+    weights.write(initialHead(layout, seed, ONLINE_CLASSIFIER));
+    const program = await compile(gpu, dispatches, {
+      label: "online classifier",
+      vectors: { head: weights },
+      gradients: { head: gradient },
+      externals: new Map<Tensor, GPUBuffer | BufferRange>([[features, left.range], [rows, labels]]),
+    });
+    const optimiser = await createOptimiser(gpu, { label: "online classifier", theta: weights, gradient }, OPTIMISER);
+    return new OnlineClassifier(gpu, left, options, { program, labels, weights, gradient, optimiser });
+  }
+
+  /**
+   * Sets the values of a step, counted from 0; they hold for what is submitted next.
+   *
+   * @param labels [B]: classes of the examples, the same in each view
+   * @param learningRate the backbone's
+   */
+  prepare(step: number, labels: Uint32Array, learningRate: number): void {
+    for (let row = 0; row < this.#rows.length; row += labels.length) this.#rows.set(labels, row);
+    this.#gpu.device.queue.writeBuffer(this.#parts.labels, 0, this.#rows);
+    this.#parts.optimiser.prepare(step, learningRate * this.#options.relativeRate);
+  }
+
+  /** Reads the classifier as it is now. Waits for the device. */
+  async read(): Promise<LinearHead> {
+    return { weights: await this.#parts.weights.read(), numClasses: this.#options.numClasses };
+  }
+
+  /** Reads what it keeps between steps, by the names in a checkpoint. Waits for the device. */
+  async readState(): Promise<Record<string, Float32Array>> {
+    const { weights, optimiser } = this.#parts;
+    return { onlineClassifier: await weights.read(), onlineClassifierMomentum: await optimiser.readState() };
+  }
+
+  /** Writes what {@linkcode readState} gave. Without it, as of a checkpoint from before there were any, it begins anew. */
+  writeState({ onlineClassifier, onlineClassifierMomentum }: Readonly<Record<string, Float32Array>>): void {
+    if (onlineClassifier === undefined) return;
+    this.#parts.weights.write(onlineClassifier);
+    this.#parts.optimiser.writeState(onlineClassifierMomentum);
+  }
+
+  /** Frees the device memory. */
+  destroy(): void {
+    const { program, labels, weights, gradient, optimiser } = this.#parts;
+    program.destroy();
+    this.#gpu.destroyBuffer(labels);
+    [weights, gradient, optimiser].forEach((part) => part.destroy());
+  }
+}
