@@ -242,6 +242,17 @@ const CASES: Readonly<Record<string, Case>> = {
     features: 192,
     tensors: [scalar("two", 2)],
   },
+  "Pow of negative numbers by whole exponents": {
+    nodes: [
+      ...[-2, -1, 0, 17, 18].flatMap((exponent, i) => [
+        node("Pow", ["images", `exponent${exponent}`], [`power${i}`]),
+        node("Tanh", [`power${i}`], [`bounded${i}`]),
+      ]),
+      node("Concat", Array.from({ length: 5 }, (_, i) => `bounded${i}`), ["y"], { axis: 1 }),
+    ],
+    features: 15 * 64,
+    tensors: [-2, -1, 0, 17, 18].map((exponent) => scalar(`exponent${exponent}`, exponent)),
+  },
   "Resize linear, half_pixel": resized({ mode: "linear" }, "sizes", [11, 5]),
   "Resize linear by scales, asymmetric": resized(
     { mode: "linear", coordinate_transformation_mode: "asymmetric" },

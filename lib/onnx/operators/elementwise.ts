@@ -114,7 +114,7 @@ export function pow(scope: NodeScope): Value {
   const [base, exponent] = [scope.value(0), scope.host(1)];
   if (base.place === "host") return zip(base.type, [base, exponent], Math.pow);
   if (sizeOf(exponent.shape) !== 1) scope.fail(`its exponent has the shape [${exponent.shape}]; one is required`);
-  return { ...base, tensor: scope.apply(unary(scope.name, base.tensor, { kind: "pow", exponent: exponent.data[0] })) };
+  return scalar(scope, exponent, base, (c) => [{ kind: "pow", exponent: c }]);
 }
 
 /** A constant's elements through a function, or a tensor's through a kernel. */
