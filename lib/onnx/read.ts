@@ -12,6 +12,7 @@ import { onnxProto } from "../deps.ts";
 import { FormatError } from "../errors.ts";
 import type { HostTensor } from "../tensor.ts";
 import type { AttributeValue, OnnxModel, OnnxNode } from "./model.ts";
+import { ownNormalisation } from "./image_metadata.ts";
 import { sortedNodes } from "./order.ts";
 import {
   type AttributeProto,
@@ -154,7 +155,8 @@ function parse(proto: ModelProto, file: string, budget: Budget, files: ExternalF
   const nodes = separateCopies((graph.node ?? []).map((node) => nodeOf(node, budget)), initialisers);
   const output = logitsOf(nodes, named(graph.output?.[0]?.name));
   const sorted = sortedNodes(nodes, new Set([input.name, ...initialisers.keys()]), output);
-  return { file, opset, nodes: sorted, initialisers, input, output };
+  const facts = new Map((proto.metadataProps ?? []).map(({ key, value }) => [key ?? "", value ?? ""]));
+  return { file, opset, nodes: sorted, initialisers, input, output, normalisation: ownNormalisation(facts) };
 }
 
 /**

@@ -47,9 +47,24 @@ export function statedSize(onnx: OnnxFile | undefined): number | undefined {
   return height === width ? height : undefined;
 }
 
-/** What an imported network says about the treatment of its images, instead of `--encoder`. */
-export function statedTreatment(onnx: OnnxFile | undefined): Pick<DataFlags, "encoder" | "networkSize"> {
-  return onnx === undefined ? {} : { encoder: undefined, networkSize: statedSize(onnx) };
+/**
+ * What an imported network says about the treatment of its images, instead of `--encoder`.
+ *
+ * @throws UsageError where it normalises them itself, and `--normalisation` says how
+ */
+export function statedTreatment(
+  onnx: OnnxFile | undefined,
+  { normalisation }: Pick<DataFlags, "normalisation">,
+): Pick<DataFlags, "encoder" | "networkSize" | "networkNormalises"> {
+  if (onnx === undefined) return {};
+  const { record, network: { model } } = onnx, networkNormalises = model.normalisation !== undefined;
+  if (networkNormalises && normalisation !== "auto") {
+    throw new UsageError(
+      `Cannot use --normalisation ${normalisation}: ${record.path} normalises its images itself; without it, nothing ` +
+        "is done to them before",
+    );
+  }
+  return { encoder: undefined, networkSize: statedSize(onnx), networkNormalises };
 }
 
 /** The classifier of a network and a data set. */
@@ -88,6 +103,7 @@ export function exportRemarks(model: OnnxModel): string[] {
     ...isFolded(model)
       ? [`BatchNorm is folded into convolutions, which train as such, with biases: not as the network does; ${remedy}`]
       : [],
+    ...model.normalisation !== undefined ? ["it normalises its images itself: nothing is done to them before"] : [],
     ...isTrainingExport(model)
       ? [`it was exported in training mode, which moved every running statistic by one step; ${remedy}`]
       : [],

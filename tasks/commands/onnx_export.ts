@@ -104,6 +104,10 @@ export function requireNoNetworkFlags(flags: OnnxFlags, run: string): void {
 /** A network's files by path: one, or one and its `.data` where it is larger than 2 GiB. */
 export function encodeOnnx(network: ExportedNetwork, flags: OnnxFlags, out: string): Map<string, Uint8Array> {
   const { config, weights, options, facts } = network;
+  const stated = firstGiven(flags, ["normaliseInput", "normalisation"]);
+  if (stated !== undefined && onnxNetworkOf(config)?.model.normalisation !== undefined) {
+    throw new UsageError(`Cannot use ${stated}: the network of ${config.encoder} normalises its images itself`);
+  }
   const normalisation = flags.normalisation === undefined
     ? options?.normalisation
     : resolveNormalisation(flags.normalisation);
