@@ -10,7 +10,7 @@ import type { ParameterLayout, Tensor } from "../ops/operation.ts";
 import { globalAveragePool } from "../ops/pool.ts";
 import { image, IMAGE_ORDER, inOrder, plain, WEIGHT_ORDER } from "./arrange.ts";
 import { withoutHead } from "./export/transform.ts";
-import { findHead, type Head, requireLogits } from "./head.ts";
+import { findHead, type Head, requireLogits, withOpenClasses } from "./head.ts";
 import { describe, type OnnxModel, type OnnxNode } from "./model.ts";
 import { OPERATORS } from "./operators.ts";
 import { type PlannedParameter, planParameters } from "./parameters.ts";
@@ -45,7 +45,8 @@ export interface OnnxGraph {
 
 /** A network of a model; `headName` names the head's node where it cannot be told. */
 export function onnxNetwork(model: OnnxModel, headName?: string): OnnxNetwork {
-  return { model, head: findHead(model, headName) };
+  const head = findHead(model, headName);
+  return { model: withOpenClasses(model, head), head };
 }
 
 /** Memory order of a stored tensor's axes. */

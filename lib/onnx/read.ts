@@ -57,9 +57,8 @@ function attributeOf(proto: AttributeProto, what: string, budget: Budget): Attri
     case INTS:
       return (proto.ints ?? []).map(numberOf);
     default:
-      throw new FormatError(
-        `${what} is of type ${type}; numbers, strings and tensors can be read`,
-      );
+      // Refused where it is read: first comes whether the operator is one of those that are supported, and needed at all.
+      return { unread: type };
   }
 }
 
@@ -153,10 +152,12 @@ function parse(proto: ModelProto, file: string, budget: Budget, files: ExternalF
   const initialisers = initialisersOf(graph, budget, files);
   const input = inputOf(graph.input ?? [], new Set(initialisers.keys()));
   const nodes = separateCopies((graph.node ?? []).map((node) => nodeOf(node, budget)), initialisers);
-  const output = logitsOf(nodes, named(graph.output?.[0]?.name));
+  const [first = "", ...furtherOutputs] = (graph.output ?? []).map(({ name }) => named(name));
+  const output = logitsOf(nodes, first);
   const sorted = sortedNodes(nodes, new Set([input.name, ...initialisers.keys()]), output);
   const facts = new Map((proto.metadataProps ?? []).map(({ key, value }) => [key ?? "", value ?? ""]));
-  return { file, opset, nodes: sorted, initialisers, input, output, normalisation: ownNormalisation(facts) };
+  const normalisation = ownNormalisation(facts);
+  return { file, opset, nodes: sorted, initialisers, input, output, furtherOutputs, normalisation };
 }
 
 /**

@@ -8,7 +8,7 @@ import { FormatError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Operation, Tensor } from "../ops/operation.ts";
 import { sizeOf } from "../tensor.ts";
-import type { AttributeValue, OnnxNode } from "./model.ts";
+import type { AttributeValue, OnnxNode, UnreadAttribute } from "./model.ts";
 import { type DeviceValue, fromHostTensor, type HostValue, identityOrder, type Value } from "./value.ts";
 
 /** Most elements of one tensor: 8 GiB. A file that asks for more is hostile. */
@@ -175,9 +175,11 @@ export class NodeScope {
     return this.construction.graph.apply(operation);
   }
 
-  #attribute(name: string): AttributeValue | undefined {
+  #attribute(name: string): Exclude<AttributeValue, UnreadAttribute> | undefined {
     this.#unread.delete(name);
-    return this.node.attributes.get(name);
+    const value = this.node.attributes.get(name);
+    if (typeof value !== "object" || !("unread" in value)) return value;
+    return this.fail(`its attribute ${name} is of type ${value.unread}; numbers, strings and tensors can be read`);
   }
 
   /** Whether the node states an attribute. */

@@ -10,9 +10,7 @@ import { UsageError } from "../../lib/errors.ts";
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel, type ModelLayouts } from "../../lib/models/device_model.ts";
 import { initialWeights, type LoadOptions, type Weights, weightsFromStateDict } from "../../lib/models/weights.ts";
-import { isFolded, isTrainingExport } from "../../lib/onnx/export_mode.ts";
-import type { OnnxModel } from "../../lib/onnx/model.ts";
-import { weightsOf, workedOutOperands } from "../../lib/onnx/parameters.ts";
+import { weightsOf } from "../../lib/onnx/parameters.ts";
 import type { StateDict } from "../../lib/tensor.ts";
 import { MODEL_FLAGS } from "../cli/flag_groups.ts";
 import { readInput } from "../cli/files.ts";
@@ -21,6 +19,7 @@ import { refuseUnread } from "../cli/unread_flags.ts";
 import type { RunFolder } from "./run_writer.ts";
 import type { DataFlags } from "./treatment.ts";
 import { baseName, type OnnxFile, type OnnxRecord, openOnnx, readerBeside, reopenOnnx } from "./onnx_file.ts";
+import { exportRemarks } from "./onnx_remarks.ts";
 
 /** Values of the model flags. */
 export type ModelFlags = Omit<FlagValues<typeof MODEL_FLAGS>, "operands">;
@@ -93,27 +92,6 @@ export async function recordedNetwork({ path: run, config }: RunFolder, path?: s
 export async function recordedClassifier(folder: RunFolder, path?: string): Promise<ClassifierConfig> {
   const { onnx: _, ...config } = folder.config.classifier;
   return { ...config, network: (await recordedNetwork(folder, path))?.network };
-}
-
-/** Where a file's weights are not quite the network's own, in lines for people. */
-export function exportRemarks(model: OnnxModel): string[] {
-  const remedy = "tasks/torchvision_to_onnx.py exports it as it is";
-  const constants = workedOutOperands(model);
-  return [
-    ...isFolded(model)
-      ? [`BatchNorm is folded into convolutions, which train as such, with biases: not as the network does; ${remedy}`]
-      : [],
-    ...model.normalisation !== undefined ? ["it normalises its images itself: nothing is done to them before"] : [],
-    ...isTrainingExport(model)
-      ? [`it was exported in training mode, which moved every running statistic by one step; ${remedy}`]
-      : [],
-    ...constants.length > 0
-      ? [
-        "tensors that the exporter worked out itself do not train, though they may have been made of weights " +
-        `(${constants.length}, ${constants[0]} the first); ${remedy}`,
-      ]
-      : [],
-  ];
 }
 
 /** Where an imported network is not quite what it seems to be, in lines for stderr. */

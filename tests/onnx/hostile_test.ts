@@ -97,6 +97,25 @@ const GRAPHS: Readonly<Record<string, readonly [(graph: ModelGraph) => void, str
     },
     "it states starts [0,1], ends [2], axes [0,1] and steps [1,1]; as many of each are required",
   ],
+  "uneven pads under ceil_mode": [
+    (graph) => {
+      const window = { kernel_shape: [3, 3], pads: [0, 0, 1, 1], ceil_mode: 1 };
+      graph.node!.push(node("MaxPool", ["conv"], ["bn2"], window));
+      graph.node![2].input = ["bn2"];
+    },
+    "its padding is [0,0,1,1] under ceil_mode; equal sides are supported there",
+  ],
+  "an attribute that is a graph": [
+    (graph) => graph.node![2].attribute = [{ name: "alpha", type: 5, g: {} }],
+    "the Relu node node_relu of FILE: its attribute alpha is not supported",
+  ],
+  "a number that is a graph": [
+    (graph) => {
+      graph.node![2].opType = "LeakyRelu";
+      graph.node![2].attribute = [{ name: "alpha", type: 5, g: {} }];
+    },
+    "its attribute alpha is of type 5; numbers, strings and tensors can be read",
+  ],
   "a slice of one axis twice": [
     (graph) => {
       graph.initializer!.push(integers("starts", [1, 2]), integers("ends", [7, 6]), integers("axes", [2, -2]));
