@@ -99,8 +99,9 @@ const GRAPHS: Readonly<Record<string, readonly [(graph: ModelGraph) => void, str
   ],
   "uneven pads under ceil_mode": [
     (graph) => {
-      const window = { kernel_shape: [3, 3], pads: [0, 0, 1, 1], ceil_mode: 1 };
-      graph.node!.push(node("MaxPool", ["conv"], ["bn2"], window));
+      graph.node!.push(
+        node("MaxPool", ["conv"], ["bn2"], { "kernel_shape": [3, 3], pads: [0, 0, 1, 1], "ceil_mode": 1 }),
+      );
       graph.node![2].input = ["bn2"];
     },
     "its padding is [0,0,1,1] under ceil_mode; equal sides are supported there",
