@@ -27,14 +27,16 @@ export type ModelFlags = Omit<FlagValues<typeof MODEL_FLAGS>, "operands">;
 /**
  * The network of `--onnx`, if it is given.
  *
+ * @param read the file's bytes, where they were read already
  * @throws UsageError where other flags than their defaults say something of the network
  */
 export async function importedNetwork(
   flags: Pick<ModelFlags, "onnx" | "head" | "smallStem"> & Partial<Pick<ModelFlags, "encoder">>,
+  read?: Uint8Array,
 ): Promise<OnnxFile | undefined> {
   if (flags.onnx !== undefined) {
     refuseUnread(MODEL_FLAGS, flags, ["encoder", "smallStem"], "with --onnx: the file's network is taken as it is");
-    return await openOnnx(flags.onnx, flags.head);
+    return await openOnnx(flags.onnx, flags.head, undefined, read);
   }
   if (flags.head === undefined) return undefined;
   throw new UsageError("Cannot use --head without --onnx: named encoders have one head each");
