@@ -8,7 +8,9 @@ import { FormatError } from "../errors.ts";
 
 /** Mean and deviation of each channel of images of range 0 to 1. */
 export interface ImageNormalisation {
+  /** Subtracted. */
   readonly mean: readonly number[];
+  /** Divided by. */
   readonly std: readonly number[];
 }
 
