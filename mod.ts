@@ -60,7 +60,8 @@ export {
 
 export { type OnnxNetwork, onnxNetwork } from "./lib/onnx/network.ts";
 export { type Head } from "./lib/onnx/head.ts";
-export { type AttributeValue, type OnnxModel, type OnnxNode } from "./lib/onnx/model.ts";
+export { type AttributeValue, type OnnxModel, type OnnxNode, type UnreadAttribute } from "./lib/onnx/model.ts";
+export { type ImageNormalisation } from "./lib/onnx/image_metadata.ts";
 export { readOnnxModel } from "./lib/onnx/read.ts";
 
 export { type ExternalReader } from "./lib/checkpoint/onnx_external.ts";

@@ -127,26 +127,53 @@ fn slope(x: Item) -> Item { return -1.0 / (x * x); }
 #end
 #if KIND == 14
 #if POWER > 0
-// pow with a small whole exponent POWER, for bases of any sign
-fn value(x: Item) -> Item {
+// pow with a whole exponent, POWER without its sign, for bases of any sign: WGSL's pow() takes none below 0
+#if POWER > 16
+/// x^n by squaring.
+fn whole_power(x: Item, n: u32) -> Item {
+  var product = Item(1.0);
+  var factor = x;
+  for (var bits = n; bits > 0u; bits >>= 1u) {
+    if ((bits & 1u) != 0u) { product *= factor; }
+    factor *= factor;
+  }
+  return product;
+}
+fn power(x: Item) -> Item { return whole_power(x, u32(POWER)); }
+fn power_below(x: Item) -> Item { return whole_power(x, u32(POWER - 1)); }
+#else
+fn power(x: Item) -> Item {
   var product = x;
 #for k in 1..POWER
   product *= x;
 #end
   return product;
 }
-fn slope(x: Item) -> Item {
-  var product = Item(ALPHA);
+fn power_below(x: Item) -> Item {
+  var product = Item(1.0);
 #for k in 1..POWER
   product *= x;
 #end
   return product;
 }
+#end
+#if INVERSE
+fn value(x: Item) -> Item { return 1.0 / power(x); }
+fn slope(x: Item) -> Item { return ALPHA / (power(x) * x); }
+#else
+fn value(x: Item) -> Item { return power(x); }
+fn slope(x: Item) -> Item { return ALPHA * power_below(x); }
+#end
 #else
 // pow with the exponent ALPHA, for positive bases
 fn value(x: Item) -> Item { return pow(x, Item(ALPHA)); }
 fn slope(x: Item) -> Item { return ALPHA * pow(x, Item(ALPHA - 1.0)); }
 #end
+#end
+#if KIND == 15
+// pow with the exponent 0: 1, also of 0 and of NaN
+fn value(x: Item) -> Item { return Item(1.0); }
+fn slope(x: Item) -> Item { return Item(0.0); }
 #end
 
 @compute @workgroup_size(64)

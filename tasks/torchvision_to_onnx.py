@@ -12,6 +12,9 @@ import sys
 import torch
 import torchvision
 
+# What torchvision's networks tell apart unless told otherwise: the classes of ImageNet.
+CLASSES = 1000
+
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -29,16 +32,25 @@ def load_state_dict(path):
     return {name[len("module."):] if name.startswith("module.") else name: tensor for name, tensor in state.items()}
 
 
+def classes_of(model, state, weights):
+    """The head comes last in every family, whatever its name; both its weight and its bias count the classes first."""
+    head = list(model.state_dict())[-1]
+    if head not in state:
+        sys.exit(f"{weights} has no {head}, which says how many classes the network tells apart")
+    return state[head].shape[0]
+
+
 def build(name, weights):
     factory = getattr(torchvision.models, name, None)
     if not callable(factory):
         sys.exit(f"torchvision.models has no network named {name}")
-    if weights is None:
-        return factory().eval()
-    state = load_state_dict(weights)
-    classes = state["fc.bias"].numel() if "fc.bias" in state else 1000
-    model = factory(num_classes=classes)
-    model.load_state_dict(state)
+    model = factory()
+    if weights is not None:
+        state = load_state_dict(weights)
+        classes = classes_of(model, state, weights)
+        if classes != CLASSES:
+            model = factory(num_classes=classes)
+        model.load_state_dict(state)
     return model.eval()
 
 

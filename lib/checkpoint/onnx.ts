@@ -42,16 +42,36 @@ function isTraining(node: NodeProto): boolean {
   return Number((mode ?? 0).toString()) !== 0 || (node.output?.length ?? 0) > 1;
 }
 
-/** Refuse graphs whose weights are not the network's own. */
-function checkUnfolded(nodes: readonly NodeProto[], names: ReadonlySet<string>): void {
-  const folded = nodes.find(({ opType, input }) =>
-    opType === "Conv" && names.has(input?.[1] ?? "") && isMadeUp(input![1])
+/** `onnx.TensorProto.DataType` of floats. */
+const FLOAT_TYPES: readonly number[] = [1, 10, 11, 16];
+
+/** Tensors of floats, not single numbers, to which the exporter gave names of its own. */
+function unnamedIn(tensors: readonly TensorProto[]): Set<string> {
+  const unnamed = tensors.filter(({ name, dims, dataType }) =>
+    isMadeUp(name ?? "") && FLOAT_TYPES.includes(dataType ?? 0) &&
+    (dims ?? []).some((n) => Number(n.toString()) > 1)
   );
+  return new Set(unnamed.map(({ name }) => name!));
+}
+
+/** Refuse graphs whose weights are not the network's own, or have lost their names. */
+function checkUnfolded(nodes: readonly NodeProto[], tensors: readonly TensorProto[]): void {
+  const unnamed = unnamedIn(tensors);
+  const folded = nodes.find(({ opType, input }) => opType === "Conv" && unnamed.has(input?.[1] ?? ""));
   if (folded !== undefined) {
     throw new FormatError(
       `BatchNorm is folded into its convolutions (the weights ${
         folded.input![1]
       } have no name of PyTorch's); ${REMEDY}`,
+    );
+  }
+  // Resize has a list of scales, which is no weight.
+  const read = nodes.flatMap(({ opType, input }) => opType === "Resize" ? [] : input ?? []);
+  const lost = [...new Set(read.filter((name) => unnamed.has(name)))];
+  if (lost.length > 0) {
+    throw new FormatError(
+      `${lost.length} of its tensors have no name of PyTorch's, ${lost[0]} the first: constants were folded into ` +
+        `weights; ${REMEDY}`,
     );
   }
   if (nodes.some(isTraining)) {
@@ -79,7 +99,7 @@ function graphOf(bytes: Uint8Array): GraphProto {
 
 function weightsIn(graph: GraphProto, budget: Budget, files?: ExternalFiles): StateDict {
   const initialisers = graph.initializer ?? [];
-  checkUnfolded(graph.node ?? [], new Set(initialisers.map(({ name }) => name ?? "")));
+  checkUnfolded(graph.node ?? [], initialisers);
   const state: StateDict = new Map();
   for (const tensor of initialisers) {
     const name = tensor.name ?? "";
@@ -97,8 +117,8 @@ function weightsIn(graph: GraphProto, budget: Budget, files?: ExternalFiles): St
  * The initialisers of an ONNX model under PyTorch's names, in the file's order; constants that the exporter named
  * itself are left out. A tensor may be a view of `bytes`. `name` stands in errors.
  *
- * Throws `FormatError` on damaged bytes, on weights outside the file, and on an export that folded BatchNorm or ran in
- * training mode.
+ * Throws `FormatError` on damaged bytes, on weights outside the file, and on an export that folded BatchNorm or other
+ * constants, or ran in training mode.
  */
 export function readOnnxWeights(bytes: Uint8Array, name = "the bytes"): StateDict {
   return during(attempt(name), () => weightsIn(graphOf(bytes), budgetFor(bytes.length)));

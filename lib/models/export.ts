@@ -5,6 +5,7 @@
  */
 
 import type { Normalisation } from "../data/normalisation.ts";
+import { normalisationFacts } from "../onnx/image_metadata.ts";
 import { foldBatchNorm } from "../onnx/export/fold.ts";
 import { NodeList } from "../onnx/export/nodes.ts";
 import {
@@ -34,7 +35,10 @@ const OPSET = 17;
 export interface OnnxExportOptions extends OnnxFileOptions {
   /** Fold BatchNorm into the convolutions before it: faster, the same up to rounding, not to be trained further. */
   readonly fold?: boolean;
-  /** How images were normalised in training; the file's `metadata_props` say so. */
+  /**
+   * How images were normalised in training; the file's `metadata_props` say so. Of an imported network that normalises
+   * its images itself, they say what it does.
+   */
   readonly normalisation?: Normalisation;
   /** Normalise in the file: its input is then of range 0 to 1, before `normalisation`. */
   readonly normaliseInput?: boolean;
@@ -103,15 +107,11 @@ function modelOf(config: ClassifierConfig, { backbone, state, head }: ExportedWe
 /** What the file says of itself. */
 function factsOf(config: ClassifierConfig, options: OnnxExportOptions): Record<string, string> {
   const { fold, normalisation, normaliseInput, classNames, metadata } = options;
+  const own = onnxNetworkOf(config)?.model.normalisation, stated = own ?? normalisation;
   return {
     architecture: config.encoder,
     batch_norm: fold ? "folded" : "kept",
-    ...normalisation && {
-      image_range: "0 to 1",
-      image_mean: normalisation.mean.join(","),
-      image_std: normalisation.std.join(","),
-      image_normalisation: normaliseInput ? "done by the network" : "required of the input",
-    },
+    ...stated && normalisationFacts(stated, own !== undefined || normaliseInput === true),
     ...classNames && { classes: JSON.stringify(classNames) },
     ...metadata,
   };
@@ -125,8 +125,8 @@ function factsOf(config: ClassifierConfig, options: OnnxExportOptions): Record<s
  * An imported network keeps its own graph, opset and names, in float32 throughout; dropout and a softmax behind the logits
  * are left out.
  *
- * @throws RangeError where weights do not fit the network, normalisation is asked for but not given, or folding meets a
- *   variance that is negative
+ * @throws RangeError where weights do not fit the network, normalisation is asked for but not given or done by the
+ *   network already, or folding meets a variance that is negative
  */
 export function writeOnnx(
   config: ClassifierConfig,
@@ -139,6 +139,9 @@ export function writeOnnx(
   if (normaliseInput) {
     if (normalisation === undefined) {
       throw new RangeError(`Cannot normalise the input of ${config.encoder}: no normalisation is given`);
+    }
+    if (model.normalisation !== undefined) {
+      throw new RangeError(`Cannot normalise the input of ${config.encoder}: the network normalises its images itself`);
     }
     model = withNormalisation(model, normalisation);
   }

@@ -5,6 +5,7 @@
  */
 
 import { FormatError, UsageError } from "../errors.ts";
+import { sizeOf } from "../tensor.ts";
 import { describe, type OnnxModel, type OnnxNode } from "./model.ts";
 import { FLOAT_TYPES } from "./value.ts";
 
@@ -40,7 +41,8 @@ const HEADS: readonly string[] = ["Gemm", "MatMul", "Conv"];
 const MAX_LISTED = 8;
 /** Longest chain of Cast, Identity and Transpose between an initialiser and its reader. */
 const MAX_COPIES = 16;
-const COPIES = new Set(["Cast", "Identity", "Transpose"]);
+/** Operators that leave a weight what it is, but for the order of its axes. */
+export const COPIES: ReadonlySet<string> = new Set(["Cast", "Identity", "Transpose"]);
 
 /** An initialiser behind a value, and whether the value is its transpose. */
 interface Source {
@@ -81,23 +83,39 @@ function classAxisOf({ operator, attributes }: OnnxNode, { transposed }: Source)
   return transB === transposed ? 1 : 0;
 }
 
-/** The head that a node is; `undefined` where its weight is not stored in the file. */
+/** Whether a stored tensor has one element, which fits any number of classes. */
+function isNumber({ initialisers }: OnnxModel, name: string): boolean {
+  return sizeOf(initialisers.get(name)!.shape) === 1;
+}
+
+/**
+ * The head that a node is.
+ *
+ * @param added initialiser that is added to what the node gives
+ * @throws UsageError where its weight is not stored in the file, or has a kernel, or there are two biases
+ */
 function headAt(
   model: OnnxModel,
   producer: ReadonlyMap<string, OnnxNode>,
   node: OnnxNode,
-  addedBias?: string,
-): Head | undefined {
+  added?: string,
+): Head {
   const source = sourceOf(node.inputs[1] ?? "", model, producer);
-  if (source === undefined) return undefined;
-  const { shape } = model.initialisers.get(source.initialiser)!;
-  if (node.operator === "Conv" ? shape.slice(2).some((n) => n !== 1) : shape.length !== 2) return undefined;
+  const shape = source && model.initialisers.get(source.initialiser)!.shape;
+  const kernel = node.operator === "Conv" ? shape?.slice(2).some((n) => n !== 1) : shape?.length !== 2;
+  if (source === undefined || shape === undefined || kernel) {
+    throw unknown(model, `${describe(node)} has no weight of its own, or a kernel above 1x1`);
+  }
   const classAxis = classAxisOf(node, source), numClasses = shape[classAxis];
-  const named = node.inputs[2] ? sourceOf(node.inputs[2], model, producer)?.initialiser : addedBias;
-  const bias = named !== undefined && model.initialisers.get(named)!.shape.join() === `${numClasses}`
-    ? named
-    : undefined;
-  if (named !== undefined && bias === undefined) return undefined;
+  const own = node.inputs[2] ? sourceOf(node.inputs[2], model, producer)?.initialiser : undefined;
+  if (node.inputs[2] && added !== undefined && !isNumber(model, added)) {
+    throw unknown(model, `${describe(node)} has a bias, and ${added} is added to what it gives`);
+  }
+  const bias = own ?? (added !== undefined && isNumber(model, added) ? undefined : added);
+  if (bias !== undefined && model.initialisers.get(bias)!.shape.join() !== `${numClasses}`) {
+    const { shape } = model.initialisers.get(bias)!;
+    throw unknown(model, `the bias ${bias} of ${describe(node)} has the shape [${shape}]; [${numClasses}] is required`);
+  }
   return { node, weight: source.initialiser, classAxis, bias, numClasses };
 }
 
@@ -124,9 +142,7 @@ function namedHead(model: OnnxModel, producer: ReadonlyMap<string, OnnxNode>, na
   if (node === undefined || !HEADS.includes(node.operator)) {
     throw unknown(model, node === undefined ? `it has no node ${name}` : `${describe(node)} is no linear layer`);
   }
-  const head = headAt(model, producer, node, biasAfter(model, producer, node));
-  if (head === undefined) throw unknown(model, `${describe(node)} has no weight of its own, or a kernel above 1x1`);
-  return head;
+  return headAt(model, producer, node, biasAfter(model, producer, node));
 }
 
 /**
@@ -142,11 +158,7 @@ export function findHead(model: OnnxModel, name?: string): Head {
   for (;;) {
     const node = producer.get(value);
     if (node === undefined) throw unknown(model, "no linear layer stands before its output");
-    if (HEADS.includes(node.operator)) {
-      const head = headAt(model, producer, node, bias);
-      if (head === undefined) throw unknown(model, `${describe(node)} has no weight of its own, or a kernel above 1x1`);
-      return head;
-    }
+    if (HEADS.includes(node.operator)) return headAt(model, producer, node, bias);
     if (node.operator === "Add") {
       const sources = node.inputs.map((input) => sourceOf(input, model, producer));
       const index = sources.findIndex((source) => source !== undefined);
@@ -156,6 +168,34 @@ export function findHead(model: OnnxModel, name?: string): Head {
     } else if (PASSES.has(node.operator)) value = node.inputs[0];
     else throw unknown(model, `${describe(node)} stands between it and the logits`);
   }
+}
+
+/** Sizes that a value states, if it is a constant. */
+function statedSizes(
+  { initialisers }: OnnxModel,
+  producer: ReadonlyMap<string, OnnxNode>,
+  value: string,
+): number[] | undefined {
+  const stated = initialisers.get(value) ?? producer.get(value)?.attributes.get("value");
+  if (typeof stated !== "object" || !("data" in stated) || stated.dtype !== "int64") return undefined;
+  return Array.from(stated.data as BigInt64Array, Number);
+}
+
+/**
+ * The model with logits of as many classes as its head gives: a reshape behind the head to rows of the file's own number
+ * becomes `Flatten`, which gives the same rows.
+ */
+export function withOpenClasses(model: OnnxModel, { node: own, numClasses }: Head): OnnxModel {
+  const producer = producersOf(model), behind = new Set(own.outputs);
+  const nodes = model.nodes.map((node): OnnxNode => {
+    const { operator, inputs, outputs } = node;
+    if (!inputs.some((input) => behind.has(input)) || !(PASSES.has(operator) || operator === "Add")) return node;
+    outputs.forEach((output) => behind.add(output));
+    const sizes = operator === "Reshape" ? statedSizes(model, producer, inputs[1]) : undefined;
+    if (sizes?.length !== 2 || sizes[1] !== numClasses) return node;
+    return { ...node, operator: "Flatten", inputs: [inputs[0]], attributes: new Map([["axis", 1]]) };
+  });
+  return { ...model, nodes };
 }
 
 /** Refuses a file whose head cannot give that many logits. */

@@ -32,8 +32,10 @@ export function strided(
   strides: readonly number[],
   offset = 0,
 ): HostValue {
-  const data = Float64Array.from(positions(shape, strides, offset), (position) => value.data[position]);
-  return hostValue(value.type, shape, data);
+  const from = positions(shape, strides, offset);
+  const data = new Float64Array(from.length);
+  for (let i = 0; i < data.length; i++) data[i] = value.data[from[i]];
+  return { ...value, shape, data };
 }
 
 /** A value repeated to a shape as numpy broadcasts. */
@@ -47,6 +49,9 @@ export function transposedHost(value: HostValue, permutation: readonly number[])
   return strided(value, permutation.map((axis) => value.shape[axis]), permutation.map((axis) => strides[axis]));
 }
 
+/** Most elements that one function reads, of operands that are repeated to one shape. */
+const MAX_OPERAND_ELEMENTS = 2 ** 26;
+
 /** Applies a function to broadcast operands, element by element. */
 export function zip(
   type: HostType,
@@ -54,9 +59,24 @@ export function zip(
   fn: (...elements: number[]) => number,
 ): HostValue {
   const shape = broadcastShapes("a constant", ...values.map((value) => value.shape));
-  checkedHostSize(shape);
-  const operands = values.map((value) => expanded(value, shape).data);
-  const data = Float64Array.from({ length: operands[0].length }, (_, i) => fn(...operands.map((data) => data[i])));
+  const data = new Float64Array(checkedHostSize(shape));
+  if (data.length * values.length > MAX_OPERAND_ELEMENTS) {
+    throw new FormatError(
+      `${values.length} operands of shape [${shape}] have more than ${MAX_OPERAND_ELEMENTS} elements together`,
+    );
+  }
+  // Operands are stepped through, not expanded: there may be many.
+  const strides = values.map((value) => broadcastStrides(value.shape, shape));
+  const at = values.map(() => 0), index = shape.map(() => 0);
+  for (let i = 0; i < data.length; i++) {
+    data[i] = fn(...values.map((value, k) => value.data[at[k]]));
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      for (let k = 0; k < at.length; k++) at[k] += strides[k][axis];
+      if (++index[axis] < shape[axis]) break;
+      for (let k = 0; k < at.length; k++) at[k] -= strides[k][axis] * shape[axis];
+      index[axis] = 0;
+    }
+  }
   if (type === "integer" && !data.every(Number.isSafeInteger)) {
     throw new FormatError("integer arithmetic left the whole numbers below 2^53");
   }
@@ -75,7 +95,7 @@ export function concatHost(values: readonly HostValue[], axis: number): HostValu
   }
   const data = new Float64Array(checkedHostSize(shape));
   let offset = 0;
-  for (let row = 0; row < outer; row++) {
+  for (let row = 0; row < outer && data.length > 0; row++) {
     for (const value of values) {
       const length = value.data.length / outer;
       data.set(value.data.subarray(row * length, (row + 1) * length), offset);

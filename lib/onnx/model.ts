@@ -5,9 +5,16 @@
  */
 
 import type { HostTensor } from "../tensor.ts";
+import type { ImageNormalisation } from "./image_metadata.ts";
 
 /** Value of a node's attribute. 64-bit integers are numbers: those past 2^53 only ever stand for "to the end". */
-export type AttributeValue = number | string | readonly number[] | HostTensor;
+export type AttributeValue = number | string | readonly number[] | HostTensor | UnreadAttribute;
+
+/** An attribute of a type that no supported operator has, such as a graph. */
+export interface UnreadAttribute {
+  /** Its `onnx.AttributeProto.AttributeType`. */
+  readonly unread: number;
+}
 
 /** One operator of the graph. */
 export interface OnnxNode {
@@ -44,6 +51,10 @@ export interface OnnxModel {
   readonly output: string;
   /** Its shape, one axis for the images first, where that is known; `undefined` where a size is dynamic. */
   readonly outputShape?: readonly (number | undefined)[];
+  /** Names of the graph's other outputs, which are not computed. */
+  readonly furtherOutputs?: readonly string[];
+  /** By what the graph itself normalises images of range 0 to 1; where it does not, they are normalised before it. */
+  readonly normalisation?: ImageNormalisation;
 }
 
 /** The node as errors name it. */

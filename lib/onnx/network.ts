@@ -10,12 +10,12 @@ import type { ParameterLayout, Tensor } from "../ops/operation.ts";
 import { globalAveragePool } from "../ops/pool.ts";
 import { image, IMAGE_ORDER, inOrder, plain, WEIGHT_ORDER } from "./arrange.ts";
 import { withoutHead } from "./export/transform.ts";
-import { findHead, type Head, requireLogits } from "./head.ts";
+import { findHead, type Head, requireLogits, withOpenClasses } from "./head.ts";
 import { describe, type OnnxModel, type OnnxNode } from "./model.ts";
 import { OPERATORS } from "./operators.ts";
 import { type PlannedParameter, planParameters } from "./parameters.ts";
-import { type Constants, type Construction, NodeScope } from "./scope.ts";
-import { type DeviceValue, fromHostTensor, identityOrder, type Value } from "./value.ts";
+import { type Constants, ConstantTables, type Construction, NodeScope } from "./scope.ts";
+import { type DeviceValue, fromHostTensor, identityOrder, type Value, workOf } from "./value.ts";
 
 /** A file's network and its head. */
 export interface OnnxNetwork {
@@ -40,12 +40,13 @@ export interface OnnxGraph {
   /** [N, numClasses] */
   readonly logits: Tensor;
   /** External tensors that the host writes once. */
-  readonly constants: ReadonlyMap<Tensor, Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>>;
+  readonly constants: Constants;
 }
 
 /** A network of a model; `headName` names the head's node where it cannot be told. */
 export function onnxNetwork(model: OnnxModel, headName?: string): OnnxNetwork {
-  return { model, head: findHead(model, headName) };
+  const head = findHead(model, headName);
+  return { model: withOpenClasses(model, head), head };
 }
 
 /** Memory order of a stored tensor's axes. */
@@ -82,19 +83,28 @@ function requireSupported({ file, nodes }: OnnxModel): void {
 
 /** Most elements that the nodes of one graph may have on the host, together: 512 MiB. */
 const MAX_HOST_ELEMENTS = 2 ** 26;
+/** Most elements of those that the nodes of one graph may read, together: each takes time, though not memory. */
+const MAX_HOST_READS = 2 ** 28;
+/** Most axes of a tensor. */
+const MAX_AXES = 64;
 
 /** Values by name while the graph is built. */
 class Values {
   readonly #known = new Map<string, Value>();
   readonly #model: OnnxModel;
   #hostElements = 0;
+  #hostReads = 0;
 
   constructor(model: OnnxModel) {
     this.#model = model;
   }
 
   set(name: string, value: Value): void {
-    if (value.place === "host") this.#hostElements += value.data.length;
+    const { shape } = value;
+    if (shape.length > MAX_AXES) {
+      throw new FormatError(`it makes a tensor of ${shape.length} axes; at most ${MAX_AXES} are possible`);
+    }
+    if (value.place === "host") this.#hostElements += workOf(shape);
     if (this.#hostElements > MAX_HOST_ELEMENTS) {
       throw new FormatError(`the constants up to here have more than ${MAX_HOST_ELEMENTS} elements together`);
     }
@@ -111,11 +121,21 @@ class Values {
     this.set(name, value);
     return value;
   }
+
+  /** What a node reads; `undefined` where an optional input is left out. */
+  inputsOf({ inputs }: OnnxNode): (Value | undefined)[] {
+    return inputs.map((name) => {
+      const value = this.get(name);
+      if (value?.place === "host") this.#hostReads += workOf(value.shape);
+      if (this.#hostReads <= MAX_HOST_READS) return value;
+      throw new FormatError(`the nodes up to here read more than ${MAX_HOST_READS} elements of constants`);
+    });
+  }
 }
 
 function buildNode(model: OnnxModel, node: OnnxNode, values: Values, construction: Construction): void {
   atNode(model, node, () => {
-    const scope = new NodeScope(node, node.inputs.map((name) => values.get(name)), construction);
+    const scope = new NodeScope(node, values.inputsOf(node), construction);
     const built = OPERATORS[node.operator](scope);
     scope.finish();
     const outputs = Array.isArray(built) ? built as readonly Value[] : [built as Value];
@@ -131,7 +151,7 @@ function buildNodes(
   { numClasses, batchNormMomentum, prefix = "" }: OnnxGraphOptions,
 ): { readonly values: Values; readonly construction: Construction } {
   requireSupported(model);
-  const constants: Constants = new Map();
+  const constants = new ConstantTables();
   const construction: Construction = { graph, opset: model.opset, batchNormMomentum, constants, prefix };
   const values = new Values(model);
   values.set(model.input.name, inOrder(images, IMAGE_ORDER));
@@ -172,7 +192,7 @@ export function buildOnnx(graph: Graph, network: OnnxNetwork, images: Tensor, op
     if (value.place === "host") throw new FormatError("the logits do not depend on the images");
     return plain(new NodeScope(last, [value], construction), value);
   });
-  return { logits, constants: construction.constants };
+  return { logits, constants: construction.constants.tables };
 }
 
 /**
@@ -197,5 +217,5 @@ export function buildOnnxFeatures(
     if (value.shape.length === 4) return scope.apply(globalAveragePool(`${scope.name} features`, image(scope, value)));
     throw new FormatError(`its features have the shape [${value.shape}]; rows or images are required`);
   });
-  return { features, constants: construction.constants };
+  return { features, constants: construction.constants.tables };
 }

@@ -7,8 +7,9 @@
 import { isMadeUp } from "../checkpoint/onnx_tensor.ts";
 import type { Parameter, ParameterLayout } from "../ops/operation.ts";
 import { type HostTensor, sizeOf } from "../tensor.ts";
-import { type Head, producersOf, sourceOf } from "./head.ts";
-import type { OnnxModel, OnnxNode } from "./model.ts";
+import { COPIES, type Head, producersOf, sourceOf } from "./head.ts";
+import { FormatError } from "../errors.ts";
+import { describe, type OnnxModel, type OnnxNode } from "./model.ts";
 import { isFloat } from "./value.ts";
 
 /** A weight or running statistic of the file. */
@@ -22,7 +23,7 @@ export interface PlannedParameter {
 }
 
 /** How a node uses an input. */
-type Use = "convolution" | "linear" | "vector" | "state" | "operand" | "constant";
+export type Use = "convolution" | "linear" | "vector" | "state" | "operand" | "constant";
 
 /** Inputs that operators read as weights whatever their name; others are operands of arithmetic, or constants. */
 function useOf({ operator, attributes }: OnnxNode, input: number, transposed: boolean): Use {
@@ -62,7 +63,7 @@ function useOf({ operator, attributes }: OnnxNode, input: number, transposed: bo
  * How each floating-point initialiser is used. As an operand of arithmetic a tensor is a weight if it has a name of its
  * own (position embeddings, layer scales), and a constant if the exporter made its name up (masks, scales).
  */
-function usesOf(model: OnnxModel): Map<string, Use> {
+export function usesOf(model: OnnxModel): Map<string, Use> {
   const producer = producersOf(model);
   const uses = new Map<string, Use>();
   for (const node of model.nodes) {
@@ -91,9 +92,33 @@ export function workedOutOperands(model: OnnxModel): string[] {
     .map(([name]) => name);
 }
 
-/** The weights in the file's order, which is PyTorch's; all are the backbone's where no head is given. */
+/** Refuses to replace a head whose tensors another node reads as well: their sizes are the file's there. */
+function requireOwn(model: OnnxModel, { node: own, weight, bias }: Head): void {
+  const producer = producersOf(model);
+  for (const node of model.nodes) {
+    if (node.outputs[0] === own.outputs[0] || COPIES.has(node.operator)) continue;
+    // What a product has its bias added by is part of the head.
+    const addsBias = node.operator === "Add" && !own.inputs[2];
+    const shared = node.inputs.map((value) => sourceOf(value, model, producer)?.initialiser)
+      .find((name) => name !== undefined && (name === weight || (name === bias && !addsBias)));
+    if (shared === undefined) continue;
+    throw new FormatError(
+      `Cannot put another head into ${model.file}: ${describe(node)} reads ${shared} of its head, ${
+        describe(own)
+      }, as ` +
+        "well; export the network with weights of its own for each",
+    );
+  }
+}
+
+/**
+ * The weights in the file's order, which is PyTorch's; all are the backbone's where no head is given.
+ *
+ * @throws FormatError where a head of other classes shares its tensors with another node
+ */
 export function planParameters(model: OnnxModel, head?: Head, numClasses = 0): PlannedParameter[] {
   const uses = usesOf(model);
+  if (head !== undefined && numClasses !== head.numClasses) requireOwn(model, head);
   const planned: PlannedParameter[] = [];
   for (const [name, { shape }] of model.initialisers) {
     const use = uses.get(name);

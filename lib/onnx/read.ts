@@ -12,6 +12,7 @@ import { onnxProto } from "../deps.ts";
 import { FormatError } from "../errors.ts";
 import type { HostTensor } from "../tensor.ts";
 import type { AttributeValue, OnnxModel, OnnxNode } from "./model.ts";
+import { ownNormalisation } from "./image_metadata.ts";
 import { sortedNodes } from "./order.ts";
 import {
   type AttributeProto,
@@ -56,9 +57,8 @@ function attributeOf(proto: AttributeProto, what: string, budget: Budget): Attri
     case INTS:
       return (proto.ints ?? []).map(numberOf);
     default:
-      throw new FormatError(
-        `${what} is of type ${type}; numbers, strings and tensors can be read`,
-      );
+      // Refused where it is read: first comes whether the operator is one of those that are supported, and needed at all.
+      return { unread: type };
   }
 }
 
@@ -152,9 +152,12 @@ function parse(proto: ModelProto, file: string, budget: Budget, files: ExternalF
   const initialisers = initialisersOf(graph, budget, files);
   const input = inputOf(graph.input ?? [], new Set(initialisers.keys()));
   const nodes = separateCopies((graph.node ?? []).map((node) => nodeOf(node, budget)), initialisers);
-  const output = logitsOf(nodes, named(graph.output?.[0]?.name));
+  const [first = "", ...furtherOutputs] = (graph.output ?? []).map(({ name }) => named(name));
+  const output = logitsOf(nodes, first);
   const sorted = sortedNodes(nodes, new Set([input.name, ...initialisers.keys()]), output);
-  return { file, opset, nodes: sorted, initialisers, input, output };
+  const facts = new Map((proto.metadataProps ?? []).map(({ key, value }) => [key ?? "", value ?? ""]));
+  const normalisation = ownNormalisation(facts);
+  return { file, opset, nodes: sorted, initialisers, input, output, furtherOutputs, normalisation };
 }
 
 /**

@@ -51,6 +51,7 @@ export interface GraphProto {
 /** A whole file. */
 export interface ModelProto {
   readonly graph?: GraphProto | null;
+  readonly metadataProps?: readonly { readonly key?: string | null; readonly value?: string | null }[] | null;
   readonly opsetImport?: readonly { readonly domain?: string | null; readonly version?: Numeric | null }[] | null;
 }
 

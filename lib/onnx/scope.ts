@@ -8,14 +8,60 @@ import { FormatError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Operation, Tensor } from "../ops/operation.ts";
 import { sizeOf } from "../tensor.ts";
-import type { AttributeValue, OnnxNode } from "./model.ts";
+import type { AttributeValue, OnnxNode, UnreadAttribute } from "./model.ts";
 import { type DeviceValue, fromHostTensor, type HostValue, identityOrder, type Value } from "./value.ts";
 
 /** Most elements of one tensor: 8 GiB. A file that asks for more is hostile. */
 const MAX_ELEMENTS = 2 ** 31;
+/** Most elements of a graph's tables and constants on the device, together: 256 MiB. */
+const MAX_CONSTANT_ELEMENTS = 2 ** 26;
+/** Most numbers of a list of axes, sizes or bounds. */
+const MAX_LISTED = 2 ** 16;
 
 /** Tables that the host writes once before a program runs. */
-export type Constants = Map<Tensor, Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>>;
+export type Constants = ReadonlyMap<Tensor, Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>>;
+
+/** The tables of a graph under construction. */
+export class ConstantTables {
+  readonly #tables = new Map<Tensor, Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>>();
+  /** Values that are on the device already: a mask has many readers. */
+  readonly #uploaded = new Map<HostValue, DeviceValue>();
+  #elements = 0;
+
+  /** All so far. */
+  get tables(): Constants {
+    return this.#tables;
+  }
+
+  /** A table of numbers. */
+  add(
+    graph: Graph,
+    name: string,
+    shape: readonly number[],
+    data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>,
+  ): Tensor {
+    this.#elements += data.length;
+    if (this.#elements > MAX_CONSTANT_ELEMENTS) {
+      throw new FormatError(
+        `the constants for the device up to here have more than ${MAX_CONSTANT_ELEMENTS} elements together`,
+      );
+    }
+    const tensor = graph.external(name, shape);
+    this.#tables.set(tensor, data);
+    return tensor;
+  }
+
+  /** A host value on the device, as float32; the name is that of its first reader. */
+  upload(graph: Graph, name: string, value: HostValue): DeviceValue {
+    const known = this.#uploaded.get(value);
+    if (known !== undefined) return known;
+    const { shape, data } = value;
+    const tensor = this.add(graph, name, shape, Float32Array.from(data));
+    const uploaded: DeviceValue = { place: "device", tensor, shape, order: identityOrder(shape.length) };
+    this.#uploaded.set(value, uploaded);
+    return uploaded;
+  }
+}
 
 /** The graph under construction. */
 export interface Construction {
@@ -25,7 +71,7 @@ export interface Construction {
   /** Weight of a batch in BatchNorm's running statistics, where it is not the file's. */
   readonly batchNormMomentum: number | undefined;
   /** External tensors and what they hold. */
-  readonly constants: Constants;
+  readonly constants: ConstantTables;
   /** Stands before the labels of operations. */
   readonly prefix: string;
 }
@@ -92,7 +138,9 @@ export class NodeScope {
 
   /** The elements of a constant list of numbers. */
   numbers(index: number): number[] {
-    return [...this.host(index).data];
+    const { data } = this.host(index);
+    if (data.length <= MAX_LISTED) return [...data];
+    return this.fail(`its input ${index} lists ${data.length} numbers; at most ${MAX_LISTED} are possible`);
   }
 
   /** The element of a constant that has one. */
@@ -104,12 +152,9 @@ export class NodeScope {
   /** An input on the device; constants are uploaded as float32. */
   device(index: number): DeviceValue {
     const value = this.value(index);
-    return value.place === "device" ? value : this.#upload(`${this.name} constant ${index}`, value);
-  }
-
-  #upload(name: string, { shape, data }: HostValue): DeviceValue {
-    const tensor = this.constant(name, shape, Float32Array.from(data));
-    return { place: "device", tensor, shape, order: identityOrder(shape.length) };
+    if (value.place === "device") return value;
+    const { graph, constants } = this.construction;
+    return constants.upload(graph, `${this.name} constant ${index}`, value);
   }
 
   /** A table on the device. */
@@ -118,9 +163,7 @@ export class NodeScope {
     shape: readonly number[],
     data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>,
   ): Tensor {
-    const tensor = this.construction.graph.external(name, shape);
-    this.construction.constants.set(tensor, data);
-    return tensor;
+    return this.construction.constants.add(this.construction.graph, name, shape, data);
   }
 
   /** Appends an operation to the graph. */
@@ -132,9 +175,11 @@ export class NodeScope {
     return this.construction.graph.apply(operation);
   }
 
-  #attribute(name: string): AttributeValue | undefined {
+  #attribute(name: string): Exclude<AttributeValue, UnreadAttribute> | undefined {
     this.#unread.delete(name);
-    return this.node.attributes.get(name);
+    const value = this.node.attributes.get(name);
+    if (typeof value !== "object" || !("unread" in value)) return value;
+    return this.fail(`its attribute ${name} is of type ${value.unread}; numbers, strings and tensors can be read`);
   }
 
   /** Whether the node states an attribute. */

@@ -45,13 +45,17 @@ export function identityOrder(rank: number): number[] {
   return Array.from({ length: rank }, (_, axis) => axis);
 }
 
+/** Elements of a shape, where axes of size 0 count as 1: loops go over the others all the same. */
+export function workOf(shape: readonly number[]): number {
+  return sizeOf(shape.map((n) => Math.max(n, 1)));
+}
+
 /** Refuses a tensor that is too large for the host. */
 export function checkedHostSize(shape: readonly number[]): number {
-  const size = sizeOf(shape);
-  if (!shape.every((n) => Number.isInteger(n) && n >= 0) || !(size <= MAX_HOST_ELEMENTS)) {
+  if (!shape.every((n) => Number.isInteger(n) && n >= 0) || !(workOf(shape) <= MAX_HOST_ELEMENTS)) {
     throw new FormatError(`a constant of shape [${shape}] has more than ${MAX_HOST_ELEMENTS} elements, or no size`);
   }
-  return size;
+  return sizeOf(shape);
 }
 
 /** A host value over numbers; floats are rounded to float32, integers must be exact. */

@@ -21,12 +21,12 @@ export type Unary =
   | { readonly kind: "hardSigmoid"; readonly alpha: number; readonly beta: number }
   /** x * P(X <= x) for a standard normal X, or its approximation by a hyperbolic tangent. */
   | { readonly kind: "gelu"; readonly approximation?: "tanh" }
-  /** x^exponent; where the exponent is not one of 1 to 16, negative x give NaN. */
+  /** x^exponent; negative x give NaN where the exponent is no whole number, which is 2^24 at most. */
   | { readonly kind: "pow"; readonly exponent: number }
   | { readonly kind: "sigmoid" | "hardSwish" | "silu" | "tanh" | "erf" | "exp" | "sqrt" | "reciprocal" };
 
-/** Greatest whole exponent that is multiplied out. */
-const MOST_FACTORS = 16;
+/** Greatest whole exponent, without its sign: up to here float32 tells odd ones from even ones. */
+const MOST_FACTORS = 2 ** 24;
 const LARGEST_FLOAT32 = (2 - 2 ** -23) * 2 ** 127;
 
 /** Number of each function in `unary.wgsl`. */
@@ -46,7 +46,7 @@ const KINDS: Readonly<Record<Unary["kind"], number>> = {
   reciprocal: 13,
   pow: 14,
 };
-const GELU_TANH = 10;
+const GELU_TANH = 10, POW_0 = 15;
 
 /** The two constants of a function. */
 function parameters(fn: Unary): [alpha: number, beta: number] {
@@ -57,12 +57,14 @@ function parameters(fn: Unary): [alpha: number, beta: number] {
   return fn.kind === "pow" ? [fn.exponent, 0] : [0, 0];
 }
 
+function kindOf(fn: Unary): number {
+  if (fn.kind === "gelu" && fn.approximation === "tanh") return GELU_TANH;
+  return fn.kind === "pow" && fn.exponent === 0 ? POW_0 : KINDS[fn.kind];
+}
+
 function constantsOf(fn: Unary): Record<string, number> {
-  const isWhole = fn.kind === "pow" && Number.isInteger(fn.exponent) && fn.exponent > 0 && fn.exponent <= MOST_FACTORS;
-  return {
-    KIND: fn.kind === "gelu" && fn.approximation === "tanh" ? GELU_TANH : KINDS[fn.kind],
-    POWER: isWhole ? fn.exponent : 0,
-  };
+  const exponent = fn.kind === "pow" && Number.isInteger(fn.exponent) ? fn.exponent : 0;
+  return { KIND: kindOf(fn), POWER: Math.abs(exponent), INVERSE: exponent < 0 ? 1 : 0 };
 }
 
 /** fn(input), element by element. Any shape. */
@@ -72,6 +74,9 @@ export function unary(name: string, input: Tensor, fn: Unary): Operation {
     throw new RangeError(
       `Cannot build ${fn.kind}: its constants are ${JSON.stringify(fn)}, but finite numbers are required`,
     );
+  }
+  if (fn.kind === "pow" && Number.isInteger(fn.exponent) && Math.abs(fn.exponent) > MOST_FACTORS) {
+    throw new RangeError(`Cannot build pow: its exponent is ${fn.exponent}, but at most ${MOST_FACTORS} is possible`);
   }
   const output = scratch(name, input.shape);
   const size = sizeOf(input.shape), width = widthOf(size);

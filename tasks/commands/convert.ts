@@ -147,7 +147,7 @@ async function convertFile(flags: Flags, path: string, extension: string): Promi
   const bytes = await readInput(path, "a checkpoint");
   const source = { source: baseName(path), "source_sha256": sha256(bytes) };
   if (extension === ONNX && isOnnx(bytes) && flags.encoder === undefined && flags.onnx === undefined) {
-    return await convertToOnnx({ ...flags, onnx: path }, undefined, source);
+    return await convertToOnnx({ ...flags, onnx: path }, undefined, source, bytes);
   }
   // The names that a network has decide what is a wrapper's prefix, where there is a network.
   const contents = await readContents(bytes, path, flags.keepPrefixes || extension === ONNX);
@@ -158,14 +158,15 @@ async function convertFile(flags: Flags, path: string, extension: string): Promi
   return { files: new Map([[flags.out, encoded]]), facts: factsOf(contents) };
 }
 
-/** Tensors as an ONNX file; those of the network's own file where none are given. */
+/** Tensors as an ONNX file; those of the network's own file, whose bytes are `read`, where none are given. */
 async function convertToOnnx(
   flags: Flags,
   given: Contents | undefined,
   source: Readonly<Record<string, string>>,
+  read?: Uint8Array,
 ): Promise<Converted> {
   requireWritable(flags, ONNX);
-  const architecture = await architectureOf(flags, undefined), { network } = architecture;
+  const architecture = await architectureOf(flags, undefined, read), { network } = architecture;
   const contents = given ?? { format: "ONNX", tensors: weightsOf(network!.model, network!.head), metadata: {} };
   const exported = checkpointNetwork(architecture, contents.tensors, flags, source);
   return { files: encodeOnnx(exported, flags, flags.out), facts: factsOf(contents) };

@@ -143,7 +143,7 @@ async function evaluateRun(flags: Flags, path: string, io: Io): Promise<number> 
 async function evaluateWeights(flags: Flags, io: Io): Promise<number> {
   const onnx = await importedNetwork(flags);
   const trained = { trainDataset: flags.trainDataset ?? flags.valDataset };
-  const data = { ...DEFAULT_DATA, ...flags, ...trained, ...statedTreatment(onnx) };
+  const data = { ...DEFAULT_DATA, ...flags, ...trained, ...statedTreatment(onnx, flags) };
   const set = await loadSplit(data, flags.valDataset, "val");
   const config = classifierOf(flags, set, onnx);
   requireClasses(flags, set, onnx);

@@ -134,7 +134,7 @@ export async function planRun(
   note: (line: string) => void,
 ): Promise<Plan> {
   const onnx = resumed === undefined ? await importedNetwork(flags) : await recordedNetwork(resumed, flags.onnx);
-  const data = { ...flags, ...statedTreatment(onnx) };
+  const data = { ...flags, ...statedTreatment(onnx, flags) };
   const { train, val } = await loadTask(data, flags.seed);
   requireLabels(train);
   const classifier = classifierOf(flags, train, onnx);

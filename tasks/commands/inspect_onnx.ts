@@ -10,8 +10,8 @@ import { findHead, type Head } from "../../lib/onnx/head.ts";
 import type { OnnxModel } from "../../lib/onnx/model.ts";
 import { type PlannedParameter, planParameters } from "../../lib/onnx/parameters.ts";
 import { sizeOf } from "../../lib/tensor.ts";
-import { exportRemarks } from "./network.ts";
 import { readOnnxFile } from "./onnx_file.ts";
+import { exportRemarks } from "./onnx_remarks.ts";
 import { type Description, tableOf, type TensorRow } from "./table.ts";
 
 /** What a file's cost is worked out for. */

@@ -10,9 +10,7 @@ import { UsageError } from "../../lib/errors.ts";
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel, type ModelLayouts } from "../../lib/models/device_model.ts";
 import { initialWeights, type LoadOptions, type Weights, weightsFromStateDict } from "../../lib/models/weights.ts";
-import { isFolded, isTrainingExport } from "../../lib/onnx/export_mode.ts";
-import type { OnnxModel } from "../../lib/onnx/model.ts";
-import { weightsOf, workedOutOperands } from "../../lib/onnx/parameters.ts";
+import { weightsOf } from "../../lib/onnx/parameters.ts";
 import type { StateDict } from "../../lib/tensor.ts";
 import { MODEL_FLAGS } from "../cli/flag_groups.ts";
 import { readInput } from "../cli/files.ts";
@@ -21,6 +19,7 @@ import { refuseUnread } from "../cli/unread_flags.ts";
 import type { RunFolder } from "./run_writer.ts";
 import type { DataFlags } from "./treatment.ts";
 import { baseName, type OnnxFile, type OnnxRecord, openOnnx, readerBeside, reopenOnnx } from "./onnx_file.ts";
+import { exportRemarks } from "./onnx_remarks.ts";
 
 /** Values of the model flags. */
 export type ModelFlags = Omit<FlagValues<typeof MODEL_FLAGS>, "operands">;
@@ -28,14 +27,16 @@ export type ModelFlags = Omit<FlagValues<typeof MODEL_FLAGS>, "operands">;
 /**
  * The network of `--onnx`, if it is given.
  *
+ * @param read the file's bytes, where they were read already
  * @throws UsageError where other flags than their defaults say something of the network
  */
 export async function importedNetwork(
   flags: Pick<ModelFlags, "onnx" | "head" | "smallStem"> & Partial<Pick<ModelFlags, "encoder">>,
+  read?: Uint8Array,
 ): Promise<OnnxFile | undefined> {
   if (flags.onnx !== undefined) {
     refuseUnread(MODEL_FLAGS, flags, ["encoder", "smallStem"], "with --onnx: the file's network is taken as it is");
-    return await openOnnx(flags.onnx, flags.head);
+    return await openOnnx(flags.onnx, flags.head, undefined, read);
   }
   if (flags.head === undefined) return undefined;
   throw new UsageError("Cannot use --head without --onnx: named encoders have one head each");
@@ -47,9 +48,24 @@ export function statedSize(onnx: OnnxFile | undefined): number | undefined {
   return height === width ? height : undefined;
 }
 
-/** What an imported network says about the treatment of its images, instead of `--encoder`. */
-export function statedTreatment(onnx: OnnxFile | undefined): Pick<DataFlags, "encoder" | "networkSize"> {
-  return onnx === undefined ? {} : { encoder: undefined, networkSize: statedSize(onnx) };
+/**
+ * What an imported network says about the treatment of its images, instead of `--encoder`.
+ *
+ * @throws UsageError where it normalises them itself, and `--normalisation` says how
+ */
+export function statedTreatment(
+  onnx: OnnxFile | undefined,
+  { normalisation }: Pick<DataFlags, "normalisation">,
+): Pick<DataFlags, "encoder" | "networkSize" | "networkNormalises"> {
+  if (onnx === undefined) return {};
+  const { record, network: { model } } = onnx, networkNormalises = model.normalisation !== undefined;
+  if (networkNormalises && normalisation !== "auto") {
+    throw new UsageError(
+      `Cannot use --normalisation ${normalisation}: ${record.path} normalises its images itself; without it, nothing ` +
+        "is done to them before",
+    );
+  }
+  return { encoder: undefined, networkSize: statedSize(onnx), networkNormalises };
 }
 
 /** The classifier of a network and a data set. */
@@ -78,26 +94,6 @@ export async function recordedNetwork({ path: run, config }: RunFolder, path?: s
 export async function recordedClassifier(folder: RunFolder, path?: string): Promise<ClassifierConfig> {
   const { onnx: _, ...config } = folder.config.classifier;
   return { ...config, network: (await recordedNetwork(folder, path))?.network };
-}
-
-/** Where a file's weights are not quite the network's own, in lines for people. */
-export function exportRemarks(model: OnnxModel): string[] {
-  const remedy = "tasks/torchvision_to_onnx.py exports it as it is";
-  const constants = workedOutOperands(model);
-  return [
-    ...isFolded(model)
-      ? [`BatchNorm is folded into convolutions, which train as such, with biases: not as the network does; ${remedy}`]
-      : [],
-    ...isTrainingExport(model)
-      ? [`it was exported in training mode, which moved every running statistic by one step; ${remedy}`]
-      : [],
-    ...constants.length > 0
-      ? [
-        "tensors that the exporter worked out itself do not train, though they may have been made of weights " +
-        `(${constants.length}, ${constants[0]} the first); ${remedy}`,
-      ]
-      : [],
-  ];
 }
 
 /** Where an imported network is not quite what it seems to be, in lines for stderr. */

@@ -104,6 +104,10 @@ export function requireNoNetworkFlags(flags: OnnxFlags, run: string): void {
 /** A network's files by path: one, or one and its `.data` where it is larger than 2 GiB. */
 export function encodeOnnx(network: ExportedNetwork, flags: OnnxFlags, out: string): Map<string, Uint8Array> {
   const { config, weights, options, facts } = network;
+  const stated = firstGiven(flags, ["normaliseInput", "normalisation"]);
+  if (stated !== undefined && onnxNetworkOf(config)?.model.normalisation !== undefined) {
+    throw new UsageError(`Cannot use ${stated}: the network of ${config.encoder} normalises its images itself`);
+  }
   const normalisation = flags.normalisation === undefined
     ? options?.normalisation
     : resolveNormalisation(flags.normalisation);
@@ -135,13 +139,18 @@ export interface Architecture {
  * The network that flags name: an ONNX file's, else `--encoder`'s.
  *
  * @param own what the file that is converted says of its network, if it does
+ * @param read the bytes of `--onnx`, where they were read already
  * @throws UsageError where nothing names it, or two flags do
  */
-export async function architectureOf(flags: OnnxFlags, own: Architecture | undefined): Promise<Architecture> {
+export async function architectureOf(
+  flags: OnnxFlags,
+  own: Architecture | undefined,
+  read?: Uint8Array,
+): Promise<Architecture> {
   if (flags.onnx !== undefined && flags.encoder !== undefined) {
     throw new UsageError("Cannot use --encoder with --onnx: the file's network is taken");
   }
-  const onnx = await importedNetwork(flags);
+  const onnx = await importedNetwork(flags, read);
   if (onnx !== undefined) return { encoder: baseName(onnx.record.path), network: onnx.network };
   const named = flags.encoder === undefined ? own : { encoder: flags.encoder };
   if (named !== undefined) return named;

@@ -62,6 +62,7 @@ export async function readOnnxFile(
  *
  * @param head its last layer's node, where it cannot be told
  * @param onHash is told the SHA-256 of each file before anything is made of it
+ * @param read the file's bytes, where they were read already
  * @throws FormatError on a file that is damaged, hostile, or no classifier of images
  * @throws UsageError that lists the candidates where the head cannot be told
  */
@@ -69,8 +70,9 @@ export async function openOnnx(
   path: string,
   head?: string,
   onHash: (name: string, sha256: string) => void = () => {},
+  read?: Uint8Array,
 ): Promise<OnnxFile> {
-  const bytes = await readInput(path, "an ONNX network");
+  const bytes = read ?? await readInput(path, "an ONNX network");
   const hash = sha256(bytes), external: Record<string, string> = {};
   onHash(path, hash);
   const model = await readOnnxFile(path, bytes, (location, part) => {

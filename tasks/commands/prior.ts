@@ -108,7 +108,7 @@ export type Flags = FlagsOf<typeof command>;
 
 /** Images, network and first weights. */
 async function loadPriorTask(flags: Flags, onnx: OnnxFile | undefined): Promise<PriorTask> {
-  const data = { ...flags, ...statedTreatment(onnx) };
+  const data = { ...flags, ...statedTreatment(onnx, flags) };
   if (flags.objective === "supervised") {
     const train = await loadSource(data, flags.seed);
     requireLabels(train);

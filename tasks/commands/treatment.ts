@@ -19,6 +19,8 @@ export interface DataFlags extends Omit<FlagValues<typeof DATA_FLAGS>, "operands
   readonly compat?: boolean;
   /** Side of the images that an imported network states. */
   readonly networkSize?: number;
+  /** Whether an imported network normalises its images itself. */
+  readonly networkNormalises?: boolean;
 }
 
 /** Images no larger than this are for networks that are made for small images. */
@@ -45,8 +47,15 @@ export function augmentationOf(flags: DataFlags): Augmentation {
   return recipeOf(flags)?.augmentation ?? AUGMENTATIONS.crop;
 }
 
-/** The constants of `--normalisation`, the training set's own unless given; mistyped under `--compat`. */
+/** Images of range 0 to 1. */
+const AS_THEY_ARE: Normalisation = { mean: [0, 0, 0], std: [1, 1, 1] };
+
+/**
+ * The constants of `--normalisation`, the training set's own unless given; mistyped under `--compat`. None for a network
+ * that normalises its images itself.
+ */
 export function normalisationOf(flags: DataFlags, split: "train" | "val" = "train"): Normalisation {
+  if (flags.networkNormalises) return AS_THEY_ARE;
   if (flags.normalisation !== "auto") return resolveNormalisation(flags.normalisation);
   const recipe = recipeOf(flags);
   return (flags.compat ? recipe?.compat?.[split] : undefined) ?? recipe?.normalisation ?? resolveNormalisation();

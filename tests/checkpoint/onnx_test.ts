@@ -56,6 +56,28 @@ Deno.test("readOnnxWeights() reads typed fields as well as raw ones", () => {
   });
 });
 
+Deno.test("readOnnxWeights() refuses weights whose names the exporter took away, wherever they are read", () => {
+  const named = { name: "fc.bias", dataType: 1, dims: [2], floatData: [1, 2] };
+  const tensor = (name: string, dims: number[]) => (
+    { name, dataType: 1, dims, floatData: Array(dims.reduce((a, b) => a * b, 1)).fill(1) }
+  );
+  const file = (opType: string, input: string[], dims: number[]) =>
+    ModelProto.encode({
+      irVersion: 7,
+      graph: { initializer: [named, tensor("onnx::X_7", dims)], node: [{ opType, input, output: ["y"] }] },
+    }).finish();
+  for (
+    const [opType, ...input] of [["MatMul", "x", "onnx::X_7"], ["Gemm", "x", "onnx::X_7"], ["Add", "onnx::X_7", "x"]]
+  ) {
+    const { message } = assertThrows(() => readOnnxWeights(file(opType, input, [3, 2]), "FILE"), FormatError);
+    assertStringIncludes(message, "1 of its tensors have no name of PyTorch's, onnx::X_7 the first");
+    assertStringIncludes(message, "export the eval-mode network with training=TrainingMode.PRESERVE");
+    // A number, such as a scale, is none of the network's weights.
+    assertEquals([...readOnnxWeights(file(opType, input, [1, 1])).keys()], ["fc.bias"]);
+  }
+  assertEquals([...readOnnxWeights(file("Resize", ["x", "", "onnx::X_7"], [4])).keys()], ["fc.bias"]);
+});
+
 Deno.test("readOnnxWeights() refuses weights that are not there", () => {
   const message = (...tensors: readonly Initialiser[]): string =>
     assertThrows(() => readOnnxWeights(model(...tensors), "FILE"), FormatError).message;

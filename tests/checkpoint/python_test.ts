@@ -156,3 +156,35 @@ torch.save(net.state_dict(), sys.argv[1])
       }
     }),
 });
+
+Deno.test({
+  name: "tasks/torchvision_to_onnx.py takes the number of classes from the head of every family",
+  ignore: !TORCHVISION,
+  fn: () =>
+    inFolder(async (folder) => {
+      const names = ["resnet18", "mobilenet_v3_small", "squeezenet1_1", "densenet121", "swin_t"];
+      const printed = await python(
+        `
+import importlib.util, sys, torch, torchvision
+spec = importlib.util.spec_from_file_location("exporter", sys.argv[1])
+exporter = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(exporter)
+for name in sys.argv[3:]:
+    state = getattr(torchvision.models, name)(num_classes=7).state_dict()
+    torch.save({"state_dict": {f"module.{key}": tensor for key, tensor in state.items()}}, sys.argv[2])
+    built = exporter.build(name, sys.argv[2]).state_dict()
+    print(name, all(torch.equal(built[key], tensor) for key, tensor in state.items()))
+torch.save({"features": torch.zeros(1)}, sys.argv[2])
+try:
+    exporter.build("squeezenet1_1", sys.argv[2])
+except SystemExit as error:
+    print(str(error).split("/")[-1])
+`,
+        EXPORTER.pathname,
+        `${folder}/weights.pth`,
+        ...names,
+      );
+      const refused = "weights.pth has no classifier.1.bias, which says how many classes the network tells apart";
+      assertEquals(printed.trim().split("\n"), [...names.map((name) => `${name} True`), refused]);
+    }),
+});

@@ -263,6 +263,15 @@ Deno.test("swagpu convert writes an imported network once more, folded, and with
     const original = await logitsOf(bytes);
     for (const file of [kept, folded]) assert(distance(await logitsOf(file), original) < 1e-5);
 
+    // A pipe gives its bytes once: the file is read once, and what is hashed is what is converted.
+    const pipe = `${folder}/pipe`;
+    assert((await new Deno.Command("mkfifo", { args: [pipe] }).output()).success);
+    const writer = new Deno.Command("sh", { args: ["-c", `cat '${path}' > '${pipe}'`] }).spawn();
+    const piped = await converted(`${folder}/piped.onnx`, "--in", pipe);
+    await writer.status;
+    assertEquals(metadataOf(piped)["source_sha256"], metadataOf(kept)["source_sha256"]);
+    assertEquals((await readOnnxModel(piped, "piped")).nodes, inEvaluation);
+
     // Names as wrappers write them.
     const dict = [...stateDictFromWeights(layouts, weights)];
     const wrapped = new Map(dict.map(([name, tensor]) => [`module.${name}`, tensor]));

@@ -4,66 +4,11 @@
  * @module
  */
 
-import { assert, assertEquals, assertNotMatch, assertRejects, assertStringIncludes } from "@std/assert";
-import { FormatError, UsageError } from "../../lib/errors.ts";
-import { layoutModel } from "../../lib/models/device_model.ts";
-import { classifierCost } from "../../lib/models/cost.ts";
-import { onnxNetwork } from "../../lib/onnx/network.ts";
-import { readOnnxModel } from "../../lib/onnx/read.ts";
+import { assert, assertStringIncludes } from "@std/assert";
 import { PhiloxSequence } from "../../lib/random/philox.ts";
 import { readGraph, readOnnxFixture } from "../fixtures/onnx_model.ts";
-import {
-  CHANNELS,
-  encode,
-  FLOAT,
-  type Initialiser,
-  integers,
-  type Model,
-  type ModelGraph,
-  node,
-  smallModel,
-} from "./small_model.ts";
-
-/** What our code throws. What JavaScript itself throws of a mistake of ours is of neither class. */
-class OwnTypeError extends TypeError {}
-class OwnRangeError extends RangeError {}
-Object.assign(globalThis, { TypeError: OwnTypeError, RangeError: OwnRangeError });
-
-/** Reads a file and works out all that `inspect` says of it. */
-async function consume(bytes: Uint8Array, size = 8): Promise<void> {
-  const network = onnxNetwork(await readOnnxModel(bytes, "FILE"));
-  const config = { encoder: "x", network, numClasses: network.head.numClasses, height: size, width: size };
-  layoutModel(config);
-  classifierCost(config, 2);
-}
-
-/** Asserts that an error is one that a user understands: of a class of ours, in one line, about the file. */
-function assertClear(error: unknown): void {
-  const stack = error instanceof Error ? error.stack : String(error);
-  assert([FormatError, UsageError, TypeError, RangeError].some((type) => error instanceof type), stack);
-  const { message } = error as Error;
-  assertEquals(message.includes("\n"), false, message);
-  assert(message.startsWith("Cannot "), stack);
-  assertNotMatch(message, /undefined|null/, stack);
-}
-
-/** The message with which a file is refused. */
-async function refusal(model: Model | Uint8Array): Promise<string> {
-  const error = await assertRejects(() => consume(model instanceof Uint8Array ? model : encode(model)));
-  assertClear(error);
-  return (error as Error).message;
-}
-
-/** The small model with its graph changed. */
-function changed(change: (graph: ModelGraph) => void): Model {
-  const model = smallModel();
-  change(model.graph);
-  return model;
-}
-
-function tensorOf({ initializer }: ModelGraph, name: string): Initialiser {
-  return initializer!.find((tensor) => tensor.name === name)!;
-}
+import { assertClear, changed, consume, refusal, tensorOf } from "./hostile.ts";
+import { CHANNELS, encode, FLOAT, integers, type ModelGraph, node, smallModel } from "./small_model.ts";
 
 Deno.test("readOnnxModel() reads the model that the hostile ones are made from", async () => {
   await consume(encode(smallModel()));
@@ -151,6 +96,34 @@ const GRAPHS: Readonly<Record<string, readonly [(graph: ModelGraph) => void, str
       graph.node![2].input = ["bn2"];
     },
     "it states starts [0,1], ends [2], axes [0,1] and steps [1,1]; as many of each are required",
+  ],
+  "uneven pads under ceil_mode": [
+    (graph) => {
+      graph.node!.push(
+        node("MaxPool", ["conv"], ["bn2"], { "kernel_shape": [3, 3], pads: [0, 0, 1, 1], "ceil_mode": 1 }),
+      );
+      graph.node![2].input = ["bn2"];
+    },
+    "its padding is [0,0,1,1] under ceil_mode; equal sides are supported there",
+  ],
+  "an attribute that is a graph": [
+    (graph) => graph.node![2].attribute = [{ name: "alpha", type: 5, g: {} }],
+    "the Relu node node_relu of FILE: its attribute alpha is not supported",
+  ],
+  "a number that is a graph": [
+    (graph) => {
+      graph.node![2].opType = "LeakyRelu";
+      graph.node![2].attribute = [{ name: "alpha", type: 5, g: {} }];
+    },
+    "its attribute alpha is of type 5; numbers, strings and tensors can be read",
+  ],
+  "a slice of one axis twice": [
+    (graph) => {
+      graph.initializer!.push(integers("starts", [1, 2]), integers("ends", [7, 6]), integers("axes", [2, -2]));
+      graph.node!.push(node("Slice", ["conv", "starts", "ends", "axes"], ["bn2"]));
+      graph.node![2].input = ["bn2"];
+    },
+    "the Slice node node_bn2 of FILE: its axes [2,-2] name one axis twice",
   ],
   "updates of fewer elements than places": [
     (graph) => {

@@ -106,6 +106,15 @@ const CASES: Readonly<Record<string, Case>> = {
     dilations: [2, 2],
     ceil_mode: 1,
   }),
+  "MaxPool with uneven pads, of negative numbers": {
+    nodes: [
+      node("Sub", ["images", "two"], ["negative"]),
+      node("MaxPool", ["negative"], ["y"], { kernel_shape: [3, 3], strides: [2, 2], pads: [0, 1, 2, 1] }),
+    ],
+    features: 3 * 4 * 4,
+    tensors: [scalar("two", 2)],
+  },
+  "MaxPool SAME_UPPER, stride 2": automatic("MaxPool", "SAME_UPPER", 2),
   "AveragePool SAME_UPPER, stride 1, even sides": automatic("AveragePool", "SAME_UPPER", 1),
   "AveragePool with uneven pads that count": single("AveragePool", 3 * 8 * 8, {
     kernel_shape: [3, 3],
@@ -116,6 +125,15 @@ const CASES: Readonly<Record<string, Case>> = {
     nodes: [flat, node("Gemm", ["rows", "weight", "bias"], ["y"], { alpha: 0.25, beta: 1.5 })],
     features: 7,
     tensors: [floats("weight", [192, 7]), floats("bias", [1, 7])],
+  },
+  "Gemm of a transposed first input, with alpha": {
+    nodes: [
+      flat,
+      node("Transpose", ["rows"], ["columns"], { perm: [1, 0] }),
+      node("Gemm", ["columns", "weight", "bias"], ["y"], { transA: 1, transB: 1, alpha: 0.5 }),
+    ],
+    features: 7,
+    tensors: [floats("weight", [7, 192]), floats("bias", [7])],
   },
   "MatMul of three axes by a stack of matrices": {
     nodes: [node("MatMul", ["images", "stack"], ["y"])],
@@ -241,6 +259,17 @@ const CASES: Readonly<Record<string, Case>> = {
     ],
     features: 192,
     tensors: [scalar("two", 2)],
+  },
+  "Pow of negative numbers by whole exponents": {
+    nodes: [
+      ...[-2, -1, 0, 17, 18].flatMap((exponent, i) => [
+        node("Pow", ["images", `exponent${exponent}`], [`power${i}`]),
+        node("Tanh", [`power${i}`], [`bounded${i}`]),
+      ]),
+      node("Concat", Array.from({ length: 5 }, (_, i) => `bounded${i}`), ["y"], { axis: 1 }),
+    ],
+    features: 15 * 64,
+    tensors: [-2, -1, 0, 17, 18].map((exponent) => scalar(`exponent${exponent}`, exponent)),
   },
   "Resize linear, half_pixel": resized({ mode: "linear" }, "sizes", [11, 5]),
   "Resize linear by scales, asymmetric": resized(

@@ -153,6 +153,22 @@ Deno.test("buildOnnx() names the operator, its node and the supported ones where
   assertStringIncludes(await refusal(model), "the com.microsoft.FusedRelu node node_relu");
 });
 
+Deno.test("buildOnnx() says what is supported where a node holds graphs, and leaves out those that nothing needs", async () => {
+  const model = smallModel();
+  const branch = (name: string) => ({ name, type: 5, g: { name, output: [{ name: "y" }] } });
+  for (const [operator, ...names] of [["If", "then_branch", "else_branch"], ["Loop", "body"], ["Scan", "body"]]) {
+    const holding = { ...node(operator, ["bn"], ["relu"]), attribute: names.map(branch) };
+    model.graph.node![2] = holding;
+    assertStringIncludes(
+      await refusal(model),
+      `Cannot import the ${operator} node node_relu of FILE: the operator is not supported; these are: Add, `,
+    );
+    model.graph.node![2] = node("Relu", ["bn"], ["relu"]);
+    model.graph.node!.push({ ...holding, output: [`unneeded ${operator}`] });
+    await classifier(model);
+  }
+});
+
 Deno.test("readOnnxModel() takes one input, of floating-point images", async () => {
   const model = smallModel();
   const { graph } = model;

@@ -64,10 +64,11 @@ export async function ownLogits(
   config: ClassifierConfig,
   weights: Weights,
   set: ImageSet,
+  normalisation: Normalisation = NORMALISATION,
 ): Promise<Float32Array> {
   const model = new DeviceModel(gpu, config);
   model.write(weights);
-  const options = { batchSize: set.labels.length, normalisation: NORMALISATION };
+  const options = { batchSize: set.labels.length, normalisation };
   const session = await PredictionSession.create(model, options);
   try {
     return await session.logits(set);

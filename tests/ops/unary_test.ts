@@ -36,15 +36,28 @@ const FUNCTIONS: Unary[] = [
   { kind: "pow", exponent: 5 },
   { kind: "pow", exponent: 0.5 },
   { kind: "pow", exponent: -1.5 },
+  { kind: "pow", exponent: 0 },
+  { kind: "pow", exponent: -1 },
+  { kind: "pow", exponent: -2 },
+  { kind: "pow", exponent: -5 },
+  { kind: "pow", exponent: 17 },
+  { kind: "pow", exponent: 18 },
+  { kind: "pow", exponent: -17 },
+  { kind: "pow", exponent: -18 },
 ];
 
+/** Below 0 as well as above, but not near 0, where it is not finite. */
+const hasPole = (fn: Unary) => fn.kind === "pow" && fn.exponent < 0 && Number.isInteger(fn.exponent);
 const needsPositive = (fn: Unary) =>
   fn.kind === "sqrt" || fn.kind === "reciprocal" || (fn.kind === "pow" && fn.exponent !== Math.floor(fn.exponent));
 
 for (const fn of FUNCTIONS) {
   for (const shape of [[1], [3, 43], [2, 3, 5, 8], [1, 1200]]) {
     gpuTest(`unary() and its gradient equal the f64 twin's: ${JSON.stringify(fn)} of [${shape}]`, async (gpu) => {
-      const input = mapped(normal(shape, 1), (x) => needsPositive(fn) ? Math.abs(x) + 0.2 : 2 * x);
+      const input = mapped(normal(shape, 1), (x) => {
+        if (hasPole(fn)) return x < 0 ? x - 0.5 : x + 0.5;
+        return needsPositive(fn) ? Math.abs(x) + 0.2 : 2 * x;
+      });
       await assertEqualsTwin(gpu, {
         operands: { input },
         twin,
@@ -90,8 +103,27 @@ gpuTest("saturating functions stay finite far out, and NaN stays NaN", async (gp
   }
 });
 
+gpuTest("a power of 0, of infinity and of NaN is what IEEE 754 says", async (gpu) => {
+  const powers: [exponent: number, ...expected: number[]][] = [
+    [0, 1, 1, 1, 1],
+    [-1, Infinity, 0, -0, NaN],
+    [-2, Infinity, 0, 0, NaN],
+    [17, 0, Infinity, -Infinity, NaN],
+    [18, 0, Infinity, Infinity, NaN],
+    [-17, Infinity, 0, -0, NaN],
+  ];
+  for (const [exponent, ...expected] of powers) {
+    const { output } = await runOperation(gpu, {
+      operands: { input: { value: tensor([4], [0, Infinity, -Infinity, NaN]) } },
+      build: ({ input }) => unary("y", input, { kind: "pow", exponent }),
+    });
+    assertEquals([...output.data].map((x) => x + 0), expected.map((x) => x + 0), String(exponent));
+  }
+});
+
 Deno.test("unary() rejects constants that are not finite", () => {
   const input = scratch("input", [3]);
   assertThrows(() => unary("y", input, { kind: "pow", exponent: NaN }), RangeError, "Cannot build pow");
+  assertThrows(() => unary("y", input, { kind: "pow", exponent: -(2 ** 25) }), RangeError, "at most 16777216");
   assertThrows(() => unary("y", input, { kind: "clip", max: Infinity }), RangeError, "finite numbers are required");
 });

@@ -239,13 +239,13 @@ export class NetworkBuilder {
   /** Each channel of images times a number of its own, and plus another. */
   channelsScaled(name: string, input: Value, factors: readonly number[], terms: readonly number[]): Value {
     const stored = (key: string, values: readonly number[]) =>
-      this.#nodes.floats(`${name}.${key}`, [1, values.length, 1, 1], values);
+      this.table(`${name}.${key}`, [1, values.length, 1, 1], values);
     return this.add(name, this.mul(`${name}.scaled`, input, stored("factors", factors)), stored("terms", terms));
   }
 
   /** A table that does not train, whatever reads it: the name of its value. */
   table(name: string, shape: readonly number[], values: readonly number[]): string {
-    return this.#nodes.add("Constant", name, [], { value: float32Tensor(shape, Float32Array.from(values)) });
+    return this.#nodes.table(name, shape, values);
   }
 
   /** Rows of a weight [ROWS, C] by index, arranged as [HEADS = C, *shape]. */

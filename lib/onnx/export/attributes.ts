@@ -54,6 +54,9 @@ export interface AttributeRecord {
 /** An attribute to be written. */
 export function attributeProto(name: string, value: AttributeValue): AttributeRecord {
   const isFloat = FLOAT_NAMES.has(name);
+  if (typeof value === "object" && "unread" in value) {
+    throw new TypeError(`Cannot write the attribute ${name}: its type ${value.unread} is none of numbers or tensors`);
+  }
   if (typeof value === "string") return { name, type: STRING, s: new TextEncoder().encode(value) };
   if (typeof value === "number") return isFloat ? { name, type: FLOAT, f: value } : { name, type: INT, i: value };
   if ("data" in value) return { name, type: TENSOR, t: tensorProto("", value) };

@@ -40,9 +40,14 @@ export class NodeList {
     return this.#store(name, { dtype: "int64", shape: [values.length], data });
   }
 
-  /** Stores numbers; their name is one that no weight has. */
+  /** Stores a number, say; its name is one that no weight has. */
   floats(name: string, shape: readonly number[], values: readonly number[]): string {
     return this.#store(name, float32Tensor(shape, Float32Array.from(values)));
+  }
+
+  /** A table in a node of its own: never a weight, and none that an exporter made of weights, whatever reads it. */
+  table(name: string, shape: readonly number[], values: readonly number[]): string {
+    return this.add("Constant", name, [], { value: float32Tensor(shape, Float32Array.from(values)) });
   }
 
   #store(name: string, tensor: HostTensor): string {

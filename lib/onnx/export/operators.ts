@@ -122,7 +122,7 @@ export function normaliseImages(
   { mean, std }: { readonly mean: readonly number[]; readonly std: readonly number[] },
 ): string {
   const channels = (key: string, values: readonly number[]) =>
-    nodes.floats(`${name}.${key}`, [1, values.length, 1, 1], values);
+    nodes.table(`${name}.${key}`, [1, values.length, 1, 1], values);
   const centred = nodes.add("Sub", `${name}.centred`, [input, channels("mean", mean)]);
   return nodes.add("Div", name, [centred, channels("std", std)]);
 }

@@ -6,6 +6,7 @@
 
 import { float32Tensor, type HostTensor } from "../../tensor.ts";
 import type { Head } from "../head.ts";
+import type { ImageNormalisation } from "../image_metadata.ts";
 import type { AttributeValue, OnnxModel, OnnxNode } from "../model.ts";
 import { sortedNodes } from "../order.ts";
 import { FLOAT_TYPES, isFloat } from "../value.ts";
@@ -97,13 +98,18 @@ export function withTensors(model: OnnxModel, tensors: ReadonlyMap<string, HostT
   return { ...model, initialisers };
 }
 
+/** A beginning of names that none of the model's values has. */
+function freeName({ nodes, initialisers, input }: OnnxModel, wanted: string): string {
+  const taken = [input.name, ...initialisers.keys(), ...nodes.flatMap(({ outputs }) => outputs)];
+  let free = wanted;
+  while (taken.some((name) => name.startsWith(free))) free += "_";
+  return free;
+}
+
 /** The model for images of range 0 to 1, which it normalises itself. */
-export function withNormalisation(
-  model: OnnxModel,
-  normalisation: { readonly mean: readonly number[]; readonly std: readonly number[] },
-): OnnxModel {
+export function withNormalisation(model: OnnxModel, normalisation: ImageNormalisation): OnnxModel {
   const list = new NodeList(), { name } = model.input;
-  const normalised = normaliseImages(list, "normalised_images", name, normalisation);
+  const normalised = normaliseImages(list, freeName(model, "normalised_images"), name, normalisation);
   const nodes = [...list.nodes, ...reading(model.nodes, new Map([[name, normalised]]))];
-  return { ...model, nodes, initialisers: new Map([...model.initialisers, ...list.constants]) };
+  return pruned({ ...model, nodes, normalisation });
 }

@@ -50,12 +50,17 @@ export function paddingOf(
   return [before[0], before[1], total[0] - before[0], total[1] - before[1]];
 }
 
-/** Pads by what is not the same on all four sides; the rest is left to the operation. */
-export function padUneven(scope: NodeScope, input: Tensor, padding: Padding): { input: Tensor; padding: number } {
+/** Pads, with zeros unless given, by what is not the same on all four sides; the rest is left to the operation. */
+export function padUneven(
+  scope: NodeScope,
+  input: Tensor,
+  padding: Padding,
+  value = 0,
+): { input: Tensor; padding: number } {
   const same = Math.min(...padding);
   const [top, left, bottom, right] = padding.map((n) => n - same);
   if (top + left + bottom + right === 0) return { input, padding: same };
-  const amounts = { before: [0, top, left, 0], after: [0, bottom, right, 0] };
+  const amounts = { before: [0, top, left, 0], after: [0, bottom, right, 0], value };
   return { input: scope.apply(pad(`${scope.name} padding`, input, amounts)), padding: same };
 }
 

@@ -102,7 +102,10 @@ export function where(scope: NodeScope): Value {
   const { tensors: [x, y], order } = aligned(scope, [scope.device(1), scope.device(2)], shape.length);
   const extended = [...Array(shape.length - condition.shape.length).fill(1), ...condition.shape];
   const { shape: sizes, data } = transposedHost({ ...condition, shape: extended }, order);
-  const mask = scope.constant(`${scope.name} condition`, sizes, Uint32Array.from(data, (c) => c === 0 ? 0 : 1));
+  const choices = new Uint32Array(data.length);
+  // Not from(): its function costs a second for what is allowed here at most.
+  for (let i = 0; i < choices.length; i++) choices[i] = data[i] === 0 ? 0 : 1;
+  const mask = scope.constant(`${scope.name} condition`, sizes, choices);
   return inOrder(scope.apply(whereOperation(scope.name, mask, x, y)), order);
 }
 
@@ -111,17 +114,15 @@ export function pow(scope: NodeScope): Value {
   const [base, exponent] = [scope.value(0), scope.host(1)];
   if (base.place === "host") return zip(base.type, [base, exponent], Math.pow);
   if (sizeOf(exponent.shape) !== 1) scope.fail(`its exponent has the shape [${exponent.shape}]; one is required`);
-  return { ...base, tensor: scope.apply(unary(scope.name, base.tensor, { kind: "pow", exponent: exponent.data[0] })) };
+  return scalar(scope, exponent, base, (c) => [{ kind: "pow", exponent: c }]);
 }
 
 /** A constant's elements through a function, or a tensor's through a kernel. */
 export function unaryOf(fn: Unary, host?: (x: number) => number): (scope: NodeScope) => Value {
   return (scope) => {
     const value = scope.value(0);
-    if (value.place === "device") return { ...value, tensor: scope.apply(unary(scope.name, value.tensor, fn)) };
-    if (host === undefined) {
-      return { ...scope.device(0), tensor: scope.apply(unary(scope.name, scope.device(0).tensor, fn)) };
-    }
-    return hostValue(value.type, value.shape, value.data.map(host));
+    if (value.place === "host" && host !== undefined) return hostValue(value.type, value.shape, value.data.map(host));
+    const input = scope.device(0);
+    return { ...input, tensor: scope.apply(unary(scope.name, input.tensor, fn)) };
   };
 }

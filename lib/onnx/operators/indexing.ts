@@ -11,7 +11,10 @@ import { sizeOf } from "../../tensor.ts";
 import { inOrder, reshaped, view } from "../arrange.ts";
 import { positions, strided } from "../host.ts";
 import type { NodeScope } from "../scope.ts";
-import { type DeviceValue, type HostValue, hostValue, identityOrder, type Value } from "../value.ts";
+import { checkedHostSize, type DeviceValue, type HostValue, hostValue, identityOrder, type Value } from "../value.ts";
+
+/** Most lines of an axis and places of them in a table: the host lists both. */
+const MAX_LINES = 2 ** 22;
 
 /** A range of one axis with its bounds inside. */
 interface Bounds {
@@ -69,6 +72,9 @@ export function slice(scope: NodeScope): Value {
   }
   const ranges = axes.map((given, i) => {
     const axis = scope.axis(given, value.shape.length);
+    if (axes.some((other, j) => j < i && scope.axis(other, value.shape.length) === axis)) {
+      scope.fail(`its axes [${axes}] name one axis twice`);
+    }
     if (steps[i] === 0) scope.fail("its step is 0");
     return bounds(value.shape[axis], axis, starts[i], ends[i], steps[i]);
   });
@@ -117,7 +123,11 @@ export function gather(scope: NodeScope): Value {
 
 function gatherLines(scope: NodeScope, value: DeviceValue, axis: number, rows: readonly number[]): DeviceValue {
   if (rows.length === 0) scope.fail("it gathers nothing");
-  const { indices, places } = gatherTables(rows, value.shape[axis]);
+  const size = value.shape[axis];
+  if (rows.length + size > MAX_LINES) {
+    scope.fail(`it gathers ${rows.length} lines of an axis of ${size}; at most ${MAX_LINES} together are possible`);
+  }
+  const { indices, places } = gatherTables(rows, size);
   const tables = {
     indices: scope.constant(`${scope.name} indices`, [indices.length], indices),
     places: scope.constant(`${scope.name} places`, [places.length], places),
@@ -129,8 +139,8 @@ function gatherLines(scope: NodeScope, value: DeviceValue, axis: number, rows: r
 function gatherHost(value: HostValue, axis: number, rows: readonly number[], shape: readonly number[]): HostValue {
   const inner = sizeOf(value.shape.slice(axis + 1)), outer = sizeOf(value.shape.slice(0, axis));
   const block = inner * value.shape[axis];
-  const data = new Float64Array(outer * rows.length * inner);
-  for (let o = 0; o < outer; o++) {
+  const data = new Float64Array(checkedHostSize(shape));
+  for (let o = 0; o < outer && data.length > 0; o++) {
     rows.forEach((row, i) => {
       const from = o * block + row * inner;
       data.set(value.data.subarray(from, from + inner), (o * rows.length + i) * inner);
@@ -195,7 +205,7 @@ function padHost(value: HostValue, before: readonly number[], after: readonly nu
   const shape = value.shape.map((n, axis) => before[axis] + n + after[axis]);
   const strides = stridesOf(shape);
   const offset = before.reduce((sum, n, axis) => sum + n * strides[axis], 0);
-  const data = hostValue(value.type, shape, Array(sizeOf(shape)).fill(fill)).data;
+  const { data } = hostValue(value.type, shape, new Float64Array(checkedHostSize(shape)).fill(fill));
   positions(value.shape, strides, offset).forEach((position, i) => data[position] = value.data[i]);
   return { ...value, shape, data };
 }

@@ -26,12 +26,14 @@ function rowsTimes(scope: NodeScope, rows: DeviceValue, matrix: DeviceValue, bia
 
 /** `Gemm`: a row of features times a weight, and a bias. */
 export function gemm(scope: NodeScope): Value {
-  if (scope.number("transA", 0) !== 0) scope.fail("it transposes its first input");
+  const given = scope.device(0);
+  if (given.shape.length !== 2) scope.fail(`its first input has the shape [${given.shape}]; two axes are required`);
+  const rows = scope.number("transA", 0) !== 0 ? transposed(given, [1, 0]) : given;
   const alpha = scope.number("alpha", 1), beta = scope.number("beta", 1);
   const stated = scope.device(1);
   const matrix = scope.number("transB", 0) !== 0 ? transposed(stated, [1, 0]) : stated;
   const fused = alpha === 1 && beta === 1 && scope.has(2) && scope.value(2).shape.join() === `${matrix.shape[1]}`;
-  const product = rowsTimes(scope, scope.device(0), matrix, fused ? scope.device(2) : undefined);
+  const product = rowsTimes(scope, rows, matrix, fused ? scope.device(2) : undefined);
   if (fused) return product;
   const scaled = (value: DeviceValue, scale: number): DeviceValue =>
     scale === 1

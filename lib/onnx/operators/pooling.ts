@@ -14,6 +14,9 @@ import type { NodeScope } from "../scope.ts";
 import type { Value } from "../value.ts";
 import { paddingOf, padUneven, square } from "./convolution.ts";
 
+/** The lowest float32, which is never the greatest of a window: kernels have no way to write down minus infinity. */
+const LOWEST = -(2 - 2 ** -23) * 2 ** 127;
+
 function window(scope: NodeScope) {
   const kernel = square(scope, "kernel_shape", 0), stride = square(scope, "strides", 1);
   const ceilMode = scope.number("ceil_mode", 0) !== 0, dilation = square(scope, "dilations", 1);
@@ -26,9 +29,12 @@ function window(scope: NodeScope) {
 export function maxPool(scope: NodeScope): Value {
   if (scope.node.outputs.length > 1) scope.fail("its indices are asked for");
   scope.ignore("storage_order");
-  const { input, padding, options } = window(scope);
-  if (padding.some((n) => n !== padding[0])) scope.fail(`its padding is [${padding}]; equal sides are supported`);
-  return inOrder(scope.apply(maxPoolOperation(scope.name, input, { ...options, padding: padding[0] })), IMAGE_ORDER);
+  const { input: images, padding: stated, options } = window(scope);
+  if (options.ceilMode && stated.some((n) => n !== stated[0])) {
+    scope.fail(`its padding is [${stated}] under ceil_mode; equal sides are supported there`);
+  }
+  const { input, padding } = padUneven(scope, images, stated, LOWEST);
+  return inOrder(scope.apply(maxPoolOperation(scope.name, input, { ...options, padding })), IMAGE_ORDER);
 }
 
 /** `AveragePool`. */

@@ -61,6 +61,8 @@ function axesOf(scope: NodeScope, shape: readonly number[]): readonly AxisResize
   }
   const huge = target.find((size) => !(size <= MAX_SIZE));
   if (huge !== undefined) scope.fail(`it makes a side of ${huge} pixels; at most ${MAX_SIZE} are possible`);
+  const wide = shape.slice(2).find((size) => !(size <= MAX_SIZE));
+  if (wide !== undefined) scope.fail(`it resizes a side of ${wide} pixels; at most ${MAX_SIZE} are possible`);
   return [2, 3].map((axis) => ({ ...how, from: shape[axis], to: target[axis], scale: scales?.[axis] }));
 }
 
