@@ -52,7 +52,6 @@ export async function learnSnapshots(
       train: task.train,
       batchSize,
       normalisation: normalisationOf(task.data),
-      compat: flags.compat && flags.objective === "supervised",
     },
     onChain: (chain) => before = chain * schedule.steps,
     hooks: {

@@ -252,5 +252,12 @@ Deno.test("D17, D18: prior --compat counts its steps otherwise and keeps the fir
     assertEquals(compat.model.get(name)!.data, weights.get(name)!.data);
     assertNotEquals(correct.model.get(name)!.data, weights.get(name)!.data);
     assertNotEquals(compat.swag.mean, correct.swag.mean);
+    // The original takes snapshots where it learns without labels.
+    const views = ["--objective", "simclr", "--proj-hidden-dim", "8", "--proj-output-dim", "4"];
+    const unlabelled = await learn("views", ...views), original = await learn("views-compat", "--compat", ...views);
+    assertEquals(original.model.get(name)!.data, weights.get(name)!.data);
+    assertNotEquals(unlabelled.model.get(name)!.data, weights.get(name)!.data);
+    const chains = await learn("views-chains", "--compat", "--chains", "2", ...views);
+    assertEquals(chains.model.get(name)!.data, weights.get(name)!.data);
   });
 });

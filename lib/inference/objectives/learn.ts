@@ -51,6 +51,8 @@ export interface LearnSelfSupervisedOptions extends SubspaceOptions {
   readonly optimiser: OptimiserSettings;
   /** Compute activations again in the backward pass instead of keeping them. */
   readonly recompute?: boolean;
+  /** Reproduce the original: keep the first weights' running statistics (defect D18). */
+  readonly compat?: boolean;
   /** Seed of the examples' order, of the views and of the layers above the backbone. */
   readonly seed: number;
   /**
@@ -202,10 +204,10 @@ export async function learnSelfSupervised(
   }
 }
 
-/** A classifier of these weights, with the running statistics that belong to them and a fresh head. */
+/** A classifier of these weights, with a fresh head and the running statistics that belong to them, or the first ones. */
 async function refreshed(
   gpu: Gpu,
-  { model: config, train, normalisation, seed }: LearnSelfSupervisedOptions,
+  { model: config, train, normalisation, seed, compat, weights }: LearnSelfSupervisedOptions,
   { backbone, state }: Pick<Weights, "backbone" | "state">,
   batchSize: number,
 ): Promise<Weights> {
@@ -213,8 +215,12 @@ async function refreshed(
   try {
     const head = initialPart(classifier.layouts, "head", seed);
     // The backbone's statistics come first: it was built first.
-    classifier.write({ backbone, head, state: state.subarray(0, classifier.layouts.state.count) });
-    await PredictionSession.updateBatchNorm(classifier, train, { batchSize, normalisation });
+    classifier.write({
+      backbone,
+      head,
+      state: compat ? weights.state : state.subarray(0, classifier.layouts.state.count),
+    });
+    if (!compat) await PredictionSession.updateBatchNorm(classifier, train, { batchSize, normalisation });
     return await classifier.read();
   } finally {
     classifier.destroy();
