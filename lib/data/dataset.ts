@@ -52,6 +52,8 @@ export interface ImageStream extends ImageFacts {
   readonly locate: (example: number) => ImageLocation;
   /** Where decoded files are kept between runs; nowhere unless given. */
   readonly cache?: SharedPixelCache;
+  /** The whole images, where they are in memory and of one size. */
+  readonly whole?: Pick<ImageSet, "images" | "height" | "width">;
 }
 
 /** Images for training or evaluation. */
@@ -129,7 +131,7 @@ export function createImageSet(parts: ImageSetParts): ImageSet {
 
 /** What a stream is made of; size and `hash` follow from it. */
 export interface ImageStreamParts
-  extends Pick<ImageStream, "name" | "classNames" | "labels" | "fit" | "locate" | "cache"> {
+  extends Pick<ImageStream, "name" | "classNames" | "labels" | "fit" | "locate" | "cache" | "whole"> {
   /** What tells these data from others, as the files' names and sizes; the hash is made of it. */
   readonly identity: string;
 }

@@ -213,6 +213,7 @@ function fitted(set: ImageSet, name: DatasetName, request: DatasetRequest): Imag
     labels,
     fit,
     identity: hash,
+    whole: { images, height, width },
     // A copy: a view that goes to another thread would take the whole set with it.
     locate: (i) => ({ kind: "pixels", image: { height, width, rgb: images.slice(i * bytes, (i + 1) * bytes) } }),
   });

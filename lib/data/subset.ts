@@ -84,19 +84,22 @@ export function takeExamples(set: ImageSource, indices: ArrayLike<number>): Imag
     );
   }
   const labels = chosen.map((index) => set.labels[index]);
-  if (!isStream(set)) return takeImages(set, chosen, labels);
+  if (!isStream(set)) {
+    const { name, height, width, classNames } = set;
+    return createImageSet({ name, height, width, classNames, labels, images: takeImages(set, chosen) });
+  }
   const hash = createHash("sha256").update(set.hash).update(chosen.join()).digest("hex");
-  return { ...set, labels, hash, locate: (example) => set.locate(chosen[example]) };
+  const whole = set.whole && { ...set.whole, images: takeImages(set.whole, chosen) };
+  return { ...set, labels, hash, locate: (example) => set.locate(chosen[example]), whole };
 }
 
-function takeImages(set: ImageSet, indices: Uint32Array, labels: Uint32Array): ImageSet {
-  const { name, height, width, classNames } = set;
-  const size = imageBytes(1, height, width);
-  const images = new Uint8Array(indices.length * size);
-  indices.forEach((index, target) => {
-    images.set(set.images.subarray(index * size, (index + 1) * size), target * size);
-  });
-  return createImageSet({ name, height, width, classNames, labels, images });
+function takeImages(
+  { images, height, width }: Pick<ImageSet, "images" | "height" | "width">,
+  indices: Uint32Array,
+): Uint8Array {
+  const size = imageBytes(1, height, width), taken = new Uint8Array(indices.length * size);
+  indices.forEach((index, target) => taken.set(images.subarray(index * size, (index + 1) * size), target * size));
+  return taken;
 }
 
 /** For each class its examples, in a random order that depends on the seed, the class and the purpose only. */

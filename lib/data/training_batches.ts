@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Augmentation, AUGMENTATIONS, drawPlacement, preparedSize } from "./augment.ts";
+import { type Augmentation, AUGMENTATIONS, drawPlacement, type ImageSize, preparedSize } from "./augment.ts";
 import { writePlacement } from "./augmentation/placements.ts";
 import { BufferRing } from "./batch_buffers.ts";
 import { imageBytes, type ImageSet, type ImageSource, type ImageStream, isStream } from "./dataset.ts";
@@ -35,15 +35,28 @@ export interface BatchOptions {
   readonly augmentation?: Augmentation;
 }
 
-/** The augmentation that is left to the device: none of a stream's, whose threads have done it. */
-export function deviceAugmentation(source: ImageSource, augmentation?: Augmentation): Augmentation | undefined {
-  return isStream(source) || augmentation?.kind === "none" ? undefined : augmentation;
+/** What is left to the device. */
+export interface DeviceAugmentation {
+  /** What the device does to the images, by their placements; absent: they need nothing more. */
+  readonly augmentation?: Augmentation;
+  /** Size of the images that the device gets; absent: the one that they keep. */
+  readonly sourceSize?: ImageSize;
+}
+
+/**
+ * The augmentation that is left to the device: all of a set's, and of a stream's only what cuts out and resizes parts of
+ * whole images that are in memory. Everything else of a stream the threads do that decode it.
+ */
+export function deviceAugmentation(source: ImageSource, augmentation?: Augmentation): DeviceAugmentation {
+  if (augmentation === undefined || augmentation.kind === "none") return {};
+  if (!isStream(source)) return { augmentation };
+  if (source.whole === undefined || augmentation.kind !== "resized-crop") return {};
+  const { height, width } = source.whole;
+  return { augmentation, sourceSize: { height, width } };
 }
 
 /** Where training batches come from; see {@linkcode trainingBatches}. */
-export interface TrainingBatches extends Epoch, Disposable {
-  /** What the device is to do to the images, by their placements; absent: they need nothing more. */
-  readonly augmentation?: Augmentation;
+export interface TrainingBatches extends Epoch, DeviceAugmentation, Disposable {
   /**
    * The batch of a global step, from 0: a pure function of the set, the options and the step, so a resumed run continues
    * as if it had never stopped.
@@ -64,28 +77,37 @@ export interface TrainingBatches extends Epoch, Disposable {
  * @throws {RangeError} if the set is empty or the batch size is not a positive whole number
  */
 export function trainingBatches(source: ImageSource, options: BatchOptions): TrainingBatches {
-  return isStream(source) ? new StreamedBatchSequence(source, options) : new BatchSequence(source, options);
+  if (!isStream(source)) return new BatchSequence(source, options);
+  const { sourceSize } = deviceAugmentation(source, options.augmentation), { whole } = source;
+  if (sourceSize === undefined || whole === undefined) return new StreamedBatchSequence(source, options);
+  const { name, channels, classNames, labels, hash } = source;
+  return new BatchSequence({ name, channels, classNames, labels, hash, ...whole }, options, source);
 }
 
-/** {@linkcode TrainingBatches} of a set in memory, whose images the device augments. */
+/** {@linkcode TrainingBatches} of images in memory, which the device augments. */
 export class BatchSequence implements TrainingBatches {
   readonly batchSize: number;
   readonly stepsPerEpoch: number;
   readonly augmentation: Augmentation | undefined;
+  readonly sourceSize: ImageSize | undefined;
   readonly #set: ImageSet;
+  readonly #size: ImageSize;
   readonly #order: TrainingOrder;
   readonly #buffers: BufferRing;
 
   /**
    * Prepares the two buffers; makes no batch yet.
    *
+   * @param size that the images get by their augmentation; their own unless given
    * @throws {RangeError} if the set is empty or the batch size is not a positive whole number
    */
-  constructor(set: ImageSet, options: BatchOptions) {
+  constructor(set: ImageSet, options: BatchOptions, size?: ImageSize) {
     this.#order = new TrainingOrder(set, options.batchSize, options.seed);
     ({ batchSize: this.batchSize, stepsPerEpoch: this.stepsPerEpoch } = this.#order.epoch);
-    this.augmentation = deviceAugmentation(set, options.augmentation);
+    this.augmentation = deviceAugmentation(set, options.augmentation).augmentation;
+    this.sourceSize = size && { height: set.height, width: set.width };
     this.#set = set;
+    this.#size = size ?? set;
     this.#buffers = new BufferRing(set, this.batchSize);
   }
 
@@ -104,10 +126,10 @@ export class BatchSequence implements TrainingBatches {
   }
 
   #place(table: Float32Array, examples: Uint32Array, epoch: number, augmentation: Augmentation): void {
-    const { seed } = this.#order, size = this.#set, prepared = preparedSize(size, augmentation);
+    const { seed } = this.#order, prepared = preparedSize(this.#set, augmentation);
     examples.forEach((example, row) => {
-      const placement = drawPlacement(prepared, size, augmentation, { seed, epoch, example });
-      writePlacement(table, row, size, augmentation, placement);
+      const placement = drawPlacement(prepared, this.#size, augmentation, { seed, epoch, example });
+      writePlacement(table, row, this.#set, augmentation, placement);
     });
   }
 

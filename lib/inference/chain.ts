@@ -122,6 +122,7 @@ export async function runChain(
     ...options,
     batchSize: batches.batchSize,
     augmentation: batches.augmentation,
+    sourceSize: batches.sourceSize,
   });
   try {
     if (from) session.writeState(from.state);

@@ -121,6 +121,7 @@ export async function learnPrior(
     batchSize: batches.batchSize,
     normalisation,
     augmentation: batches.augmentation,
+    sourceSize: batches.sourceSize,
     labelSmoothing: options.labelSmoothing,
     recompute: options.recompute,
     precision: options.precision,

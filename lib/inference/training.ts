@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Augmentation } from "../data/augment.ts";
+import type { Augmentation, ImageSize } from "../data/augment.ts";
 import type { Normalisation } from "../data/normalisation.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { encodeLaunches, type Launch } from "../gpu/launch.ts";
@@ -40,6 +40,8 @@ export interface TrainingOptions {
   readonly normalisation: Normalisation;
   /** What the device does to the images, by their placements; absent: nothing. */
   readonly augmentation?: Augmentation;
+  /** Size of the images before that; the network's unless given. */
+  readonly sourceSize?: ImageSize;
   /** Share of a label's mass spread over all classes, 0 to 1; default 0. */
   readonly labelSmoothing?: number;
   /** Sampler or optimiser, and its constants. */

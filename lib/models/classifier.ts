@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Augmentation } from "../data/augment.ts";
+import type { Augmentation, ImageSize } from "../data/augment.ts";
 import { PLACEMENT_PARAMETERS, planPlacements } from "../data/augmentation/placements.ts";
 import type { WeightTable } from "../data/augmentation/table.ts";
 import { type Normalisation, scaleAndShift } from "../data/normalisation.ts";
@@ -27,7 +27,7 @@ export interface Classifier {
   readonly config: ClassifierConfig;
   readonly batchSize: number;
   readonly graph: Graph;
-  /** uint8 [B, H, W, 3], packed. */
+  /** uint8 [B, H, W, 3], packed; of the size that they have before their augmentation. */
   readonly images: Tensor;
   /** [B, PLACEMENT_PARAMETERS]: how the images are augmented; absent unless asked for. */
   readonly placements?: Tensor;
@@ -56,6 +56,8 @@ export interface ClassifierOptions extends CrossEntropyOptions {
   readonly scaledLoss?: boolean;
   /** What is done to training images on the device, each by its placement. */
   readonly augmentation?: Augmentation;
+  /** Size of the images before that; the network's unless given. */
+  readonly sourceSize?: ImageSize;
 }
 
 /** Builds the graph of a classifier for one batch size. */
@@ -65,7 +67,8 @@ export function buildClassifier(
   options: ClassifierOptions = {},
 ): Classifier {
   const graph = new Graph();
-  const images = graph.external("images", [batchSize, config.height, config.width, 3]);
+  const { height, width } = options.sourceSize ?? config;
+  const images = graph.external("images", [batchSize, height, width, 3]);
   const colours = graph.external("colours", [6]);
   const labels = graph.external("labels", [batchSize]);
   const { input, ...placing } = inputOf(graph, config, { images, colours }, options.augmentation);
@@ -102,13 +105,15 @@ function inputOf(
   const tables = new Map<Tensor, TableValues>();
   if (augmentation === undefined) return { input: graph.apply(normaliseImages("input", images, colours)), tables };
   const placements = graph.external("placements", [images.shape[0], PLACEMENT_PARAMETERS]);
-  const { resize, rotate } = planPlacements(augmentation, size);
+  const [, height, width] = images.shape;
+  const { resize, rotate } = planPlacements(augmentation, size, { height, width });
   const axis = (name: string, { shape, values, firstFrom }: WeightTable) => {
     const weights = graph.external(name, shape);
     tables.set(weights, values);
     return { weights, firstFrom };
   };
   const operation = placeImages("input", images, placements, colours, {
+    size,
     resize: resize &&
       { horizontal: axis("column weights", resize.horizontal), vertical: axis("row weights", resize.vertical) },
     rotate,

@@ -15,6 +15,8 @@ const LEAST_PARAMETERS = 15;
 
 /** What the images go through; whatever differs from image to image is in the parameters. */
 export interface PlaceImagesOptions {
+  /** Size of the result; the images' own unless given. Another one requires a resizing. */
+  readonly size?: { readonly height: number; readonly width: number };
   /** Resizing of each image's box; absent: the window is cut out of the whole image. */
   readonly resize?: ImageResizing;
   /** Rotation about the centre of the (resized) image, nearest pixel, as Pillow does it in fixed point. */
@@ -22,13 +24,13 @@ export interface PlaceImagesOptions {
 }
 
 /**
- * Resizes a box of each image, turns it, cuts out a window of the images' own size, flips it and normalises its bytes:
+ * Resizes a box of each image, turns it, cuts out a window of the result's size, flips it and normalises its bytes:
  * `byte * scale + shift` per colour. The bytes are those of `lib/data/place_image.ts`.
  *
  * @param images uint8 [N, H, W, 3], packed four to a word
  * @param parameters [N, numbers of an image]: see `lib/data/augmentation/placements.ts`
  * @param colours [6]: scale of red, green, blue bytes; shift of red, green, blue
- * @returns the operation; its output is [N, H, W, 3] and has no gradient
+ * @returns the operation; its output is [N, height, width, 3] of the result and has no gradient
  * @throws TypeError where a shape does not fit
  */
 export function placeImages(
@@ -36,9 +38,10 @@ export function placeImages(
   images: Tensor,
   parameters: Tensor,
   colours: Tensor,
-  { resize, rotate }: PlaceImagesOptions,
+  { size, resize, rotate }: PlaceImagesOptions,
 ): Operation {
   const [n, h, w, c] = images.shape;
+  const { height, width } = size ?? { height: h, width: w };
   if (images.shape.length !== 4 || c !== 3) {
     throw shapeError("placeImages", `images [${images.shape}]`, "[N, H, W, 3] is required");
   }
@@ -46,7 +49,10 @@ export function placeImages(
     const required = `[${n}, at least ${LEAST_PARAMETERS}] is required`;
     throw shapeError("placeImages", `parameters [${parameters.shape}]`, required);
   }
-  const output = scratch(name, images.shape);
+  if (!resize && (height !== h || width !== w)) {
+    throw shapeError("placeImages", `images [${images.shape}]`, `a resizing to ${height} x ${width} is required`);
+  }
+  const output = scratch(name, [n, height, width, 3]);
   const resized = resize && resampleImages(name, images, parameters, resize);
   const [sourceH, sourceW] = resized ? resized.output.shape.slice(1) : [h, w];
   const tables = resize ? [resize.horizontal.weights, resize.vertical.weights] : [];
@@ -59,13 +65,13 @@ export function placeImages(
       loop({
         label: name,
         source,
-        count: n * h * w,
+        count: n * height * width,
         constants: {
           PARAMETERS: parameters.shape[1],
           SOURCE_H: sourceH,
           SOURCE_W: sourceW,
-          OUT_H: h,
-          OUT_W: w,
+          OUT_H: height,
+          OUT_W: width,
           RESIZED: resize ? 1 : 0,
           ROTATE: rotate ? 1 : 0,
         },

@@ -98,8 +98,8 @@ export async function run(given: Flags, io: Io): Promise<number> {
   // A run that goes on computes as it began, whatever was found since.
   if (!resumed) await tune(gpu, flags, plan.classifier, plan.chain.batchSize, io, !flags.dryRun);
   if (flags.dryRun) {
-    const augmentation = deviceAugmentation(plan.train, plan.chain.augmentation);
-    const memory = estimateMemory(gpu, plan.classifier, { ...plan.chain, augmentation });
+    const placing = { augmentation: undefined, ...deviceAugmentation(plan.train, plan.chain.augmentation) };
+    const memory = estimateMemory(gpu, plan.classifier, { ...plan.chain, ...placing });
     io.result({ out: null, ...memory }, memoryLines(memory));
     return 0;
   }

@@ -42,7 +42,7 @@ export function fromLabels(
       estimateMemory(gpu, classifier, {
         batchSize,
         normalisation,
-        augmentation: deviceAugmentation(train, augmentationOf(data)),
+        ...deviceAugmentation(train, augmentationOf(data)),
         settings,
         seed: flags.seed,
         recompute: flags.recompute,

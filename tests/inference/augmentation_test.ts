@@ -1,9 +1,10 @@
 import { assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { type Augmentation, AUGMENTATIONS } from "../../lib/data/augment.ts";
-import { deviceAugmentation } from "../../lib/data/training_batches.ts";
+import { deviceAugmentation, trainingBatches } from "../../lib/data/training_batches.ts";
 import { createImageStream, type ImageSource } from "../../lib/data/dataset.ts";
 import { NORMALISATIONS } from "../../lib/data/normalisation.ts";
 import { holdStream } from "../../lib/data/render.ts";
+import { takeExamples } from "../../lib/data/subset.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { samplePosterior } from "../../lib/inference/chain.ts";
 import { constant } from "../../lib/inference/schedules.ts";
@@ -70,10 +71,44 @@ gpuTest("a session that augments refuses a batch without placements", async (gpu
   model.destroy();
 });
 
-Deno.test("deviceAugmentation() leaves nothing of a stream's, and not the augmentation that does nothing", async () => {
-  const held = await holdStream(stream);
-  assertEquals(deviceAugmentation(held, AUGMENTATIONS.crop), AUGMENTATIONS.crop);
-  assertEquals(deviceAugmentation(stream, AUGMENTATIONS.crop), undefined);
-  assertEquals(deviceAugmentation(held, AUGMENTATIONS.none), undefined);
-  assertEquals(deviceAugmentation(held), undefined);
+/** Images of 9 x 9 in memory, to be trained on at 12 x 12. */
+const WHOLE = 9;
+const wholeImages = Uint8Array.from({ length: EXAMPLES * WHOLE * WHOLE * 3 }, (_, at) => (at * at * 31 + at) % 256);
+const enlarged = createImageStream({
+  name: "small noise",
+  classNames: ["a", "b"],
+  labels: stream.labels,
+  fit: { size: SIDE, resize: "squash" },
+  identity: "small noise",
+  whole: { images: wholeImages, height: WHOLE, width: WHOLE },
+  locate(example) {
+    const bytes = WHOLE * WHOLE * 3, rgb = wholeImages.slice(example * bytes, (example + 1) * bytes);
+    return { kind: "pixels", image: { height: WHOLE, width: WHOLE, rgb } };
+  },
+});
+
+gpuTest("crops of images in memory become the network's size on the device, to the threads' bytes", async (gpu) => {
+  const { whole: _, ...threads } = enlarged;
+  const augmentation = { ...AUGMENTATIONS["resized-crop"], verticalFlip: true } as Augmentation;
+  for (const train of [enlarged, takeExamples(enlarged, [7, 2, 3, 9, 0, 1])]) {
+    const cpu = train === enlarged ? threads : takeExamples(threads, [7, 2, 3, 9, 0, 1]);
+    using batches = trainingBatches(train, { ...common, augmentation });
+    assertEquals(batches.batchAt(0) instanceof Promise, false);
+    assertEquals(batches.sourceSize, { height: WHOLE, width: WHOLE });
+    assertEquals(await losses(gpu, train, augmentation), await losses(gpu, cpu, augmentation));
+  }
+  for (const other of [AUGMENTATIONS.flip, AUGMENTATIONS.crop]) {
+    assertEquals(await losses(gpu, enlarged, other), await losses(gpu, threads, other));
+  }
+});
+
+Deno.test("deviceAugmentation() leaves little of a stream's, and not the augmentation that does nothing", async () => {
+  const held = await holdStream(stream), { crop, none } = AUGMENTATIONS, resized = AUGMENTATIONS["resized-crop"];
+  assertEquals(deviceAugmentation(held, crop), { augmentation: crop });
+  assertEquals(deviceAugmentation(stream, resized), {});
+  assertEquals(deviceAugmentation(held, none), {});
+  assertEquals(deviceAugmentation(held), {});
+  assertEquals(deviceAugmentation(enlarged, crop), {});
+  const sourceSize = { height: WHOLE, width: WHOLE };
+  assertEquals(deviceAugmentation(enlarged, resized), { augmentation: resized, sourceSize });
 });

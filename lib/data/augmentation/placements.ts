@@ -21,8 +21,13 @@ export interface PlacementPlan {
   readonly rotate: boolean;
 }
 
-/** What the device does to images of that size, which they keep. */
-export function planPlacements(augmentation: Augmentation, size: ImageSize): PlacementPlan {
+/**
+ * What the device does to images.
+ *
+ * @param size that they get
+ * @param source the size that they have; another one only where a box of them is resized anyway
+ */
+export function planPlacements(augmentation: Augmentation, size: ImageSize, source: ImageSize = size): PlacementPlan {
   const prepared = preparedSize(size, augmentation), cropped = augmentation.kind === "resized-crop";
   const rotate = augmentation.kind === "rotated-crop";
   if (!cropped && !rotate) return { size: prepared, rotate };
@@ -30,8 +35,8 @@ export function planPlacements(augmentation: Augmentation, size: ImageSize): Pla
   return {
     size: prepared,
     resize: {
-      horizontal: weights(size.width, prepared.width),
-      vertical: weights(size.height, prepared.height),
+      horizontal: weights(source.width, prepared.width),
+      vertical: weights(source.height, prepared.height),
     },
     rotate,
   };
