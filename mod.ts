@@ -77,7 +77,7 @@ export {
 } from "./lib/checkpoint/torch.ts";
 export { readNpy, readNpz, writeNpy, writeNpz } from "./lib/checkpoint/npy.ts";
 
-export { type Augmentation, type AugmentationName, AUGMENTATIONS } from "./lib/data/augment.ts";
+export { type Augmentation, type AugmentationName, AUGMENTATIONS, type ImageSize } from "./lib/data/augment.ts";
 export { type ColourJitter, type View, type ViewResize, type ViewWindow } from "./lib/data/augmentation/view.ts";
 export { type ViewGroup } from "./lib/data/augmentation/views.ts";
 export {
