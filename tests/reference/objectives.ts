@@ -34,11 +34,23 @@ function rowProducts(a: Matrix, b: Matrix): Matrix {
   return a.times(b).sumRows();
 }
 
-/** Grill et al., arXiv 2006.07733, equation 2, of both directions. */
-const byol: LossTwin = ({ p, t }) => {
-  const difference = p.normalise().minus(swapped(t).detach().normalise());
-  return difference.square().sumRows().mean().scale(2);
-};
+/** The sum of a term over all pairs of a view and another one that is among the two large views. */
+function sumOfPairs(x: Matrix, targets: Matrix, term: (rows: Matrix, target: Matrix) => Matrix): Matrix {
+  const batch = targets.rows / 2, terms: Matrix[] = [];
+  for (let view = 0; view < x.rows / batch; view++) {
+    for (const large of [0, 1]) {
+      if (view === large) continue;
+      terms.push(
+        term(x.slice(view * batch, (view + 1) * batch), targets.slice(large * batch, (large + 1) * batch)),
+      );
+    }
+  }
+  return terms.reduce((sum, next) => sum.plus(next));
+}
+
+/** Grill et al., arXiv 2006.07733, equation 2, of all pairs. */
+const byol: LossTwin = ({ p, t }) =>
+  sumOfPairs(p, t.detach(), (rows, target) => rows.normalise().minus(target.normalise()).square().sumRows().mean());
 
 /** Chen and He, arXiv 2011.10566, equation 2. */
 const simsiam: LossTwin = ({ p, z }) => rowProducts(p.normalise(), swapped(z).detach().normalise()).mean().scale(-1);
@@ -110,10 +122,12 @@ const nnclr: LossTwin = ({ p, z, queue }, { temperature }) => {
 const nnbyol: LossTwin = ({ p, t, queue }) => byol({ p, t: nearest(t, queue) }, {});
 const nnsiam: LossTwin = ({ p, z, queue }) => simsiam({ p, z: nearest(z, queue) }, {});
 
-/** Caron et al., arXiv 2104.14294, equation 3 and section 3.1. */
+/** Caron et al., arXiv 2104.14294, equation 3 and section 3.1: the mean over all pairs. */
 const dino: LossTwin = ({ s, t, centre, targetTemperature }, { temperature }) => {
-  const wanted = swapped(t).minus(centre).scale(1 / targetTemperature.data[0]).logSoftmax().exp();
-  return rowProducts(wanted, s.scale(1 / temperature).logSoftmax()).mean().scale(-1);
+  const wanted = t.minus(centre).scale(1 / targetTemperature.data[0]).logSoftmax().exp();
+  const pairs = 2 * (s.rows / (t.rows / 2) - 1);
+  return sumOfPairs(s, wanted, (rows, target) => rowProducts(target, rows.scale(1 / temperature).logSoftmax()).mean())
+    .scale(-1 / pairs);
 };
 
 /**

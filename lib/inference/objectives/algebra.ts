@@ -69,6 +69,23 @@ export class Algebra {
     return [this.rows(`${name} of view 1`, x, 0, half), this.rows(`${name} of view 2`, x, half, 2 * half)];
   }
 
+  /**
+   * What each view is compared with: the rows of the other large view for a large one, and of each of the two large ones in
+   * turn for a small one.
+   *
+   * @param targets [2 B, D]: of the large views
+   * @param views all of them, the large ones first
+   * @returns [2 B, D] for the large views; [(views - 2) B, D] twice for the small ones, where there are any
+   */
+  counterparts(name: string, targets: Tensor, views: number): { large: Tensor; small?: readonly [Tensor, Tensor] } {
+    const large = this.swapped(name, targets);
+    if (views === 2) return { large };
+    const repeated = (half: Tensor, which: string) =>
+      views === 3 ? half : this.graph.apply(concat(`${name} ${which}`, Array(views - 2).fill(half), 0));
+    const [first, second] = this.halves(`${name} of small views`, targets);
+    return { large, small: [repeated(first, "first"), repeated(second, "second")] };
+  }
+
   /** Rows without their mean. */
   centred(name: string, x: Tensor): Tensor {
     return this.combine(name, "sub", x, this.graph.apply(reduceMean(`${name} mean`, x, [0])));

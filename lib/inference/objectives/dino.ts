@@ -26,10 +26,11 @@ type Settings = {
 } & MomentumSettings;
 
 /**
- * The mean over rows of the cross-entropy of softmax(s / temperature) against softmax((t - centre) / targetTemperature).
+ * The mean over all pairs of a view and another one, which is large, of the cross-entropy of softmax(s / temperature) against
+ * softmax((t - centre) / targetTemperature).
  *
- * @param s [2 B, K]: logits, view by view
- * @param t [2 B, K]: those of the momentum network, in the same order; the other view's count
+ * @param s [views B, K]: logits, view by view, of the two large views first
+ * @param t [2 B, K]: those of the momentum network for the large views; those of the other ones count
  * @param centre [1, K]
  * @param targetTemperature [1]
  * @returns [1], in nats
@@ -42,16 +43,30 @@ export function dinoLoss(
   targetTemperature: Tensor,
   temperature: number,
 ): Tensor {
-  const algebra = new Algebra(graph);
-  const centred = algebra.combine("centred", "sub", algebra.swapped("other targets", t), centre);
-  const targets = graph.apply(
+  const algebra = new Algebra(graph), batch = t.shape[0] / 2, views = s.shape[0] / batch;
+  const centred = algebra.combine("centred", "sub", t, centre);
+  const wanted = graph.apply(
     softmax("wanted", algebra.combine("sharpened targets", "div", centred, targetTemperature)),
   );
   const logits = algebra.affine("sharpened", s, 1 / temperature);
-  return algebra.mean("mean loss", graph.apply(crossEntropyRows("losses", logits, { kind: "soft", targets })));
+  const { large, small } = algebra.counterparts("other targets", wanted, views);
+  const loss = (name: string, rows: Tensor, targets: Tensor) =>
+    algebra.mean(`mean ${name}`, graph.apply(crossEntropyRows(name, rows, { kind: "soft", targets })));
+  if (small === undefined) return loss("losses", logits, large);
+  // Cross-entropy is linear in what is wanted: a small view's two pairs are one with the mean of both.
+  const both = algebra.affine("targets of small views", algebra.combine("sum of targets", "add", ...small), 0.5);
+  const ofLarge = loss("losses of large views", algebra.rows("large logits", logits, 0, 2 * batch), large);
+  const ofSmall = loss("losses of small views", algebra.rows("small logits", logits, 2 * batch, views * batch), both);
+  const share = 1 / (views - 1);
+  return algebra.combine(
+    "mean loss",
+    "add",
+    algebra.affine("share of large views", ofLarge, share),
+    algebra.affine("share of small views", ofSmall, 1 - share),
+  );
 }
 
-/** Logits of the prototypes [2 B, K]. */
+/** Logits of the prototypes [views B, K]. */
 function head(context: ObjectiveContext<Settings>, features: Tensor): Tensor {
   const { graph, settings: { projHidden, projOut, prototypes: count } } = context;
   const algebra = new Algebra(graph), hidden = { width: projHidden, activation: "gelu" } as const;
@@ -64,7 +79,7 @@ function head(context: ObjectiveContext<Settings>, features: Tensor): Tensor {
 }
 
 /**
- * DINO with the original system's sizes, on two large views; the target's temperature goes from the first to the final one
+ * DINO with the original system's sizes; the momentum network sees the large views alone. The target's temperature goes from the first to the final one
  * in `warmupEpochs`.
  */
 export const dino: Objective<Settings> = {
@@ -80,6 +95,7 @@ export const dino: Objective<Settings> = {
     centreMomentum: 0.9,
     ...MOMENTUM,
   },
+  multiCrop: true,
   momentum: { keep: (settings) => keepOf("dino", settings), build: head },
   build(context, features, targets) {
     const { graph, settings } = context;

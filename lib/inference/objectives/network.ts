@@ -70,14 +70,14 @@ export interface ObjectiveNetwork {
   readonly targets?: Tensor;
 }
 
-/** The momentum network, whose output the loss gets; `undefined` where the objective has none. */
+/** The momentum network, whose output for the large views the loss gets; `undefined` where the objective has none. */
 export function buildTargetNetwork(options: NetworkOptions): ObjectiveNetwork | undefined {
   const { momentum } = options.objective;
   if (momentum === undefined) return undefined;
   // Refuses shares that are none before the first step asks for one.
   momentum.keep(options.settings);
   return build(
-    options,
+    { ...options, views: options.views.slice(0, 1) },
     (context, features) => ({ output: momentum.build(context, features), updates: [], clusterings: [] }),
   );
 }

@@ -80,7 +80,7 @@ export interface Objective<S extends ObjectiveSettings = ObjectiveSettings> {
    * Appends projector and loss.
    *
    * @param features [views * batchSize, F]
-   * @param targets what the momentum network made of the same views, where there is one
+   * @param targets what the momentum network made of the large views, where there is one
    */
   build(context: ObjectiveContext<S>, features: Tensor, targets?: Tensor): ObjectiveGraph;
   /** The momentum network: its weights follow the trained ones. */
