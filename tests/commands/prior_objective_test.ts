@@ -81,7 +81,7 @@ Deno.test("prior --objective refuses what it has not, by name", async () => {
     const small = ["--num-small-crops", "2"];
     await refused(
       [...args(task, out), ...small],
-      /Cannot use --num-small-crops 2 with --objective simclr: deepclusterv2, swav would/,
+      /Cannot use --num-small-crops 2 with --objective simclr: byol, deepclusterv2, dino, swav would/,
     );
     assertEquals(await exists(out), false);
     const planned = await runJson([...args(task, out, "swav"), ...small, "--num-prototypes", "8", "--dry-run"]);
