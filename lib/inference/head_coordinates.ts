@@ -5,6 +5,7 @@
  * @module
  */
 
+import { OutOfMemoryError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { BufferRange, Launch } from "../gpu/launch.ts";
 import { Graph, lowerForward } from "../graph/graph.ts";
@@ -160,9 +161,16 @@ export class HeadCoordinates {
    *
    * @param gradient by the head's weights
    * @throws TypeError where the axes are not the head's
+   * @throws OutOfMemoryError where there are more of them than the device can bind
    */
   static async create(model: DeviceModel, gradient: FlatVector, axes: HeadAxes): Promise<HeadCoordinates> {
     const { gpu, vectors } = model, rotation = new Rotation(requireAxesFit(model.layouts.head, axes));
+    if (axes.inputs.byteLength > gpu.maxBindingBytes) {
+      throw new OutOfMemoryError(
+        `Cannot bind the ${axes.inputs.byteLength} bytes of a head's axes: the device's limit is ${gpu.maxBindingBytes}; a ` +
+          "diagonal prior of the head is required",
+      );
+    }
     const made = new HeadCoordinates(gpu, model.layouts.head, axes);
     const [weight, bias] = model.layouts.head.entries;
     const placed: readonly (readonly [HeadTensors, FlatVector])[] = [
