@@ -9,6 +9,7 @@ import { CORRUPTIONS } from "../../lib/data/cifar_variants.ts";
 import { flowerFile, flowerFolder, readFlowerLabels } from "../../lib/data/oxford_flowers.ts";
 import { petFolder, readPetList } from "../../lib/data/oxford_pets.ts";
 import { FormatError, UsageError } from "../../lib/errors.ts";
+import { statOf } from "./files.ts";
 import { arrangeImageNet } from "./imagenet.ts";
 import { type Allowance, archiveFiles, writeEntry } from "./unpack.ts";
 
@@ -91,7 +92,7 @@ const arrangeCustom: Arrange = async (arrangement) => {
     const at = parts.findIndex((part) => part === "train" || part === "val" || part === "test");
     return at === 0 || at === 1 ? parts.slice(at).join("/") : undefined;
   });
-  if (!await Deno.stat(`${arrangement.staging}/train`).catch(() => undefined)) {
+  if (await statOf(`${arrangement.staging}/train`) === undefined) {
     throw new FormatError(
       "Cannot arrange custom: the archive has no folder train/; train/<class>/<image>.jpg is required",
     );
@@ -149,7 +150,7 @@ async function unpack(
 
 async function requireFiles({ staging, files }: Arrangement, paths: Iterable<string>): Promise<void> {
   for (const path of paths) {
-    if ((await Deno.stat(`${staging}/${path}`).catch(() => undefined))?.isFile) continue;
+    if ((await statOf(`${staging}/${path}`))?.isFile) continue;
     throw new FormatError(`Cannot arrange ${[...files.keys()].join(", ")}: ${path} is not in the archive`);
   }
 }

@@ -12,6 +12,7 @@ import { UsageError } from "../../lib/errors.ts";
 import { writeWhole } from "../cli/files.ts";
 import { arrange } from "./arrange.ts";
 import { download, type DownloadOptions, verify } from "./download.ts";
+import { removeIfThere, textOf } from "./files.ts";
 import { addressOf, type Source, type SourceFile } from "./sources.ts";
 
 /** What to prepare, and where. */
@@ -77,13 +78,9 @@ export async function prepare(options: PrepareOptions): Promise<Prepared & { rea
       already = false;
     }
   }
-  await Deno.remove(`${folder}/${WORK}`, { recursive: true }).catch(ignoreAbsence);
+  // Another command that waited may have removed it.
+  await removeIfThere(`${folder}/${WORK}`, { recursive: true });
   return { ...(await readRecord(folder))!, already };
-}
-
-/** Another command that waited may have removed it. */
-function ignoreAbsence(error: unknown): void {
-  if (!(error instanceof Deno.errors.NotFound)) throw error;
 }
 
 async function carryOut(options: PrepareOptions): Promise<void> {
@@ -156,15 +153,12 @@ async function obtain(
 /** Empties the staging folder where it was filled from other files. */
 async function forgetOther(work: string, staging: string, identity: string): Promise<void> {
   const path = `${work}/identity.json`;
-  const before = await Deno.readTextFile(path).catch(() => undefined);
-  if (before !== identity) await Deno.remove(staging, { recursive: true }).catch(() => {});
+  if (await textOf(path) !== identity) await removeIfThere(staging, { recursive: true });
   await Deno.writeTextFile(path, identity);
 }
 
 async function readRecord(folder: string): Promise<Prepared | undefined> {
-  const text = await Deno.readTextFile(`${folder}/${RECORD}`).catch((error) => {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  });
+  const text = await textOf(`${folder}/${RECORD}`);
   return text === undefined ? undefined : JSON.parse(text) as Prepared;
 }
 

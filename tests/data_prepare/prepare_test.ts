@@ -260,6 +260,23 @@ Deno.test("prepare() goes on between the moves into place", () =>
     );
   }));
 
+Deno.test("prepare() does not count as its own what it could not remove", () =>
+  inTemporaryFolder(async (folder) => {
+    const work = `${folder}/.prepare`;
+    await Deno.mkdir(`${work}/arranged`, { recursive: true });
+    await Deno.writeTextFile(`${work}/arranged/strange`, "of another archive");
+    await Deno.writeTextFile(`${work}/identity.json`, "another archive");
+    await Deno.writeFile(`${folder}/cifar-10-binary.tar.gz`, await gzip(tarOf(CIFAR_FILES)));
+    const args = ["data", "prepare", "cifar10", "--data-dir", folder, "--unverified", "--quiet"];
+    const permissions = "--allow-read --allow-write";
+    const refused = await runCli(args, { permissions: `${permissions} --deny-write=${work}/arranged` });
+    assertRefused(refused, 1, /arranged/);
+    assertEquals(await Deno.readTextFile(`${work}/identity.json`), "another archive");
+    const { code, stderr } = await runCli(args, { permissions });
+    assertEquals([code, stderr], [0, ""]);
+    assertEquals(tree(folder).includes("strange"), false);
+  }));
+
 Deno.test("prepare() checks the published digest of downloads and of archives that lie there", () =>
   inTemporaryFolder(async (folder) => {
     const archive = await gzip(tarOf(CIFAR_FILES));
