@@ -126,12 +126,11 @@ export async function run(flags: Flags, io: Io): Promise<number> {
   return 0;
 }
 
-function resultLines(folder: string, { name, files, remarks, already }: Prepared & { already: boolean }): string[] {
+function resultLines(folder: string, { name, files, already }: Prepared & { already: boolean }): string[] {
   return [
     `${name} is ${already ? "there already" : "ready"} in ${folder}`,
     ...files.map(({ name, bytes, sha256, verified }) =>
       `${name}  ${bytes} bytes  sha256 ${sha256}${verified === undefined ? "  (no published digest compared)" : ""}`
     ),
-    ...remarks,
   ];
 }

@@ -47,8 +47,6 @@ export interface Prepared {
     /** The published digest that it was compared with. */
     readonly verified?: string;
   }[];
-  /** What was left out. */
-  readonly remarks: readonly string[];
 }
 
 const RECORD = "swagpu-data.json";
@@ -97,14 +95,14 @@ async function carryOut(options: PrepareOptions): Promise<void> {
     onStage?.(`unpacking ${name}`);
     await Deno.mkdir(staging, { recursive: true });
     const allowance = { bytes: source.maxUnpackedBytes, entries: source.maxEntries };
-    const remarks = await arrange(name, { files: paths, staging, allowance, classes });
+    await arrange(name, { files: paths, staging, allowance, classes });
     const { folders, files: loose } = await listFolder(staging);
     const targets = [...folders, ...loose];
     for (const target of targets) {
       if (!await exists(`${folder}/${target}`)) continue;
       throw new Error(`Cannot prepare ${name} in ${folder}: ${folder}/${target} exists; another folder is required`);
     }
-    const record: Prepared = { name, files, remarks };
+    const record: Prepared = { name, files };
     await writeWhole(plan, encode({ record, targets }), true);
   }
   const { record, targets } = JSON.parse(await Deno.readTextFile(plan)) as { record: Prepared; targets: string[] };
