@@ -64,7 +64,8 @@ export const DATA_FLAGS = {
     type: "string",
     value: "DIR",
     group: "Data",
-    help: "training images' folder inside --data-dir; of stl10 also: unlabelled, its images without labels",
+    help: "training images' folder inside --data-dir; of stl10 also: unlabelled, its images without labels, and " +
+      "train+unlabelled, both",
   },
   valDir: { type: "string", value: "DIR", group: "Data", help: "validation images' folder inside --data-dir" },
   numOfTrainExamples: {

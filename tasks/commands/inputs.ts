@@ -9,7 +9,7 @@ import { parseClassList } from "../../lib/data/imagenet.ts";
 import { openDataset } from "../../lib/data/load.ts";
 import { holdStream } from "../../lib/data/render.ts";
 import { balancedSubset, splitTrainVal, takeExamples } from "../../lib/data/subset.ts";
-import { UNLABELLED } from "../../lib/data/stl10.ts";
+import { countUnlabelled } from "../../lib/data/stl10.ts";
 import { UsageError } from "../../lib/errors.ts";
 import type { KernelSchedule } from "../../lib/gpu/device.ts";
 import type { DEVICE_FLAGS } from "../cli/flag_groups.ts";
@@ -33,14 +33,18 @@ export interface TaskData {
   readonly val: ImageSource;
 }
 
-/** One split of a data set for evaluation: in memory where it fits. */
+/**
+ * One split of a data set for evaluation: in memory where it fits.
+ *
+ * @throws UsageError where labels are missing
+ */
 export async function loadSplit(
   flags: DataFlags,
   name: string,
   split: "train" | "val",
   classNames?: readonly string[],
 ): Promise<ImageSource> {
-  return await held(await openSplit(flags, name, split, classNames));
+  return await held(requireMeasurable(await openSplit(flags, name, split, classNames)));
 }
 
 /** A source's fitted images in memory, or the source itself where they are too many. */
@@ -73,7 +77,7 @@ async function openSplit(
     severity: flags.severity,
     cache: sharedPixelCache(flags),
   });
-  if (flags.numOfLabels !== undefined && flags.numOfLabels !== set.classNames.length) {
+  if (flags.numOfLabels !== undefined && !isUnlabelled(set) && flags.numOfLabels !== set.classNames.length) {
     throw new UsageError(
       `Cannot use ${set.name} with --num-of-labels ${flags.numOfLabels}: it has ${set.classNames.length} classes`,
     );
@@ -99,9 +103,18 @@ async function loadTrain(
   };
 }
 
-/** Whether nothing is known of the images' classes. */
-export function isUnlabelled({ classNames }: Pick<ImageSource, "classNames">): boolean {
-  return classNames.length === 1 && classNames[0] === UNLABELLED;
+/** Whether nothing is known of some images' classes. */
+export function isUnlabelled(set: ImageSource): boolean {
+  return countUnlabelled(set) > 0;
+}
+
+function requireMeasurable(set: ImageSource): ImageSource {
+  const missing = countUnlabelled(set);
+  if (missing === 0) return set;
+  throw new UsageError(
+    `Cannot measure anything on ${set.name}: ${missing} of its ${set.labels.length} images have no labels; a labelled ` +
+      "part is required (--val-dir, without --val-split)",
+  );
 }
 
 /**
@@ -110,9 +123,13 @@ export function isUnlabelled({ classNames }: Pick<ImageSource, "classNames">): b
  * @throws UsageError
  */
 export function requireLabels(set: ImageSource): void {
-  if (!isUnlabelled(set)) return;
+  const missing = countUnlabelled(set);
+  if (missing === 0) return;
+  const found = missing === set.labels.length
+    ? "it has none"
+    : `${missing} of its ${set.labels.length} images have none`;
   throw new UsageError(
-    `Cannot learn from labels of ${set.name}: it has none; prior --objective simclr, say, learns without them`,
+    `Cannot learn from labels of ${set.name}: ${found}; prior --objective simclr, say, learns without them`,
   );
 }
 
@@ -131,7 +148,7 @@ export async function loadFitted(flags: DataFlags, seed: number): Promise<ImageS
  */
 export async function loadTask(flags: DataFlags, seed: number): Promise<TaskData> {
   const { train, val, classNames } = await loadTrain(flags, seed);
-  if (val !== undefined) return { train, val };
+  if (val !== undefined) return { train, val: requireMeasurable(val) };
   // A second data set gets the size of the first.
   const sized = { ...flags, imageSize: train.height };
   return { train, val: await loadSplit(sized, flags.valDataset ?? flags.trainDataset, "val", classNames) };
