@@ -12,7 +12,8 @@ import { REPORT_FLAGS } from "../cli/flag_groups.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
 import type { Progress } from "../cli/progress.ts";
-import { prepare, type Prepared } from "../data/prepare.ts";
+import { prepare } from "../data/prepare.ts";
+import type { Prepared } from "../data/record.ts";
 import { customSource, type Source, SOURCES } from "../data/sources.ts";
 
 /** Flags of `data`. */

@@ -118,6 +118,21 @@ function requireMeasurable(set: ImageSource): ImageSource {
 }
 
 /**
+ * Refuses a set whose labels mean other classes than those that are known: of as many, it would be measured in silence.
+ *
+ * @throws UsageError
+ */
+export function requireSameClasses(known: ImageSource, asked: ImageSource): void {
+  const named = ({ classNames }: ImageSource) =>
+    `${classNames.length} classes (${classNames.slice(0, 3).join(", ")}, ...)`;
+  if (known.classNames.join("\n") === asked.classNames.join("\n")) return;
+  throw new UsageError(
+    `Cannot measure on ${asked.name} what ${known.name} taught: it has ${named(asked)}; the same ${named(known)} are ` +
+      "required (--val-dataset, --val-dir)",
+  );
+}
+
+/**
  * Refuses images without labels.
  *
  * @throws UsageError
@@ -151,5 +166,8 @@ export async function loadTask(flags: DataFlags, seed: number): Promise<TaskData
   if (val !== undefined) return { train, val: requireMeasurable(val) };
   // A second data set gets the size of the first.
   const sized = { ...flags, imageSize: train.height };
-  return { train, val: await loadSplit(sized, flags.valDataset ?? flags.trainDataset, "val", classNames) };
+  const own = await loadSplit(sized, flags.valDataset ?? flags.trainDataset, "val", classNames);
+  // Of images without labels it is not known which classes they are.
+  if (!isUnlabelled(train)) requireSameClasses(train, own);
+  return { train, val: own };
 }

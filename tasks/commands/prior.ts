@@ -19,7 +19,15 @@ import {
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import { OBJECTIVE_FLAG, OBJECTIVE_FLAGS, PRETRAINING_FLAGS } from "../cli/objective_flags.ts";
 import type { Io } from "../cli/output.ts";
-import { isUnlabelled, kernelScheduleOf, loadSource, loadSplit, loadTask, requireLabels } from "./inputs.ts";
+import {
+  isUnlabelled,
+  kernelScheduleOf,
+  loadSource,
+  loadSplit,
+  loadTask,
+  requireLabels,
+  requireSameClasses,
+} from "./inputs.ts";
 import { classifierOf, importedNetwork, loadWeights, remarks, statedTreatment } from "./network.ts";
 import type { OnnxFile } from "./onnx_file.ts";
 import { openUnfinishedPrior, removeCheckpoint } from "./prior_checkpoint.ts";
@@ -116,6 +124,7 @@ async function loadPriorTask(flags: Flags, onnx: OnnxFile | undefined): Promise<
   const { train, val } = await loadTask(read, flags.seed);
   const labelled = { ...read, trainDir: undefined, imageSize: train.height };
   const bank = isUnlabelled(train) ? await loadSplit(labelled, flags.trainDataset, "train") : undefined;
+  if (bank !== undefined) requireSameClasses(bank, val);
   return await withNetwork(flags, onnx, { train, val, bank, data });
 }
 
