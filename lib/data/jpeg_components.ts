@@ -118,7 +118,8 @@ function readFrame(marker: number, body: Uint8Array, kept: readonly number[], fi
     const sampling = body[7 + 3 * i];
     return { id: body[6 + 3 * i], across: sampling >> 4, down: sampling & 15 };
   });
-  if (body.length !== 6 + 3 * components.length) throw damaged(file, "its frame header is damaged");
+  const complete = body.length === 6 + 3 * components.length && components.length === 4;
+  if (!complete) throw damaged(file, "its frame header is damaged");
   for (const way of ["across", "down"] as const) {
     const most = (some: readonly Component[]) => Math.max(...some.map((component) => component[way]));
     if (

@@ -30,6 +30,14 @@ for (const name of NAMES) {
   });
 }
 
+Deno.test("decodeImage() refuses a CMYK file with a second frame header, of fewer components", async () => {
+  const bytes = read("plain.jpg");
+  const scan = bytes.findIndex((byte, at) => byte === 0xff && bytes[at + 1] === 0xda);
+  const frame = [0xff, 0xc0, 0, 17, 8, 0, 23, 0, 29, 3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0];
+  const twice = Uint8Array.of(...bytes.subarray(0, scan), ...frame, ...bytes.subarray(scan));
+  await assertRejects(() => decodeImage(twice, "x.jpg"), FormatError, "x.jpg as JPEG: its frame header is damaged");
+});
+
 Deno.test("decodeImage() refuses every truncation of a CMYK file by name", async () => {
   for (const name of ["plain.jpg", "progressive_subsampled.jpg", "ycck_restarts.jpg"]) {
     const bytes = read(name);
