@@ -172,6 +172,7 @@ Deno.test({
       await Deno.writeFile(chain, whole);
       const { snapshots } = resultOf(await runCli([...resume, "--json", "--quiet"], PERMISSIONS));
       assertEquals(snapshots % 4, 0);
-      assertEquals(namesIn(folder).filter((name) => /\.chain|checkpoint/.test(name)), []);
+      // The kill may have left the half of a checkpoint that had no name yet.
+      assertEquals(namesIn(folder).filter((name) => /\.(chain\d+|checkpoint)$/.test(name)), []);
     }),
 });
