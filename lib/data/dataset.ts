@@ -30,13 +30,8 @@ export interface ImageFacts {
   readonly hash: string;
 }
 
-/** The only class of a set of images whose classes are not known. */
+/** The class of images whose class is not known. */
 export const UNLABELLED = "unlabelled";
-
-/** Whether nothing is known of the images' classes. */
-export function isUnlabelled({ classNames }: Pick<ImageFacts, "classNames">): boolean {
-  return classNames.length === 1 && classNames[0] === UNLABELLED;
-}
 
 /** Images and labels in memory: uint8, NHWC. */
 export interface ImageSet extends ImageFacts {

@@ -6,7 +6,9 @@
  */
 
 import { FormatError } from "../errors.ts";
+import { fromCmyk } from "./cmyk.ts";
 import { createJpegCodec, type JpegCodec, jpegModule, type RgbaImage } from "./codecs.js";
+import { adobeTransform, keepComponents } from "./jpeg_components.ts";
 
 /** What the frame header says. */
 export interface JpegHeader {
@@ -57,19 +59,23 @@ export function readJpegHeader(bytes: Uint8Array, file: string): JpegHeader {
 }
 
 /**
- * Decodes a JPEG file, baseline or progressive, grayscale or colour. The EXIF orientation is not applied, as in
+ * Decodes a JPEG file, baseline or progressive, grayscale, colour or CMYK. The EXIF orientation is not applied, as in
  * torchvision.
  *
  * @param file what to call the bytes in an error
- * @throws {FormatError} if the data are truncated, not decodable or CMYK. Damage that libjpeg repairs is accepted, as
- * it is by Pillow
+ * @throws {FormatError} if the data are truncated or not decodable. Damage that libjpeg repairs is accepted, as it is by
+ * Pillow, except in a CMYK file
  */
 export async function decodeJpeg(bytes: Uint8Array, file: string): Promise<RgbaImage> {
-  if (readJpegHeader(bytes, file).components === 4) {
-    throw new FormatError(
-      `Cannot decode ${file} as JPEG: its pixels are CMYK; grayscale or RGB is required: convert the file`,
-    );
-  }
+  if (readJpegHeader(bytes, file).components !== 4) return await decodeColours(bytes, file);
+  // The codec makes RGB only, for which it refuses four components: it gets three at a time.
+  const transformed = (adobeTransform(bytes, file) ?? 0) !== 0;
+  const colours = await decodeColours(keepComponents(bytes, [0, 1, 2], transformed ? 1 : 0, file), file);
+  const black = await decodeColours(keepComponents(bytes, [0, 1, 3], 0, file), file);
+  return fromCmyk(colours, black, transformed);
+}
+
+async function decodeColours(bytes: Uint8Array, file: string): Promise<RgbaImage> {
   const instance = await (codec ??= createCodec());
   complaints = [];
   const image = tryDecode(instance, bytes);

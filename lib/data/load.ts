@@ -57,7 +57,7 @@ export interface DatasetRequest {
   /**
    * The split's folder inside `dir`. For image folders the default is the split's name, or for `val` and `test` the
    * other of the two where only that exists; files of CIFAR and STL-10 are looked for in `dir` as well. Where there is no
-   * such folder it names a part of STL-10 (`unlabelled`), or of flowers and pets in their official layout.
+   * such folder it names a part of STL-10 (`unlabelled`, `train+unlabelled`), or of flowers and pets in their official layout.
    */
   readonly subfolder?: string;
   /**
@@ -256,7 +256,10 @@ function stl10Part(part: string): Stl10Split {
   if (part === "val" || part === "test") return "test";
   if (part === "train") return part;
   if (part === "unlabelled" || part === "unlabeled") return "unlabelled";
-  throw new UsageError(`Cannot load "${part}" of stl10: a folder, or train, val, test or unlabelled, is required`);
+  if (part === "train+unlabelled" || part === "train+unlabeled") return "train+unlabelled";
+  throw new UsageError(
+    `Cannot load "${part}" of stl10: a folder, or train, val, test, unlabelled or train+unlabelled, is required`,
+  );
 }
 
 /** The original system keeps separate copies of CIFAR in its training and validation folders. */

@@ -189,6 +189,16 @@ export class Gpu {
     }
   }
 
+  /** Copies bytes into a buffer, however many: the device takes them by fours. */
+  writeBytes(buffer: GPUBuffer, bytes: Uint8Array<ArrayBuffer>): void {
+    const whole = bytes.length & ~3;
+    this.device.queue.writeBuffer(buffer, 0, bytes, 0, whole);
+    if (whole === bytes.length) return;
+    const rest = new Uint8Array(4);
+    rest.set(bytes.subarray(whole));
+    this.device.queue.writeBuffer(buffer, whole, rest);
+  }
+
   /** Copies bytes out of a buffer. Waits until the device has done all that was submitted. */
   async read(buffer: GPUBuffer, offset = 0, bytes: number = buffer.size - offset): Promise<ArrayBuffer> {
     this.check();

@@ -85,7 +85,7 @@ export class FeatureSession {
     const { buffer, offset } = this.#program.rangeOf(this.#features);
     const found = new Float32Array(set.labels.length * width);
     for await (const { images, start, valid } of evaluationBatches(set, batchSize)) {
-      gpu.device.queue.writeBuffer(this.#images, 0, images);
+      gpu.writeBytes(this.#images, images);
       submitLaunches(gpu, "features", this.#program.launches);
       found.set(new Float32Array(await gpu.read(buffer, offset, valid * width * 4)), start * width);
     }

@@ -167,7 +167,7 @@ async function sumOfSquares(model: DeviceModel, set: ImageSource, options: Fishe
   try {
     const launches = [...program.launches, ...await accumulateLaunches(gpu, gradients.backbone, sum)];
     for await (const { images, labels, start } of evaluationBatches(set, 1)) {
-      gpu.device.queue.writeBuffer(externals.get(classifier.images)!, 0, images);
+      gpu.writeBytes(externals.get(classifier.images)!, images);
       gpu.device.queue.writeBuffer(externals.get(classifier.labels)!, 0, labels);
       submitLaunches(gpu, "curvature", launches);
       if ((start + 1) % AHEAD !== 0) continue;

@@ -86,7 +86,7 @@ export class PredictionSession {
     const { buffer, offset } = this.#program.rangeOf(this.#classifier.logits);
     try {
       for await (const batch of evaluationBatches(set, this.#classifier.batchSize)) {
-        device.queue.writeBuffer(this.#externals.get(this.#classifier.images)!, 0, batch.images);
+        this.#gpu.writeBytes(this.#externals.get(this.#classifier.images)!, batch.images);
         device.queue.writeBuffer(this.#externals.get(this.#classifier.labels)!, 0, batch.labels);
         const encoder = device.createCommandEncoder({ label: "evaluation" });
         const pass = encoder.beginComputePass({ label: "evaluation" });
@@ -114,7 +114,7 @@ export class PredictionSession {
       let batches = 0;
       for await (const batch of evaluationBatches(set, batchSize)) {
         if (batch.valid < batchSize) continue;
-        model.gpu.device.queue.writeBuffer(session.#externals.get(session.#classifier.images)!, 0, batch.images);
+        model.gpu.writeBytes(session.#externals.get(session.#classifier.images)!, batch.images);
         submitLaunches(model.gpu, "statistics", session.#program.launches);
         (await state.read()).forEach((value, i) => sum[i] += value);
         batches++;

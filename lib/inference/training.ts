@@ -227,7 +227,7 @@ export class TrainingSession {
     const { images, placements, labels, totals } = this.#classifier;
     const values = controlOf(settings, { seed, chain, step, learningRate, noisy });
     profiler?.mark("upload");
-    queue.writeBuffer(this.#externals.get(images)!, 0, batch.images);
+    this.#gpu.writeBytes(this.#externals.get(images)!, batch.images);
     if (placements) queue.writeBuffer(this.#externals.get(placements)!, 0, requirePlacements(batch));
     queue.writeBuffer(this.#externals.get(labels)!, 0, batch.labels);
     this.#control.write(values);

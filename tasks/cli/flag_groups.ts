@@ -64,7 +64,7 @@ export const DATA_FLAGS = {
     type: "string",
     value: "DIR",
     group: "Data",
-    help: "training images' folder inside --data-dir; of stl10 also: unlabelled, its images without labels",
+    help: "training images' folder inside --data-dir, or a part of stl10: unlabelled, train+unlabelled",
   },
   valDir: { type: "string", value: "DIR", group: "Data", help: "validation images' folder inside --data-dir" },
   numOfTrainExamples: {

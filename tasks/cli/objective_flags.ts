@@ -70,7 +70,11 @@ export const OBJECTIVE_FLAGS = {
   whiteningIters: { ...size, help: "of wmse: times that a batch is cut into such parts; 1" },
   whiteningEps: { ...share, help: "of wmse: share of the identity in their covariance; 0" },
   cropSize: { ...size, min: 8, help: "side of the views in pixels; the images' own" },
-  numSmallCrops: { ...size, min: 0, help: "small views beside the two large ones, of objectives that take them; 0" },
+  numSmallCrops: {
+    ...size,
+    min: 0,
+    help: "small views beside the two large ones, of objectives that take them, at most 14; 0",
+  },
   smallCropSize: { ...size, min: 8, help: "side of the small views in pixels; half of the large ones" },
   smallMaxScale: { ...share, help: "largest share of an image that a small view shows; 0.4" },
   minScale: { ...share, help: "least share of an image that a view shows; 0.08" },

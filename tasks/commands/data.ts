@@ -12,7 +12,8 @@ import { REPORT_FLAGS } from "../cli/flag_groups.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
 import type { Progress } from "../cli/progress.ts";
-import { prepare, type Prepared } from "../data/prepare.ts";
+import { prepare } from "../data/prepare.ts";
+import type { Prepared } from "../data/record.ts";
 import { customSource, type Source, SOURCES } from "../data/sources.ts";
 
 /** Flags of `data`. */
@@ -126,12 +127,11 @@ export async function run(flags: Flags, io: Io): Promise<number> {
   return 0;
 }
 
-function resultLines(folder: string, { name, files, remarks, already }: Prepared & { already: boolean }): string[] {
+function resultLines(folder: string, { name, files, already }: Prepared & { already: boolean }): string[] {
   return [
     `${name} is ${already ? "there already" : "ready"} in ${folder}`,
     ...files.map(({ name, bytes, sha256, verified }) =>
       `${name}  ${bytes} bytes  sha256 ${sha256}${verified === undefined ? "  (no published digest compared)" : ""}`
     ),
-    ...remarks,
   ];
 }

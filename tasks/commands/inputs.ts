@@ -4,11 +4,12 @@
  * @module
  */
 
-import { DEFAULT_MEMORY_LIMIT, imageBytes, type ImageSource, isStream, isUnlabelled } from "../../lib/data/dataset.ts";
+import { DEFAULT_MEMORY_LIMIT, imageBytes, type ImageSource, isStream } from "../../lib/data/dataset.ts";
 import { parseClassList } from "../../lib/data/imagenet.ts";
 import { openDataset } from "../../lib/data/load.ts";
 import { holdStream } from "../../lib/data/render.ts";
 import { balancedSubset, splitTrainVal, takeExamples } from "../../lib/data/subset.ts";
+import { countUnlabelled, isUnlabelled } from "../../lib/data/stl10.ts";
 import { UsageError } from "../../lib/errors.ts";
 import type { KernelSchedule } from "../../lib/gpu/device.ts";
 import type { DEVICE_FLAGS } from "../cli/flag_groups.ts";
@@ -32,14 +33,18 @@ export interface TaskData {
   readonly val: ImageSource;
 }
 
-/** One split of a data set for evaluation: in memory where it fits. */
+/**
+ * One split of a data set for evaluation: in memory where it fits.
+ *
+ * @throws UsageError where labels are missing
+ */
 export async function loadSplit(
   flags: DataFlags,
   name: string,
   split: "train" | "val",
   classNames?: readonly string[],
 ): Promise<ImageSource> {
-  return await held(await openSplit(flags, name, split, classNames));
+  return await held(requireMeasurable(await openSplit(flags, name, split, classNames)));
 }
 
 /** A source's fitted images in memory, or the source itself where they are too many. */
@@ -72,7 +77,7 @@ async function openSplit(
     severity: flags.severity,
     cache: sharedPixelCache(flags),
   });
-  if (flags.numOfLabels !== undefined && flags.numOfLabels !== set.classNames.length) {
+  if (flags.numOfLabels !== undefined && !isUnlabelled(set) && flags.numOfLabels !== set.classNames.length) {
     throw new UsageError(
       `Cannot use ${set.name} with --num-of-labels ${flags.numOfLabels}: it has ${set.classNames.length} classes`,
     );
@@ -98,15 +103,43 @@ async function loadTrain(
   };
 }
 
+function requireMeasurable(set: ImageSource): ImageSource {
+  const missing = countUnlabelled(set);
+  if (missing === 0) return set;
+  throw new UsageError(
+    `Cannot measure anything on ${set.name}: ${missing} of its ${set.labels.length} images have no labels; a labelled ` +
+      "part is required (--val-dir, without --val-split)",
+  );
+}
+
+/**
+ * Refuses a set whose labels mean other classes than those that are known: of as many, it would be measured in silence.
+ *
+ * @throws UsageError
+ */
+export function requireSameClasses(known: ImageSource, asked: ImageSource): void {
+  const named = ({ classNames }: ImageSource) =>
+    `${classNames.length} classes (${classNames.slice(0, 3).join(", ")}, ...)`;
+  if (known.classNames.join("\n") === asked.classNames.join("\n")) return;
+  throw new UsageError(
+    `Cannot measure on ${asked.name} what ${known.name} taught: it has ${named(asked)}; the same ${named(known)} are ` +
+      "required (--val-dataset, --val-dir)",
+  );
+}
+
 /**
  * Refuses images without labels.
  *
  * @throws UsageError
  */
 export function requireLabels(set: ImageSource): void {
-  if (!isUnlabelled(set)) return;
+  const missing = countUnlabelled(set);
+  if (missing === 0) return;
+  const found = missing === set.labels.length
+    ? "it has none"
+    : `${missing} of its ${set.labels.length} images have none`;
   throw new UsageError(
-    `Cannot learn from labels of ${set.name}: it has none; prior --objective simclr, say, learns without them`,
+    `Cannot learn from labels of ${set.name}: ${found}; prior --objective simclr, say, learns without them`,
   );
 }
 
@@ -125,8 +158,11 @@ export async function loadFitted(flags: DataFlags, seed: number): Promise<ImageS
  */
 export async function loadTask(flags: DataFlags, seed: number): Promise<TaskData> {
   const { train, val, classNames } = await loadTrain(flags, seed);
-  if (val !== undefined) return { train, val };
+  if (val !== undefined) return { train, val: requireMeasurable(val) };
   // A second data set gets the size of the first.
   const sized = { ...flags, imageSize: train.height };
-  return { train, val: await loadSplit(sized, flags.valDataset ?? flags.trainDataset, "val", classNames) };
+  const own = await loadSplit(sized, flags.valDataset ?? flags.trainDataset, "val", classNames);
+  // Of images without labels it is not known which classes they are.
+  if (!isUnlabelled(train)) requireSameClasses(train, own);
+  return { train, val: own };
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isUnlabelled } from "../../lib/data/dataset.ts";
+import { isUnlabelled } from "../../lib/data/stl10.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
 import { requireExamples } from "../../lib/inference/fisher.ts";
 import {
@@ -20,7 +20,7 @@ import {
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import { OBJECTIVE_FLAG, OBJECTIVE_FLAGS, PRETRAINING_FLAGS } from "../cli/objective_flags.ts";
 import type { Io } from "../cli/output.ts";
-import { kernelScheduleOf, loadSource, loadSplit, loadTask, requireLabels } from "./inputs.ts";
+import { kernelScheduleOf, loadSource, loadSplit, loadTask, requireLabels, requireSameClasses } from "./inputs.ts";
 import { classifierOf, importedNetwork, loadWeights, remarks, statedTreatment } from "./network.ts";
 import { requireLinearHead } from "./laplace.ts";
 import type { OnnxFile } from "./onnx_file.ts";
@@ -121,6 +121,7 @@ async function loadPriorTask(flags: Flags, onnx: OnnxFile | undefined): Promise<
   requireClassifierFlags(flags, train);
   const labelled = { ...read, trainDir: undefined, imageSize: train.height };
   const bank = isUnlabelled(train) ? await loadSplit(labelled, flags.trainDataset, "train") : undefined;
+  if (bank !== undefined) requireSameClasses(bank, val);
   return await withNetwork(flags, onnx, { train, val, bank, data });
 }
 

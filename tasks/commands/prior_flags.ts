@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type ImageFacts, isUnlabelled } from "../../lib/data/dataset.ts";
+import type { ImageFacts } from "../../lib/data/dataset.ts";
+import { isUnlabelled } from "../../lib/data/stl10.ts";
 import { UsageError } from "../../lib/errors.ts";
 import type { PcaRank } from "../../lib/priors/subspace/principal_components.ts";
 import { SWAG_FLAGS, TUNING_FLAGS } from "../cli/flag_groups.ts";

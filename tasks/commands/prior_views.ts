@@ -4,6 +4,7 @@
  * @module
  */
 
+import { MOST_VIEWS } from "../../lib/data/augmentation/draw.ts";
 import type { View } from "../../lib/data/augmentation/view.ts";
 import type { ViewGroup } from "../../lib/data/augmentation/views.ts";
 import type { ImageFacts } from "../../lib/data/dataset.ts";
@@ -24,6 +25,12 @@ export function viewsOf(flags: Flags, set: ImageFacts): ViewGroup[] {
   if (!takers.includes(flags.objective)) {
     throw new UsageError(
       `Cannot use --num-small-crops ${count} with --objective ${flags.objective}: ${takers.join(", ")} would take them`,
+    );
+  }
+  if (count + 2 > MOST_VIEWS) {
+    throw new UsageError(
+      `Cannot use --num-small-crops ${count}: with the two large ones that makes ${count + 2} views of an image; at ` +
+        `most ${MOST_VIEWS - 2} small ones are possible`,
     );
   }
   const side = flags.smallCropSize ?? Math.max(8, Math.round(large.height / 2));

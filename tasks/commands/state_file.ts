@@ -26,14 +26,18 @@ export async function writeStateFile(path: string, { tensors, facts }: StateFile
 }
 
 /**
- * Reads a state file.
+ * Reads a state file; every error says what to do.
  *
  * @param as what it is, for the message: `a run's checkpoint`
  * @param otherwise what to do where it is damaged
  * @throws FormatError if it is not what was written
+ * @throws Error if it cannot be read
  */
 export async function readStateFile(path: string, as: string, otherwise: string): Promise<StateFile> {
-  const { tensors, metadata } = readSafetensors(await readInput(path, as), path);
+  const { tensors, metadata } = await readTensors(path, as).catch((cause) => {
+    const Kind = cause instanceof FormatError ? FormatError : Error;
+    throw new Kind(`${cause.message}; ${otherwise}`, { cause });
+  });
   const { sha256: expected, ...facts } = metadata;
   const found = digestOf({ tensors, facts });
   if (found !== expected) {
@@ -42,6 +46,10 @@ export async function readStateFile(path: string, as: string, otherwise: string)
     );
   }
   return { tensors, facts };
+}
+
+async function readTensors(path: string, as: string) {
+  return readSafetensors(await readInput(path, as), path);
 }
 
 function digestOf({ tensors, facts }: StateFile): string {

@@ -9,6 +9,7 @@ import { CORRUPTIONS } from "../../lib/data/cifar_variants.ts";
 import { flowerFile, flowerFolder, readFlowerLabels } from "../../lib/data/oxford_flowers.ts";
 import { petFolder, readPetList } from "../../lib/data/oxford_pets.ts";
 import { FormatError, UsageError } from "../../lib/errors.ts";
+import { statOf } from "./files.ts";
 import { arrangeImageNet } from "./imagenet.ts";
 import { type Allowance, archiveFiles, writeEntry } from "./unpack.ts";
 
@@ -25,8 +26,7 @@ export interface Arrangement {
   onFile?(): void;
 }
 
-/** Arranges a data set; resolves to remarks on what was left out. */
-type Arrange = (arrangement: Arrangement) => Promise<string[]>;
+type Arrange = (arrangement: Arrangement) => Promise<void>;
 
 /** Unpacks into one folder of the archive, which must then hold some files. */
 function unpackFolder(folder: string, required: readonly string[]): Arrange {
@@ -37,7 +37,6 @@ function unpackFolder(folder: string, required: readonly string[]): Arrange {
       (path) => path.startsWith(`${folder}/`) ? path : undefined,
     );
     await requireFiles(arrangement, required.map((name) => `${folder}/${name}`));
-    return [];
   };
 }
 
@@ -47,7 +46,6 @@ const copyFiles: Arrange = async ({ files, staging, onFile }) => {
     await Deno.copyFile(path, `${staging}/${name}`);
     onFile?.();
   }
-  return [];
 };
 
 /** `train/ val/ test/` x `000` .. `101`, by `setid.mat`. */
@@ -63,7 +61,6 @@ const arrangeFlowers: Arrange = async (arrangement) => {
   }
   await unpack(arrangement, "102flowers.tgz", (path) => targets.get(path));
   await requireFiles(arrangement, targets.values());
-  return [];
 };
 
 /** `train/` (trainval.txt), `val/` (test.txt) x `00` .. `36`, and the annotations with their trimaps. */
@@ -81,7 +78,6 @@ const arrangePets: Arrange = async (arrangement) => {
   }
   await unpack(arrangement, "images.tar.gz", (path) => targets.get(path));
   await requireFiles(arrangement, targets.values());
-  return [];
 };
 
 /** `train/`, `val/` and `test/` at the archive's top or in its one folder. */
@@ -91,12 +87,11 @@ const arrangeCustom: Arrange = async (arrangement) => {
     const at = parts.findIndex((part) => part === "train" || part === "val" || part === "test");
     return at === 0 || at === 1 ? parts.slice(at).join("/") : undefined;
   });
-  if (!await Deno.stat(`${arrangement.staging}/train`).catch(() => undefined)) {
+  if (await statOf(`${arrangement.staging}/train`) === undefined) {
     throw new FormatError(
       "Cannot arrange custom: the archive has no folder train/; train/<class>/<image>.jpg is required",
     );
   }
-  return [];
 };
 
 const ARRANGEMENTS: Readonly<Record<string, Arrange>> = {
@@ -125,13 +120,12 @@ const ARRANGEMENTS: Readonly<Record<string, Arrange>> = {
  * Arranges a data set in its staging folder. A run that was interrupted is continued: files that are there are not
  * written again.
  *
- * @returns remarks on what was left out
  * @throws {FormatError} if an archive is damaged, hostile or not of that data set
  */
-export async function arrange(name: string, arrangement: Arrangement): Promise<string[]> {
+export async function arrange(name: string, arrangement: Arrangement): Promise<void> {
   const found = ARRANGEMENTS[name];
   if (found === undefined) throw new UsageError(`Cannot prepare ${name}: only ${Object.keys(ARRANGEMENTS).join(", ")}`);
-  return await found(arrangement);
+  await found(arrangement);
 }
 
 async function unpack(
@@ -149,7 +143,7 @@ async function unpack(
 
 async function requireFiles({ staging, files }: Arrangement, paths: Iterable<string>): Promise<void> {
   for (const path of paths) {
-    if ((await Deno.stat(`${staging}/${path}`).catch(() => undefined))?.isFile) continue;
+    if ((await statOf(`${staging}/${path}`))?.isFile) continue;
     throw new FormatError(`Cannot arrange ${[...files.keys()].join(", ")}: ${path} is not in the archive`);
   }
 }

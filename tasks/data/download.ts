@@ -6,6 +6,8 @@
  */
 
 import { createHash } from "node:crypto";
+import { open, type PartialFile, Refusal, Stale, startOf, totalOf, validatorOf } from "./answers.ts";
+import { removeIfThere, statOf, textOf } from "./files.ts";
 import type { Digest } from "./sources.ts";
 
 /** What to download. */
@@ -29,20 +31,6 @@ export interface DownloadOptions {
   onProgress?(bytes: number, total: number | undefined): void;
 }
 
-/** A server's answer that another attempt would not change. */
-class Refusal extends Error {}
-
-/** What is kept is no part of what the server has: the next attempt begins anew. */
-class Stale extends Error {}
-
-/** What a partial file is a part of. */
-interface Partial {
-  readonly url: string;
-  /** `ETag` or `Last-Modified`: a resumed download must be of the same version. */
-  readonly validator?: string;
-  readonly total?: number;
-}
-
 /**
  * Downloads a file. What a broken attempt brought stays in `<path>.partial`, and the next one asks for the rest; a
  * server that ignores the question sends all again.
@@ -53,15 +41,15 @@ interface Partial {
  */
 export async function download(file: Download, options: DownloadOptions = {}): Promise<string> {
   const { attempts = 5, wait = 1000 } = options;
-  for (let failures = 0, size = await partialSize(file.path);;) {
+  for (let failures = 0, size = await keptSize(file);;) {
     try {
       await attempt(file, options);
       break;
     } catch (cause) {
-      const now = await partialSize(file.path);
       if (cause instanceof Refusal || cause instanceof Deno.errors.NotCapable) throw cause;
+      const now = await keptSize(file);
       failures = now > size ? 1 : failures + 1;
-      size = now;
+      size = Math.max(size, now);
       if (failures >= attempts) {
         throw new Error(
           `Cannot download ${file.url}: ${
@@ -78,7 +66,7 @@ export async function download(file: Download, options: DownloadOptions = {}): P
     throw error;
   });
   await Deno.rename(`${file.path}.partial`, file.path);
-  await Deno.remove(`${file.path}.partial.json`).catch(() => {});
+  await removeIfThere(`${file.path}.partial.json`);
   return sha256;
 }
 
@@ -110,36 +98,28 @@ export async function verify(path: string, { url, digest }: Pick<Download, "url"
 
 /** One connection. */
 async function attempt(file: Download, options: DownloadOptions): Promise<void> {
-  const partial = `${file.path}.partial`;
   const had = await readPartial(file);
-  const from = had === undefined ? 0 : await partialSize(file.path);
+  const from = await keptSize(file);
   const abort = new AbortController();
-  const response = await open(file.url, from, had?.validator, abort.signal);
   try {
-    const start = startOf(response, from, file);
+    const response = await open(file.url, from, had?.validator, abort.signal);
+    const start = startOf(response, from, had, file);
     if (start === undefined) return;
-    const total = totalOf(response, start);
+    const total = totalOf(response) ?? (start > 0 ? had?.total : undefined);
     if ((total ?? 0) > file.maxBytes) {
       await forget(file.path);
       throw new Refusal(`Cannot download ${file.url}: it has ${total} bytes; at most ${file.maxBytes} are expected`);
     }
-    const validator = response.headers.get("etag") ?? response.headers.get("last-modified") ?? undefined;
-    const state: Partial = { url: file.url, validator, total };
-    if (start === 0) await Deno.writeTextFile(`${file.path}.partial.json`, JSON.stringify(state));
-    using out = await Deno.open(partial, { write: true, create: true, truncate: start === 0 });
-    await out.seek(start, Deno.SeekMode.Start);
-    let size = start;
-    for await (const chunk of stalling(response.body!, options.stall ?? 60_000)) {
-      size += chunk.length;
-      if (size > file.maxBytes) {
-        await forget(file.path);
-        throw new Refusal(`Cannot download ${file.url}: more than the expected ${file.maxBytes} bytes are sent`);
-      }
-      for (let rest = chunk; rest.length > 0;) rest = rest.subarray(await out.write(rest));
-      options.onProgress?.(size, total);
+    if (start === 0) {
+      // In this order: bytes of another version must never lie beside this one's description.
+      await forget(file.path);
+      const state: PartialFile = { url: file.url, validator: validatorOf(response), total };
+      await Deno.writeTextFile(`${file.path}.partial.json`, JSON.stringify(state));
     }
+    const size = await append(response, start, total, file, options);
     if (total !== undefined && size < total) throw new Error(`the connection broke after ${size} of ${total} bytes`);
-    await out.sync();
+    if (total !== undefined && size > total) throw new Stale(`the server sends ${size} bytes, and states ${total}`);
+    if (file.digest === undefined) await requireEnd(file, size, validatorOf(response), abort.signal);
   } catch (error) {
     if (error instanceof Stale) await forget(file.path);
     throw error;
@@ -148,58 +128,46 @@ async function attempt(file: Download, options: DownloadOptions): Promise<void> 
   }
 }
 
-const MAX_REDIRECTS = 10;
-
-/** Opens an address, asking for what comes after `from`; each host on the way must be permitted. */
-async function open(url: string, from: number, validator: string | undefined, signal: AbortSignal): Promise<Response> {
-  const headers: Record<string, string> = from > 0
-    ? { "range": `bytes=${from}-`, ...(validator === undefined ? {} : { "if-range": validator }) }
-    : {};
-  for (let next = url, hops = 0; hops <= MAX_REDIRECTS; hops++) {
-    await requireHost(next, url);
-    const response = await fetch(next, { headers, redirect: "manual", signal });
-    if (![301, 302, 303, 307, 308].includes(response.status)) return response;
-    await response.body?.cancel();
-    const location = response.headers.get("location");
-    if (location === null) throw new Refusal(`Cannot download ${url}: it redirects to nowhere`);
-    next = new URL(location, next).href;
+/** Writes a body behind the first `start` bytes; resolves to the file's size. */
+async function append(
+  response: Response,
+  start: number,
+  total: number | undefined,
+  file: Download,
+  options: DownloadOptions,
+): Promise<number> {
+  using out = await Deno.open(`${file.path}.partial`, { write: true, create: true });
+  await out.seek(start, Deno.SeekMode.Start);
+  let size = start;
+  for await (const chunk of stalling(response.body!, options.stall ?? 60_000)) {
+    size += chunk.length;
+    if (size > file.maxBytes) {
+      await forget(file.path);
+      throw new Refusal(`Cannot download ${file.url}: more than the expected ${file.maxBytes} bytes are sent`);
+    }
+    for (let rest = chunk; rest.length > 0;) rest = rest.subarray(await out.write(rest));
+    options.onProgress?.(size, total);
   }
-  throw new Refusal(`Cannot download ${url}: it redirects more than ${MAX_REDIRECTS} times`);
+  await out.sync();
+  return size;
 }
 
-/** Refuses a host without permission, rather than ask for it. */
-async function requireHost(address: string, url: string): Promise<void> {
-  const { host, protocol } = new URL(address);
-  if (protocol !== "http:" && protocol !== "https:") {
-    throw new Refusal(`Cannot download ${url}: its protocol is ${protocol}; http or https is required`);
-  }
-  if ((await Deno.permissions.query({ name: "net", host })).state === "granted") return;
-  const by = address === url ? "" : ` (where it redirects to ${address})`;
-  throw new Refusal(`Cannot download ${url}${by}: the network is not permitted; run with --allow-net=${host}`);
-}
-
-/** Where the answer's bytes begin in the file; `undefined` where the file is whole already. */
-function startOf(response: Response, from: number, { url }: Download): number | undefined {
-  const range = /^bytes (?:(\d+)-\d+|\*)\/(\d+|\*)$/.exec(response.headers.get("content-range") ?? "");
-  if (response.status === 206 && range?.[1] !== undefined && Number(range[1]) === from) return from;
-  if (response.status === 200) return 0;
-  if (response.status === 416 && Number(range?.[2]) === from) return undefined;
-  if (response.status === 206 || response.status === 416) {
-    throw new Stale(`the server has no bytes after the first ${from}`);
-  }
-  const text = `the server answers ${response.status} ${response.statusText}`.trim();
-  // Too many requests and failures of the server may pass.
-  if (response.status === 429 || response.status >= 500) throw new Error(text);
-  throw new Refusal(`Cannot download ${url}: ${text}`);
-}
-
-function totalOf(response: Response, start: number): number | undefined {
-  const range = /\/(\d+)$/.exec(response.headers.get("content-range") ?? "");
-  if (response.status === 206 && range !== null) return Number(range[1]);
-  const length = response.headers.get("content-length");
-  // A body that is sent compressed has another length than the file.
-  if (length === null || response.headers.has("content-encoding")) return undefined;
-  return start + Number(length);
+/**
+ * Asks what comes after the last byte, where no digest would tell: a body without a stated length ends like a broken
+ * connection, and of one that is longer than stated the rest is dropped. A server that ignores ranges is believed.
+ */
+async function requireEnd(
+  { url }: Download,
+  size: number,
+  validator: string | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  const response = await open(url, size, validator, signal);
+  await response.body?.cancel();
+  const { status } = response;
+  const total = status === 200 || status === 206 || status === 416 ? totalOf(response) : undefined;
+  if (total === size || (total === undefined && status !== 206)) return;
+  throw new Error(`the connection ended after ${size} bytes, and the server has ${total ?? "more"}`);
 }
 
 /** The chunks of a body; fails where none comes for `limit` milliseconds. */
@@ -224,22 +192,35 @@ async function* stalling(body: ReadableStream<Uint8Array>, limit: number): Async
   }
 }
 
-async function partialSize(path: string): Promise<number> {
-  return (await Deno.stat(`${path}.partial`).catch(() => undefined))?.size ?? 0;
+/** How many bytes a next attempt goes on from. */
+async function keptSize(file: Download): Promise<number> {
+  return await readPartial(file) === undefined ? 0 : await partialSize(file.path);
 }
 
-/** What the partial file is a part of; `undefined` where there is none or it is of another address. */
-async function readPartial({ path, url }: Download): Promise<Partial | undefined> {
+async function partialSize(path: string): Promise<number> {
+  return (await statOf(`${path}.partial`))?.size ?? 0;
+}
+
+/**
+ * What the partial file is a part of; `undefined` where there is none, or it is of another address, or nothing would
+ * tell whether the server still has that version.
+ */
+async function readPartial({ path, url, digest }: Download): Promise<PartialFile | undefined> {
   if (await partialSize(path) === 0) return undefined;
+  const state = parsePartial(await textOf(`${path}.partial.json`) ?? "");
+  return state?.url === url && (digest !== undefined || state.validator !== undefined) ? state : undefined;
+}
+
+/** A process that was killed may have left half of it. */
+function parsePartial(text: string): PartialFile | undefined {
   try {
-    const state = JSON.parse(await Deno.readTextFile(`${path}.partial.json`)) as Partial;
-    return state.url === url ? state : undefined;
+    return JSON.parse(text) as PartialFile;
   } catch {
     return undefined;
   }
 }
 
 async function forget(path: string): Promise<void> {
-  await Deno.remove(`${path}.partial`).catch(() => {});
-  await Deno.remove(`${path}.partial.json`).catch(() => {});
+  await removeIfThere(`${path}.partial`);
+  await removeIfThere(`${path}.partial.json`);
 }

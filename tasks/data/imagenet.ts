@@ -4,7 +4,6 @@
  * @module
  */
 
-import { isJpeg, readJpegHeader } from "../../lib/data/jpeg.ts";
 import { type MatArray, readMat } from "../../lib/data/mat.ts";
 import { FormatError } from "../../lib/errors.ts";
 import type { Arrangement } from "./arrange.ts";
@@ -22,17 +21,17 @@ interface Kit {
   readonly validation: readonly string[];
 }
 
-/** See {@linkcode arrange}. The few images with four components (CMYK), which no reader here decodes, are left out. */
-export async function arrangeImageNet(arrangement: Arrangement): Promise<string[]> {
+/** See {@linkcode arrange}. */
+export async function arrangeImageNet(arrangement: Arrangement): Promise<void> {
   const { files, allowance, classes } = arrangement;
   const { wnids, validation } = await readKit(arrangement);
   const wanted = new Set(classes ?? wnids.values());
   for (const wnid of wanted) {
     if (![...wnids.values()].includes(wnid)) throw new FormatError(`Cannot arrange ImageNet: it has no class ${wnid}`);
   }
-  let leftOut = 0, seen = 0;
+  let seen = 0;
   const place = async (path: string, file: ArchiveFile) => {
-    if (!await writeImage(`${arrangement.staging}/${path}`, file)) leftOut++;
+    await writeImage(`${arrangement.staging}/${path}`, file);
     arrangement.onFile?.();
   };
   for await (const file of archiveFiles(files.get(VAL)!, allowance)) {
@@ -60,7 +59,6 @@ export async function arrangeImageNet(arrangement: Arrangement): Promise<string[
       `Cannot arrange ${TRAIN}: the archives of ${missing.size} classes are missing, as ${[...missing][0]}`,
     );
   }
-  return leftOut === 0 ? [] : [`${leftOut} images with CMYK colours were left out`];
 }
 
 async function readKit({ files, allowance }: Arrangement): Promise<Kit> {
@@ -103,18 +101,11 @@ function first(array: MatArray | undefined): number {
   return array?.kind === "numeric" ? array.values[0] : NaN;
 }
 
-/** Writes an image; false where it is left out. */
-async function writeImage(target: string, file: ArchiveFile): Promise<boolean> {
+async function writeImage(target: string, file: ArchiveFile): Promise<void> {
   if (file.size > MAX_IMAGE_BYTES) {
     throw new FormatError(
       `Cannot unpack ${file.path}: it has ${file.size} bytes; an image of at most ${MAX_IMAGE_BYTES} is required`,
     );
   }
-  const bytes = await readBody(file);
-  if (isJpeg(bytes) && readJpegHeader(bytes, file.path).components === 4) return false;
-  const body = async function* () {
-    yield bytes;
-  };
-  await writeEntry(target, { ...file, body: body() });
-  return true;
+  await writeEntry(target, file);
 }

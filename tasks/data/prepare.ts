@@ -12,6 +12,8 @@ import { UsageError } from "../../lib/errors.ts";
 import { writeWhole } from "../cli/files.ts";
 import { arrange } from "./arrange.ts";
 import { download, type DownloadOptions, verify } from "./download.ts";
+import { removeIfThere, textOf } from "./files.ts";
+import { type Plan, type Prepared, type PreparedFile, readPlan, readRecord, RECORD } from "./record.ts";
 import { addressOf, type Source, type SourceFile } from "./sources.ts";
 
 /** What to prepare, and where. */
@@ -34,23 +36,6 @@ export interface PrepareOptions extends Pick<DownloadOptions, "attempts" | "wait
   onProgress?(bytes: number, total: number | undefined): void;
 }
 
-/** What was prepared; written to `swagpu-data.json` as well. */
-export interface Prepared {
-  readonly name: string;
-  readonly files: readonly {
-    readonly name: string;
-    /** Address; none for a file that lay there. */
-    readonly url?: string;
-    readonly bytes: number;
-    readonly sha256: string;
-    /** The published digest that it was compared with. */
-    readonly verified?: string;
-  }[];
-  /** What was left out. */
-  readonly remarks: readonly string[];
-}
-
-const RECORD = "swagpu-data.json";
 const WORK = ".prepare";
 
 /**
@@ -61,7 +46,7 @@ const WORK = ".prepare";
  *   the data set's names is there that this did not make
  */
 export async function prepare(options: PrepareOptions): Promise<Prepared & { readonly already: boolean }> {
-  const { name, folder } = options;
+  const { folder } = options;
   await Deno.mkdir(`${folder}/${WORK}`, { recursive: true });
   let already = true;
   {
@@ -69,28 +54,29 @@ export async function prepare(options: PrepareOptions): Promise<Prepared & { rea
     using lock = await Deno.open(`${folder}/${WORK}/lock`, { create: true, write: true });
     await lock.lock(true);
     const found = await readRecord(folder);
-    if (found !== undefined && found.name !== name) {
-      throw new UsageError(`Cannot prepare ${name} in ${folder}: it holds ${found.name}; another folder is required`);
-    }
+    if (found !== undefined) requireSame(options, found);
     if (found === undefined) {
       await carryOut(options);
       already = false;
     }
   }
-  await Deno.remove(`${folder}/${WORK}`, { recursive: true }).catch(ignoreAbsence);
+  // Another command that waited may have removed it.
+  await removeIfThere(`${folder}/${WORK}`, { recursive: true });
   return { ...(await readRecord(folder))!, already };
 }
 
-/** Another command that waited may have removed it. */
-function ignoreAbsence(error: unknown): void {
-  if (!(error instanceof Deno.errors.NotFound)) throw error;
+function requireSame({ name, folder }: PrepareOptions, found: Prepared): void {
+  if (found.name === name) return;
+  throw new UsageError(`Cannot prepare ${name} in ${folder}: it holds ${found.name}; another folder is required`);
 }
 
 async function carryOut(options: PrepareOptions): Promise<void> {
   const { name, folder, source, classes, onStage } = options;
   const work = `${folder}/${WORK}`, staging = `${work}/arranged`, plan = `${work}/plan.json`;
-  if (!await exists(plan)) {
-    const paths = new Map<string, string>(), files: Prepared["files"][number][] = [];
+  let planned: Plan | undefined = await readPlan(plan, folder);
+  if (planned !== undefined) requireSame(options, planned.record);
+  if (planned === undefined) {
+    const paths = new Map<string, string>(), files: PreparedFile[] = [];
     for (const file of source.files) {
       const { path, record } = await obtain(file, options);
       paths.set(file.name, path);
@@ -100,17 +86,17 @@ async function carryOut(options: PrepareOptions): Promise<void> {
     onStage?.(`unpacking ${name}`);
     await Deno.mkdir(staging, { recursive: true });
     const allowance = { bytes: source.maxUnpackedBytes, entries: source.maxEntries };
-    const remarks = await arrange(name, { files: paths, staging, allowance, classes });
+    await arrange(name, { files: paths, staging, allowance, classes });
     const { folders, files: loose } = await listFolder(staging);
     const targets = [...folders, ...loose];
     for (const target of targets) {
       if (!await exists(`${folder}/${target}`)) continue;
       throw new Error(`Cannot prepare ${name} in ${folder}: ${folder}/${target} exists; another folder is required`);
     }
-    const record: Prepared = { name, files, remarks };
-    await writeWhole(plan, encode({ record, targets }), true);
+    planned = { record: { name, files }, targets };
+    await writeWhole(plan, encode(planned), true);
   }
-  const { record, targets } = JSON.parse(await Deno.readTextFile(plan)) as { record: Prepared; targets: string[] };
+  const { record, targets } = planned;
   for (const target of targets) {
     if (await exists(`${staging}/${target}`)) await Deno.rename(`${staging}/${target}`, `${folder}/${target}`);
   }
@@ -126,7 +112,7 @@ async function carryOut(options: PrepareOptions): Promise<void> {
 async function obtain(
   file: SourceFile,
   options: PrepareOptions,
-): Promise<{ path: string; record: Prepared["files"][number] }> {
+): Promise<{ path: string; record: PreparedFile }> {
   const { folder, unverified, source, name, onStage, onProgress } = options;
   const digest = unverified ? undefined : file.digest;
   const verified = digest && `${digest.algorithm}:${digest.hex}`;
@@ -156,16 +142,8 @@ async function obtain(
 /** Empties the staging folder where it was filled from other files. */
 async function forgetOther(work: string, staging: string, identity: string): Promise<void> {
   const path = `${work}/identity.json`;
-  const before = await Deno.readTextFile(path).catch(() => undefined);
-  if (before !== identity) await Deno.remove(staging, { recursive: true }).catch(() => {});
+  if (await textOf(path) !== identity) await removeIfThere(staging, { recursive: true });
   await Deno.writeTextFile(path, identity);
-}
-
-async function readRecord(folder: string): Promise<Prepared | undefined> {
-  const text = await Deno.readTextFile(`${folder}/${RECORD}`).catch((error) => {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  });
-  return text === undefined ? undefined : JSON.parse(text) as Prepared;
 }
 
 async function exists(path: string): Promise<boolean> {

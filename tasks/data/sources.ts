@@ -4,6 +4,8 @@
  * @module
  */
 
+import { UsageError } from "../../lib/errors.ts";
+
 /** A file to download. */
 export interface SourceFile {
   /** File name, as published. */
@@ -153,14 +155,52 @@ export const SOURCES: Readonly<Record<string, Source>> = {
   "imagenet100": IMAGENET,
 };
 
-/** The file at an address, for `custom`: nothing is known of it. */
+/**
+ * The file at an address, for `custom`: nothing is known of it.
+ *
+ * @throws {UsageError} if the address ends in no plain file name: a download must not leave its folder
+ */
 export function customSource(url: string): Source {
-  const name = decodeURIComponent(new URL(url).pathname.split("/").at(-1) ?? "");
-  return { files: [{ name, url, maxBytes: 64 * GIB }], maxUnpackedBytes: 64 * GIB, maxEntries: 2_000_000 };
+  return {
+    files: [{ name: fileNameOf(url), url, maxBytes: 64 * GIB }],
+    maxUnpackedBytes: 64 * GIB,
+    maxEntries: 2_000_000,
+  };
 }
 
 /** The address of a file: the official one, or below `--url`, which may also be the address of the only file itself. */
 export function addressOf(file: SourceFile, base: string | undefined): string | undefined {
   if (base === undefined) return file.url;
-  return new URL(base).pathname.endsWith(`/${file.name}`) ? base : `${base.replace(/\/+$/, "")}/${file.name}`;
+  if (lastPart(base) === file.name) return base;
+  const address = new URL(base);
+  address.pathname = `${address.pathname.replace(/\/+$/, "")}/${encodeURIComponent(file.name)}`;
+  return address.href;
+}
+
+function fileNameOf(url: string): string {
+  const name = lastPart(url);
+  const found = name === undefined
+    ? "is not decodable: a % is not followed by two digits of UTF-8"
+    : reasonAgainst(name);
+  if (found === undefined) return name!;
+  throw new UsageError(
+    `Cannot use --url ${url}: its last part ${found}; a plain file name, as in http://host/folder/images.tar, is required`,
+  );
+}
+
+/** Why a name is none that a file of ours may have; `undefined` where it may. */
+function reasonAgainst(name: string): string | undefined {
+  if (name === "") return "is empty";
+  // deno-lint-ignore no-control-regex -- a control character has no place in a file's name
+  const plain = name !== "." && name !== ".." && !/[/\\:\x00-\x1f\x7f]/.test(name);
+  return plain ? undefined : `is ${JSON.stringify(name)}, which may lead outside`;
+}
+
+/** What follows an address's last slash, decoded; `undefined` where that is impossible. */
+function lastPart(url: string): string | undefined {
+  try {
+    return decodeURIComponent(new URL(url).pathname.split("/").at(-1)!);
+  } catch {
+    return undefined;
+  }
 }

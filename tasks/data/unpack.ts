@@ -7,6 +7,7 @@
 import { readEntry, readZip } from "../../lib/checkpoint/zip.ts";
 import { FormatError } from "../../lib/errors.ts";
 import { tar } from "./deps.ts";
+import { statOf } from "./files.ts";
 
 /** A file in an archive. */
 export interface ArchiveFile {
@@ -170,7 +171,7 @@ function allow(allowance: Allowance, path: string, size: number): void {
  * @throws {FormatError} if the contents are not as long as stated
  */
 export async function writeEntry(target: string, { path, size, body }: ArchiveFile): Promise<void> {
-  const found = await Deno.stat(target).catch(() => undefined);
+  const found = await statOf(target);
   if (found?.isFile && found.size === size) return;
   await Deno.mkdir(target.replace(/\/[^/]*$/, ""), { recursive: true });
   let written = 0;

@@ -146,5 +146,24 @@ Deno.test("prior --objective learns from stl10's unlabelled images, measured by 
     ];
     assertRefused(await runCli(online, { permissions }), 2, /Cannot use --classifier-lr with stl10 .*it has no labels/);
     const infer = ["infer", ...network, ...data, "--prior-type", "none", "--out", `${folder}/run`, "--quiet"];
+    // Both parts: 8 steps of 4 images; measured by the labelled ones again.
+    const both = data.with(5, "train+unlabelled"), epoch = network.slice(0, 4);
+    const joined = ["prior", ...epoch, ...both, ...views, "--epochs", "1", "--num-of-labels", "10"];
+    const all = await runJson([...joined, "--n-samples", "2", "--n-cycles", "1", "--out", `${folder}/r.st`]);
+    assertEquals([all.steps, all.evaluations[0]], [8, { steps: 0, knn: 2 / 3, linear: 2 / 3 }]);
+    const split = await runCli([...joined, "--val-split", "0.25", "--out", `${folder}/s.st`, "--quiet"], {
+      permissions,
+    });
+    assertRefused(split, 2, /Cannot measure anything on stl10 \(train\+unlabelled\): 5 of its 8 images have no labels/);
+    const unknown = await runCli([...joined, "--val-dir", "unlabelled", "--out", `${folder}/t.st`, "--quiet"], {
+      permissions,
+    });
+    assertRefused(unknown, 2, /Cannot measure anything on stl10 \(unlabelled\): 20 of its 20 images have no labels/);
+    const infers = [...infer.slice(0, 5), ...both, ...infer.slice(-5)];
+    assertRefused(
+      await runCli(infers, { permissions }),
+      2,
+      /stl10 \(train\+unlabelled\): 20 of its 32 images have none/,
+    );
     assertRefused(await runCli(infer, { permissions }), 2, message);
   }));

@@ -22,8 +22,12 @@ export interface Kill {
 }
 
 /** Starts a command, waits for `moment` and kills it as `kill -9` does. */
-export async function killAt(args: readonly string[], moment: (ended: () => boolean) => Promise<void>): Promise<Kill> {
-  const child = cliCommand(args, { permissions: "--allow-read --allow-write" }).spawn();
+export async function killAt(
+  args: readonly string[],
+  moment: (ended: () => boolean) => Promise<void>,
+  permissions = "--allow-read --allow-write",
+): Promise<Kill> {
+  const child = cliCommand(args, { permissions }).spawn();
   const start = performance.now();
   let ended = false;
   const status = child.status.then((value) => {

@@ -11,6 +11,7 @@ import { RECIPES } from "../../lib/data/recipes.ts";
 import { FormatError, UsageError } from "../../lib/errors.ts";
 import {
   asStream,
+  concat,
   flowerFiles,
   FLOWERS,
   GRAY_JPEG,
@@ -140,6 +141,18 @@ Deno.test("openStl10() reads images column by column, labels from 1, and the unl
       Uint32Array.of(1),
     ]);
     assertEquals((await named("stl10_binary")).labels, train.labels);
+    // What the original system learns features from: the labelled images first, with their labels.
+    const both = await loadDataset({ name: "stl10", split: "train", dir, subfolder: "train+unlabelled" });
+    const names = [...both.labels].map((label) => both.classNames[label]);
+    assertEquals(names, ["airplane", "truck", "cat", "unlabelled", "unlabelled"]);
+    assertEquals(both.classNames.slice(0, 10), train.classNames);
+    const alone = await loadDataset({ name: "stl10", split: "unlabelled", dir });
+    assertEquals(both.images, concat([train.images, alone.images]));
+    assertEquals((await named("train+unlabeled")).hash, (await named("train+unlabelled")).hash);
+    const hashes = new Set(
+      await Promise.all(["train", "unlabelled", "train+unlabelled"].map(async (part) => (await named(part)).hash)),
+    );
+    assertEquals(hashes.size, 3);
     await assertRejects(() => named("extra"), UsageError, 'Cannot load "extra" of stl10: a folder, or train');
     assertEquals(
       (await loadDataset({ name: "stl10", split: "train", dir, size: 48, transforms: "original" })).height,

@@ -9,7 +9,7 @@ import { customSource, type Source, SOURCES } from "../../tasks/data/sources.ts"
 import { assertRefused, runCli } from "../cli/run_cli.ts";
 import { cifarRecords } from "../commands/task.ts";
 import { flowerFiles, FLOWERS, GRAY_JPEG, JPEG, npyImages, npyLabels, petFiles, trimapPng } from "../data/arrays.ts";
-import { fixture, inTemporaryFolder } from "../data/helpers.ts";
+import { inTemporaryFolder } from "../data/helpers.ts";
 import { type Behaviour, gzip, serve, tarArchive, tarOf } from "./server.ts";
 
 const CIFAR_FILES = {
@@ -134,10 +134,12 @@ Deno.test("prepare() arranges STL-10, the flowers and the pets as the original's
     assertEquals((await openDataset({ name: "oxfordpets", split: "val", dir: `${folder}/pets` })).labels.length, 2);
   }));
 
+const CMYK = fromFileUrl(new URL("../fixtures/cmyk/plain.jpg", import.meta.url));
+
 /** ImageNet's three archives with two classes; one training image is CMYK. */
 async function imagenet(): Promise<Files> {
   const meta = await Deno.readFile(fromFileUrl(new URL("../fixtures/mat/meta.mat", import.meta.url)));
-  const class1 = tarOf({ "n00000011_1.JPEG": JPEG, "n00000011_2.JPEG": await Deno.readFile(fixture("cmyk.jpg")) });
+  const class1 = tarOf({ "n00000011_1.JPEG": JPEG, "n00000011_2.JPEG": await Deno.readFile(CMYK) });
   return {
     "ILSVRC2012_devkit_t12.tar.gz": await gzip(tarOf({
       "ILSVRC2012_devkit_t12/data/meta.mat": meta,
@@ -156,20 +158,18 @@ async function imagenet(): Promise<Files> {
 Deno.test("prepare() arranges ImageNet by WordNet number, or a list of its classes", () =>
   inTemporaryFolder(async (folder) => {
     const files = await imagenet();
-    const { remarks } = await prepared(`${folder}/all`, "imagenet", files);
-    assertEquals(remarks, ["1 images with CMYK colours were left out"]);
+    await prepared(`${folder}/all`, "imagenet", files);
     assertEquals(tree(`${folder}/all`), [
       "swagpu-data.json",
       "train/n00000011/n00000011_1.JPEG",
+      "train/n00000011/n00000011_2.JPEG",
       "train/n00000022/n00000022_5.JPEG",
       "val/n00000011/ILSVRC2012_val_00000002.JPEG",
       "val/n00000022/ILSVRC2012_val_00000001.JPEG",
       "val/n00000022/ILSVRC2012_val_00000003.JPEG",
     ]);
-    assertEquals(
-      (await loadDataset({ name: "imagenet", split: "val", dir: `${folder}/all`, size: 8 })).labels.length,
-      3,
-    );
+    const load = (split: "train" | "val") => loadDataset({ name: "imagenet", split, dir: `${folder}/all`, size: 8 });
+    assertEquals([(await load("train")).labels.length, (await load("val")).labels.length], [3, 3]);
     await prepared(`${folder}/one`, "imagenet100", files, { classes: ["n00000022"] });
     assertEquals(tree(`${folder}/one`).filter((path) => path.startsWith("train")), [
       "train/n00000022/n00000022_5.JPEG",
@@ -258,6 +258,23 @@ Deno.test("prepare() goes on between the moves into place", () =>
       Error,
       "other/train exists",
     );
+  }));
+
+Deno.test("prepare() does not count as its own what it could not remove", () =>
+  inTemporaryFolder(async (folder) => {
+    const work = `${folder}/.prepare`;
+    await Deno.mkdir(`${work}/arranged`, { recursive: true });
+    await Deno.writeTextFile(`${work}/arranged/strange`, "of another archive");
+    await Deno.writeTextFile(`${work}/identity.json`, "another archive");
+    await Deno.writeFile(`${folder}/cifar-10-binary.tar.gz`, await gzip(tarOf(CIFAR_FILES)));
+    const args = ["data", "prepare", "cifar10", "--data-dir", folder, "--unverified", "--quiet"];
+    const permissions = "--allow-read --allow-write";
+    const refused = await runCli(args, { permissions: `${permissions} --deny-write=${work}/arranged` });
+    assertRefused(refused, 1, /arranged/);
+    assertEquals(await Deno.readTextFile(`${work}/identity.json`), "another archive");
+    const { code, stderr } = await runCli(args, { permissions });
+    assertEquals([code, stderr], [0, ""]);
+    assertEquals(tree(folder).includes("strange"), false);
   }));
 
 Deno.test("prepare() checks the published digest of downloads and of archives that lie there", () =>

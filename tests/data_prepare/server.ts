@@ -1,5 +1,7 @@
 /** A local http server of files that misbehaves on purpose, and archives in memory. */
 
+import { gzipSync } from "node:zlib";
+
 /** How a server treats the requests for one file, first to last; the last one stays in force. */
 export type Behaviour =
   /** As it should be: ranges, an ETag. */
@@ -18,6 +20,22 @@ export type Behaviour =
   | "has nothing"
   /** Has a new version of the file: another ETag, other bytes. */
   | "has another version"
+  /** Has no ETag, and ends the connection after half. */
+  | "breaks off unversioned"
+  /** Has other bytes by now, as many as before, and no ETag. */
+  | "has other bytes unversioned"
+  /** Has more bytes by now, and no ETag. */
+  | "has more bytes unversioned"
+  /** Sends the rest of another version, whatever `If-Range` asks. */
+  | "ignores conditions"
+  /** States half as many bytes as it sends. */
+  | "states too little"
+  /** Says of a part that the whole has no more than 10 bytes. */
+  | "states too little of the whole"
+  /** Ends after half of the bytes, as if they were all. */
+  | "ends early"
+  /** Sends the file compressed where it may, and ends the connection after half. */
+  | "compresses and breaks off"
   | `redirects to ${string}`;
 
 /** A server and what it was asked. */
@@ -70,24 +88,32 @@ export function serve(
       const location = behaviour.slice("redirects to ".length);
       return await send(connection, "302 Found", { location, "content-length": "0" }, new Uint8Array());
     }
+    const unversioned = behaviour.endsWith("unversioned");
     let etag = '"one"';
-    if (behaviour === "has another version") {
+    if (["has another version", "ignores conditions", "has other bytes unversioned"].includes(behaviour)) {
       file = file.map((byte) => byte ^ 0xff);
       etag = '"two"';
     }
-    const partial = from > 0 && behaviour !== "ignores ranges" && (condition === undefined || condition === etag);
+    if (behaviour === "has more bytes unversioned") file = moreOf(file);
+    const compressed = behaviour === "compresses and breaks off" && !/^accept-encoding: identity$/im.test(request);
+    if (compressed) file = new Uint8Array(gzipSync(file));
+    const met = condition === undefined || condition === etag || behaviour === "ignores conditions";
+    const partial = from > 0 && behaviour !== "ignores ranges" && met;
     if (partial && from >= file.length) {
       const headers = { "content-range": `bytes */${file.length}`, "content-length": "0" };
       return await send(connection, "416 Range Not Satisfiable", headers, new Uint8Array());
     }
     const body = partial ? file.subarray(from) : file;
-    const headers: Record<string, string> = { etag, "content-length": String(body.length) };
-    if (partial) headers["content-range"] = `bytes ${from}-${file.length - 1}/${file.length}`;
+    const headers: Record<string, string> = { "content-length": String(body.length) };
+    if (!unversioned) headers["etag"] = etag;
+    if (compressed) headers["content-encoding"] = "gzip";
+    const whole = behaviour === "states too little of the whole" ? 10 : file.length;
+    if (partial) headers["content-range"] = `bytes ${from}-${file.length - 1}/${whole}`;
     if (behaviour === "promises too much") headers["content-length"] = String(2 * body.length);
-    if (behaviour === "is silent about length") delete headers["content-length"];
-    const sent = behaviour === "breaks off" || behaviour === "stalls"
-      ? body.subarray(0, Math.ceil(body.length / 2))
-      : body;
+    if (behaviour === "states too little") headers["content-length"] = String(body.length >> 1);
+    if (behaviour === "is silent about length" || behaviour === "ends early") delete headers["content-length"];
+    const half = ["stalls", "ends early"].includes(behaviour) || behaviour.includes("breaks off");
+    const sent = half ? body.subarray(0, Math.ceil(body.length / 2)) : body;
     await send(connection, partial ? "206 Partial Content" : "200 OK", headers, sent);
     if (behaviour === "stalls") await new Promise<void>((resolve) => stalled.push(resolve));
   }
@@ -110,6 +136,13 @@ export function serve(
       await serving;
     },
   };
+}
+
+/** What a file became that grew: other bytes, and more. */
+export function moreOf(file: Uint8Array): Uint8Array {
+  const more = new Uint8Array(file.length + 1000).fill(7);
+  more.set(file.map((byte) => byte ^ 0xff));
+  return more;
 }
 
 async function readHead(connection: Deno.Conn): Promise<string> {

@@ -60,6 +60,21 @@ gpuTest("Gpu counts its buffers, rounds them up to words and zeroes them", async
   assertEquals(gpu.live, before);
 });
 
+gpuTest("Gpu.writeBytes() writes any number of bytes, and nothing behind their last four", async (gpu) => {
+  const buffer = gpu.createBuffer("bytes", 16);
+  for (let count = 0; count <= 9; count++) {
+    gpu.device.queue.writeBuffer(buffer, 0, new Uint8Array(16).fill(9));
+    // A view: what lies before it must not be written.
+    const bytes = Uint8Array.from({ length: count + 3 }, (_, i) => i).subarray(3);
+    gpu.writeBytes(buffer, bytes);
+    const expected = new Uint8Array(16).fill(9);
+    expected.fill(0, 0, Math.ceil(count / 4) * 4);
+    expected.set(bytes);
+    assertEquals(new Uint8Array(await gpu.read(buffer)), expected);
+  }
+  gpu.destroyBuffer(buffer);
+});
+
 gpuTest("Gpu.read() reads a part of a buffer", async (gpu) => {
   const buffer = gpu.createBuffer("values", 64);
   gpu.device.queue.writeBuffer(buffer, 0, Float32Array.from({ length: 16 }, (_, i) => i));

@@ -129,6 +129,29 @@ for (const [name, view] of Object.entries(VIEWS)) {
   });
 }
 
+gpuTest("augmentImages() cuts, enlarges and blurs images of a pixel or a row", async (gpu) => {
+  const view: View = {
+    height: 8,
+    width: 8,
+    resize: { kind: "random-resized-crop", scale: [0.08, 1], ratio: [3 / 4, 4 / 3], filter: "bicubic" },
+    horizontalFlip: 0.5,
+    blur: { probability: 1, kernel: 15, sigma: [0.1, 2] },
+  };
+  for (const [height, width] of [[1, 1], [1, 3], [5, 1]]) {
+    const pixels = Uint8Array.from({ length: height * width * 3 }, (_, at) => (at * 91 + 40) % 256);
+    const image = tensor([height, width, 3], pixels), images = [image, image, image];
+    const draws = images.map((_, example) => drawView(view, { height, width }, { seed: 4, step: 0, example, view: 0 }));
+    const found = await run(gpu, view, images, draws);
+    images.forEach((image, n) => {
+      const error = worst(
+        found.data.subarray(n * 192, (n + 1) * 192),
+        augmented(image, view, draws[n], NORMALISATION).data,
+      );
+      assert(error <= 4 * TOLERANCE, `${height} x ${width}, image ${n}: off by ${error}`);
+    });
+  }
+});
+
 Deno.test("augmentImages() rejects what does not fit", () => {
   const build = (images: number[], parameters: number[], blurKernel?: number) =>
     augmentImages("view", scratch("images", images), scratch("parameters", parameters), scratch("colours", [6]), {

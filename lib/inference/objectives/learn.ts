@@ -6,7 +6,8 @@
 
 import { viewBatches, type ViewGroup } from "../../data/augmentation/views.ts";
 import { epochOf } from "../../data/training_order.ts";
-import { type ImageSource, isUnlabelled } from "../../data/dataset.ts";
+import type { ImageSource } from "../../data/dataset.ts";
+import { isUnlabelled } from "../../data/stl10.ts";
 import type { Normalisation } from "../../data/normalisation.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import type { ClassifierConfig } from "../../models/classifier.ts";

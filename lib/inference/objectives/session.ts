@@ -222,7 +222,7 @@ export class SelfSupervisedSession implements Steppable<ViewBatch, LossMetrics> 
     const { objective, settings, steps, seed } = this.#options;
     const { queue } = this.#gpu.device;
     profiler?.mark("upload");
-    queue.writeBuffer(externals.get(network.images)!, 0, batch.images);
+    this.#gpu.writeBytes(externals.get(network.images)!, batch.images);
     network.parameters.forEach((tensor, index) =>
       queue.writeBuffer(externals.get(tensor)!, 0, batch.parameters[index])
     );
