@@ -36,8 +36,12 @@ const MODELS = [
   "mobilenet_v3_small",
   "shufflenet_v2_x0_5",
   "shufflenet_v2_x1_0",
+  "shufflenet_v2_x1_5",
+  "shufflenet_v2_x2_0",
   "mnasnet0_5",
+  "mnasnet0_75",
   "mnasnet1_0",
+  "mnasnet1_3",
   "mobilenet_v2",
   "mobilenet_v3_large",
   "regnet_y_400mf",
@@ -96,9 +100,12 @@ ${EXPLAINED}, \`torchvision_kinks.py\` computes the float64 gradient once more w
 the last column states how many units that moved, the largest distance of one from its kink (relative to the root mean
 square of its layer), and the error that is left, which the bound then applies to.
 
-| model | parameters, M | input | logits, evaluation | logits, training | gradient | remarks |
-| --- | ---: | ---: | ---: | ---: | ---: | --- |
+| model | parameters, M | input | logits, evaluation | logits, training | gradient | measured | remarks |
+| --- | ---: | ---: | ---: | ---: | ---: | --- | --- |
 `;
+
+/** The day, for a row. */
+const today = () => new Date().toISOString().slice(0, 10);
 
 /** How far from float64 something is. */
 interface Errors {
@@ -213,7 +220,7 @@ function lineOf(name: string, own: Errors, { size, parameters, float32 }: Facts,
     over(own) ? `logits over the bound${over(float32) ? ", as PyTorch's are" : ""}` : "",
     kinks === undefined ? "" : kinksRemark(kinks),
   ].filter((text) => text !== "").join("; ");
-  return `| ${name} | ${(parameters / 1e6).toFixed(1)} | ${size} | ${cells.join(" | ")} | ${remarks} |`;
+  return `| ${name} | ${(parameters / 1e6).toFixed(1)} | ${size} | ${cells.join(" | ")} | ${today()} | ${remarks} |`;
 }
 
 /** Runs a command; its output, or, where it fails, the last line that says why. */
@@ -226,7 +233,7 @@ async function run(command: string, args: readonly string[]): Promise<{ line: st
 /** The line of a model; each runs in processes of its own, so that one that dies takes nothing with it. */
 async function measure(name: string, python: string): Promise<string> {
   const folder = await Deno.makeTempDir({ prefix: "torchvision" });
-  const refused = (why: string) => `| ${name} | | | | | | ${why.replaceAll("|", "/")} |`;
+  const refused = (why: string) => `| ${name} | | | | | | ${today()} | ${why.replaceAll("|", "/")} |`;
   try {
     const exported = await run(python, [EXPORTER, name, folder]);
     if (exported.failed) return refused(`not exported: ${exported.line}`);
