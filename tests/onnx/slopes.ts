@@ -41,10 +41,11 @@ function crossEntropy(logits: Float32Array, labels: Uint32Array): number {
 async function withInputs(file: Uint8Array, names: readonly string[], { images, shape, labels }: SlopeBatch) {
   const model = ModelProto.decode(file), graph = model.graph!, weights = new Map<string, ort.Tensor>();
   const [{ name: input }] = graph.input!;
-  for (const { name, dims, rawData } of graph.initializer!.filter(({ name }) => names.includes(name!))) {
+  for (const { name, dims, rawData, floatData } of graph.initializer!.filter(({ name }) => names.includes(name!))) {
+    const values = floatData?.length ? Float32Array.from(floatData) : new Float32Array(rawData!.slice().buffer);
     const dim = dims!.map((n) => ({ dimValue: Number(n) }));
     graph.input!.push({ name, type: { tensorType: { elemType: 1, shape: { dim } } } });
-    weights.set(name!, new ort.Tensor("float32", new Float32Array(rawData!.slice().buffer), dims!.map(Number)));
+    weights.set(name!, new ort.Tensor("float32", values, dims!.map(Number)));
   }
   graph.initializer = graph.initializer!.filter(({ name }) => !weights.has(name!));
   const bytes = new Uint8Array(ModelProto.encode(model).finish());
