@@ -1,3 +1,4 @@
+// deno-lint-ignore-file camelcase -- networks have torchvision's names
 /**
  * What named networks cost, against the figures that torchvision states of its weights.
  *
