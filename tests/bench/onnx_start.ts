@@ -116,10 +116,11 @@ function lineOf({ stage, seconds, peak, multiple }: Row): string {
   } | ${remark} |`;
 }
 
-/** What processor this is, as Linux says. */
+/** What processor this is, as Linux says, and how busy others keep it. */
 async function processor(): Promise<string> {
   const found = (await Deno.readTextFile("/proc/cpuinfo")).match(/^model name\s*: (.+)$/m);
-  return `${found?.[1] ?? "an unknown processor"}, ${navigator.hardwareConcurrency} cores`;
+  const cores = navigator.hardwareConcurrency, load = Deno.loadavg()[0].toFixed(1);
+  return `${found?.[1] ?? "an unknown processor"}, ${cores} cores, load average ${load} before it began`;
 }
 
 function pageOf(model: string, bytes: number, rounds: number, rows: readonly Row[], machine: string): string {
@@ -146,7 +147,8 @@ async function main(): Promise<void> {
     console.log(JSON.stringify(await start(flags.start)));
     return;
   }
-  const model = flags.model ?? "resnet50", folder = await Deno.makeTempDir({ prefix: "onnx-start" });
+  const model = flags.model ?? "resnet50", machine = await processor();
+  const folder = await Deno.makeTempDir({ prefix: "onnx-start" });
   try {
     const file = `${folder}/${model}.onnx`;
     await outputOf(flags.python ?? "/usr/bin/python3", [EXPORTER, model, "--out", file]);
@@ -156,7 +158,7 @@ async function main(): Promise<void> {
     await once();
     for (let round = 0; round < Number(flags.rounds ?? 5); round++) rounds.push(JSON.parse(await once()));
     const { size } = await Deno.stat(file), rows = rowsOf(size, rounds);
-    const page = pageOf(model, size, rounds.length, rows, await processor());
+    const page = pageOf(model, size, rounds.length, rows, machine);
     console.log(page);
     await Deno.writeTextFile(RESULTS, page);
     const over = excesses(rows);
