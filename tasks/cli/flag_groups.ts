@@ -77,7 +77,7 @@ export const DATA_FLAGS = {
     type: "integer",
     min: 2,
     group: "Data",
-    help: "number of classes; the data set's own unless given",
+    help: "number of classes that the data set must have; its own, of which the head is made, unless given",
   },
   valSplit: {
     type: "number",

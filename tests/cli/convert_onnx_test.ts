@@ -8,7 +8,7 @@ import { readCifar10 } from "../../lib/data/cifar.ts";
 import { onnxProto } from "../../lib/deps.ts";
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
-import { writeOnnx } from "../../lib/models/export.ts";
+import { type ExportedWeights, writeOnnx } from "../../lib/models/export.ts";
 import { initialWeights, stateDictFromWeights, type Weights } from "../../lib/models/weights.ts";
 import { readOnnxModel } from "../../lib/onnx/read.ts";
 import { readPrior, writePrior } from "../../lib/priors/files.ts";
@@ -19,8 +19,17 @@ import { openOnnx } from "../../tasks/commands/onnx_file.ts";
 import { RunFolder } from "../../tasks/commands/run_writer.ts";
 import { runJson, TINY, tinyPrior } from "../commands/task.ts";
 import { readOnnxFixture } from "../fixtures/onnx_model.ts";
+import { withGpu } from "../gpu/harness.ts";
 import { distance } from "../onnx/compare.ts";
-import { inputOf, NORMALISATION, runOnnx } from "../onnx/runtime.ts";
+import {
+  inputOf,
+  NORMALISATION,
+  ownFeatures,
+  ownLogits,
+  randomImages,
+  runOnnx,
+  unevenWeights,
+} from "../onnx/runtime.ts";
 import { assertRefused, type CliResult, namesIn, runCli, withFolder } from "./run_cli.ts";
 
 const SHARED = fromFileUrl(new URL("../../../shared/data/", import.meta.url));
@@ -57,11 +66,31 @@ async function makeRun(path: string, config: ClassifierConfig = TINY, record: ob
     normalisation: NORMALISATION,
     classNames: Array.from("abcdefghij"),
   });
-  const samples = [1, 2].map((seed) => initialWeights(layouts, seed));
+  const samples = [1, 2].map((seed) => unevenWeights(config, seed));
   for (const [index, weights] of samples.entries()) {
     await folder.writeSample(layouts, { chain: 0, step: 10 * (index + 1), logPrior: -5, weights });
   }
   return samples;
+}
+
+/** Asserts that ONNX Runtime computes with files what the device does: logits, or features where there is no head. */
+async function assertComputes(
+  files: readonly Uint8Array[],
+  config: ClassifierConfig,
+  { head, ...weights }: ExportedWeights,
+): Promise<void> {
+  const set = randomImages(2, config), shape = [2, 3, config.height, config.width];
+  await withGpu({}, async (gpu) => {
+    const own = head === undefined
+      ? await ownFeatures(gpu, config, weights, set)
+      : await ownLogits(gpu, config, { ...weights, head }, set);
+    for (const file of files) {
+      const { data } = await runOnnx(file, inputOf(set, NORMALISATION), shape);
+      assertEquals(data.length, own.length);
+      const error = distance(data, own);
+      assert(error < 1e-5, `the ${head === undefined ? "features" : "logits"} differ by ${error}`);
+    }
+  });
 }
 
 function dictOf(weights: Weights): StateDict {
@@ -130,6 +159,8 @@ Deno.test("swagpu convert takes a run's sample to ONNX and to a checkpoint", asy
     const folded = await converted(`${folder}/folded.onnx`, ...from, "--sample", "0", "--fold");
     assertEquals([hasNormalisation(last), hasNormalisation(folded)], [true, false]);
     assertEquals(metadataOf(folded).step, "10");
+    await assertComputes([last], TINY, samples[1]);
+    await assertComputes([folded], TINY, samples[0]);
     const plain = await converted(`${folder}/first.safetensors`, ...from, "--sample", "0");
     const { tensors, metadata } = readSafetensors(plain);
     assertEquals(tensors, dictOf(samples[0]));
@@ -139,13 +170,15 @@ Deno.test("swagpu convert takes a run's sample to ONNX and to a checkpoint", asy
 
 Deno.test("swagpu convert takes a prior's mean, from one file or four, to an ONNX file of features", async () => {
   await withFolder(async (folder) => {
-    const prior = tinyPrior();
+    const uneven = unevenWeights(TINY), { state } = uneven, fresh = tinyPrior();
+    const model = new Map([...fresh.model, ...stateDictFromWeights(layouts, uneven, ["state"])]);
+    const prior = { ...fresh, model };
     Deno.writeFileSync(`${folder}/prior.safetensors`, writePrior(prior));
     for (const [part, bytes] of Object.entries(writePriorParts(prior))) {
       Deno.writeFileSync(`${folder}/parts_${part}.pt`, bytes);
     }
     const one = await converted(`${folder}/one.onnx`, "--in", `${folder}/prior.safetensors`);
-    assertEquals((await runOnnx(one, new Float32Array(3 * 32 * 32), [1, 3, 32, 32])).shape, [1, 32]);
+    await assertComputes([one], TINY, { backbone: prior.swag.mean, state });
     assertEquals(metadataOf(one).weights, "mean of a learned prior");
     const found = await readCheckpoint(one, "one");
     assertEquals(found, new Map([...prior.model].map(([name]) => [name, found.get(name)!])));
@@ -240,7 +273,7 @@ async function makeImported(path: string) {
   const shape = { numClasses: 7, height: size, width: size };
   const config: ClassifierConfig = { encoder: "mobilenet.onnx", network, ...shape };
   const layouts = layoutModel(config);
-  return { bytes, network, record, config, shape, layouts, weights: initialWeights(layouts, 5) };
+  return { bytes, network, record, config, shape, layouts, weights: unevenWeights(config, 5) };
 }
 
 const INPUT = new Float32Array(3 * 32 * 32).map((_, i) => Math.sin(i));
@@ -292,7 +325,9 @@ Deno.test("swagpu convert takes samples of a run on an imported network, whereve
     assertEquals(metadataOf(file).architecture, "mobilenet.onnx");
     const dict = stateDictFromWeights(layouts, samples[1]);
     assertEquals([...await readCheckpoint(file, "a")].sort(), [...dict].sort());
-    assert(hasNormalisation(file) && !hasNormalisation(await converted(`${folder}/b.onnx`, ...run, "--fold")));
+    const folded = await converted(`${folder}/b.onnx`, ...run, "--fold");
+    assert(hasNormalisation(file) && !hasNormalisation(folded));
+    await assertComputes([file, folded], config, samples[1]);
 
     Deno.renameSync(path, `${folder}/moved.onnx`);
     const out = ["--out", `${folder}/c.onnx`], before = namesIn(folder);
@@ -309,14 +344,14 @@ Deno.test("swagpu convert takes samples of a run on an imported network, whereve
 Deno.test("swagpu convert takes the mean of a prior over an imported network to features", async () => {
   await withFolder(async (folder) => {
     const path = `${folder}/mobilenet.onnx`, prior = `${folder}/prior.safetensors`;
-    const { layouts, weights } = await makeImported(path);
+    const { layouts, weights, config } = await makeImported(path);
     const swag = { mean: weights.backbone, variance: weights.backbone.map(() => 1e-4), covFactor: [] };
     const parameters = layouts.backbone.entries.map(({ name, torchShape }) => ({ name, shape: torchShape }));
     const model = stateDictFromWeights(layouts, weights, ["backbone", "state"]);
     const metadata = { architecture: "mobilenet.onnx", source: "", sourceSha256: "", software: "" };
     Deno.writeFileSync(prior, writePrior({ swag, parameters, model, metadata }));
     const file = await converted(`${folder}/mean.onnx`, "--in", prior, "--onnx", path);
-    assertEquals((await logitsOf(file)).length, 128);
+    await assertComputes([file], config, { backbone: weights.backbone, state: weights.state });
     assertEquals([...await readCheckpoint(file, "mean")].sort(), [...model].sort());
     const refused = await convert("--in", prior, "--out", `${folder}/none.onnx`);
     assertRefused(refused, 2, /Cannot build encoder mobilenet\.onnx: the known ones are /);

@@ -36,6 +36,18 @@ Deno.test("inspect describes an ONNX network: operators, split, shapes, opset an
     const { stdout } = await runCli(["inspect", onnx, "--image-size", "64"], READ);
     assertMatch(stdout, /^ {2}head +Gemm \S+, 10 classes, 1290 parameters$/m);
     assertMatch(stdout, /^ {2}batch +64 images of 64x64$/m);
+    const cost = (flops: number, bytes: number) =>
+      `${(flops / 1e9).toPrecision(4)} GFLOP, ${(bytes / 2 ** 20).toFixed(1)} MiB of activations`;
+    const { stdout: text } = await runCli(["inspect", onnx, "--batch-size", "4"], READ);
+    const { forwardFlops, evaluationBytes, trainingFlops, trainingBytes } = file.batch;
+    assertStringIncludes(text, `\n  evaluation     ${cost(forwardFlops, evaluationBytes)}\n`);
+    assertStringIncludes(text, `\n  training step  ${cost(trainingFlops, trainingBytes)}\n`);
+
+    // torchvision states 1.814 billion operations for 1000 classes; these are 10. Each is a multiplication and an addition.
+    await Deno.writeFile(`${folder}/resnet18.onnx`, (await readOnnxFixture("resnet18")).bytes);
+    const [known] = (await inspected(`${folder}/resnet18.onnx`, "--image-size", "224", "--batch-size", "1")).files;
+    assertEquals(known.batch.forwardFlops, 2 * (1_814_073_344 - 990 * 512));
+    assertEquals([known.parameters, known.statistics], [11_689_512 - 990 * 513, 9600]);
 
     // What cannot be trained is described as far as it goes.
     await Deno.writeFile(
@@ -53,6 +65,8 @@ Deno.test("inspect describes an ONNX network: operators, split, shapes, opset an
     model.graph.node![1].input![0] = "sum";
     await Deno.writeFile(`${folder}/worked_out.onnx`, encode(model));
     const [worked] = (await inspected(`${folder}/worked_out.onnx`)).files;
+    // 64 pixels of 4 convolutions of 27 products each, and a linear layer from 4 features to 5 classes.
+    assertEquals(worked.batch.forwardFlops, 64 * 2 * (64 * 4 * 27 + 4 * 5));
     assertMatch(worked.remarks.join(), /^tensors that the exporter worked out itself .*\(1, onnx::Add_7 the first\)/);
     await Deno.writeFile(`${folder}/cut.onnx`, (await Deno.readFile(onnx)).subarray(0, 4000));
     assertRefused(

@@ -4,7 +4,7 @@ import { readCheckpoint } from "../../lib/checkpoint/state_dict.ts";
 import { onnxProto } from "../../lib/deps.ts";
 import { readGraph, type StoredTensor, withWeights } from "../fixtures/onnx_model.ts";
 
-const { ModelProto } = onnxProto.onnx;
+const { ModelProto, NodeProto } = onnxProto.onnx;
 
 /** A model with a checkpoint's weights under the graph's names. */
 export async function graphWith(name: string, checkpoint: string): Promise<Uint8Array<ArrayBuffer>> {
@@ -55,4 +55,38 @@ export function withNames(bytes: Uint8Array, rename: (name: string) => string): 
   }
   for (const tensor of model.graph!.initializer!) tensor.name = rename(tensor.name!);
   return ModelProto.encode(model).finish();
+}
+
+/** The model with its logits scaled behind its head, as by a temperature. */
+export function withTemperature(bytes: Uint8Array, factor: number): Uint8Array {
+  const model = ModelProto.decode(bytes), graph = model.graph!, [{ name: output }] = graph.output!;
+  const last = graph.node!.find((node) => node.output!.includes(output!))!;
+  last.output = ["cold"];
+  const value = { dataType: 1, dims: [], floatData: [factor] };
+  graph.node!.push(
+    new NodeProto({ opType: "Constant", output: ["factor"], attribute: [{ name: "value", type: 4, t: value }] }),
+    new NodeProto({ opType: "Mul", name: "temperature", input: ["cold", "factor"], output: [output!] }),
+  );
+  return ModelProto.encode(model).finish();
+}
+
+/** The model with a stored tensor of floats multiplied by a number. */
+export function withScaled(bytes: Uint8Array, names: readonly string[], factor: number): Uint8Array {
+  const model = ModelProto.decode(bytes);
+  for (const tensor of model.graph!.initializer!.filter(({ name }) => names.includes(name!))) {
+    const values = new Float32Array(tensor.rawData!.slice().buffer).map((value) => factor * value);
+    tensor.rawData = new Uint8Array(values.buffer);
+  }
+  return ModelProto.encode(model).finish();
+}
+
+/** 12 images in 3 classes: a downstream task of other classes than the file's. */
+export async function writeImages(folder: string): Promise<void> {
+  const picture = await Deno.readFile(new URL("../fixtures/data_images/colour.png", import.meta.url));
+  for (const split of ["train", "val"]) {
+    for (const name of ["a", "b", "c"]) {
+      await Deno.mkdir(`${folder}/${split}/${name}`, { recursive: true });
+      for (let i = 0; i < 4; i++) await Deno.writeFile(`${folder}/${split}/${name}/${i}.png`, picture);
+    }
+  }
 }

@@ -3,7 +3,7 @@ import { fromFileUrl } from "@std/path";
 import { readPrior, writePrior } from "../../lib/priors/files.ts";
 import { readOnnxFixture } from "../fixtures/onnx_model.ts";
 import { assertRefused, namesIn, runCli, withFolder } from "../cli/run_cli.ts";
-import { graphWith, withExternalData, withNode } from "./onnx_task.ts";
+import { graphWith, withExternalData, withNode, writeImages } from "./onnx_task.ts";
 import { exists, killAt, pause } from "./kill.ts";
 import { makeTask, manifestOf, resultOf, runJson, sampleHashes, stepsIn, type Task } from "./task.ts";
 
@@ -24,17 +24,6 @@ function flagsOf({ data }: Task, onnx: string): string[] {
   return ["--onnx", onnx, "--train-dataset", "cifar10", "--data-dir", data, "--batch-size", "8"];
 }
 
-/** 12 images in 3 classes: a downstream task of other classes than the file's. */
-async function writeImages(folder: string): Promise<void> {
-  const picture = await Deno.readFile(new URL("../fixtures/data_images/colour.png", import.meta.url));
-  for (const split of ["train", "val"]) {
-    for (const name of ["a", "b", "c"]) {
-      await Deno.mkdir(`${folder}/${split}/${name}`, { recursive: true });
-      for (let i = 0; i < 4; i++) await Deno.writeFile(`${folder}/${split}/${name}/${i}.png`, picture);
-    }
-  }
-}
-
 Deno.test("a prior learned on an imported MobileNet is used downstream, resumed and evaluated", async (test) => {
   await withFolder(async (folder) => {
     const task = makeTask(folder);
@@ -43,6 +32,7 @@ Deno.test("a prior learned on an imported MobileNet is used downstream, resumed 
     await writeImages(images);
     const downstream = ["--train-dataset", "imagefolder", "--data-dir", images, "--augmentation", "none"];
     const infer = ["infer", "--onnx", onnx, "--prior-path", prior, ...downstream, "--batch-size", "4"];
+    const labels = ["--num-of-labels", "3"];
     const length = ["--max-steps", "4", "--n-samples", "2", "--chains", "2", "--lr", "1e-3", "--checkpoint-steps", "3"];
 
     await test.step("prior names the parameters of the file's graph", async () => {
@@ -57,7 +47,7 @@ Deno.test("a prior learned on an imported MobileNet is used downstream, resumed 
     });
 
     await test.step("infer puts a head of the task's classes in the place of the file's", async () => {
-      const result = await runJson([...infer, ...length, "--out", run]);
+      const result = await runJson([...infer, ...length, ...labels, "--out", run]);
       assertEquals([result.samples, result.steps, result.n], [4, 8, 12]);
       const { classifier } = JSON.parse(await Deno.readTextFile(`${run}/config.json`));
       // The file's own size of images is taken, not 224.
@@ -81,7 +71,7 @@ Deno.test("a prior learned on an imported MobileNet is used downstream, resumed 
     await test.step("evaluate --run reports what infer reported", async () => {
       const written = JSON.parse(await Deno.readTextFile(`${run}/metrics.json`));
       const evaluate = ["evaluate", "--run", run, "--val-dataset", "imagefolder", "--data-dir", images];
-      const evaluated = await runJson(evaluate);
+      const evaluated = await runJson([...evaluate, ...labels]);
       assertEquals([evaluated.nll, evaluated.samples], [written.nll, 4]);
     });
 
@@ -326,24 +316,6 @@ Deno.test("--encoder beside --onnx is refused by every command that takes both, 
       assertRefused(refused, 2, message);
     }
     await runJson(["evaluate", ...data, "--onnx", onnx, "--encoder", "resnet50"]);
-  });
-});
-
-Deno.test("--head names the head where it cannot be told; the error lists the candidates", async () => {
-  await withFolder(async (folder) => {
-    const task = makeTask(folder);
-    const { bytes } = await readOnnxFixture("functional");
-    // A Gemm of unknown weight: its own head is no longer the last layer that a search finds.
-    const renamed = withNode(bytes, "Gemm", (node) => node.name = "the_head");
-    await Deno.writeFile(`${folder}/named.onnx`, renamed);
-    const evaluate = ["evaluate", "--onnx", `${folder}/named.onnx`, "--data-dir", task.data];
-    const { nll } = await runJson(evaluate);
-    assertEquals((await runJson([...evaluate, "--head", "the_head"])).nll, nll);
-    assertRefused(
-      await runCli([...evaluate, "--head", "nobody"], READ),
-      2,
-      /^swagpu evaluate: Cannot tell the head of .*: it has no node nobody; name one .* --head: .*the_head/,
-    );
   });
 });
 

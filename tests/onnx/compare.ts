@@ -9,6 +9,7 @@ import { submitLaunches } from "../../lib/gpu/launch.ts";
 import { fuse } from "../../lib/graph/fuse.ts";
 import { Graph, lowerBackward, lowerForward } from "../../lib/graph/graph.ts";
 import { compile, type Program } from "../../lib/graph/program.ts";
+import type { FlatVector } from "../../lib/graph/vector.ts";
 import { buildOnnx, type OnnxNetwork } from "../../lib/onnx/network.ts";
 import { weightsOf } from "../../lib/onnx/parameters.ts";
 import { type Dispatch, targetOf, type Tensor } from "../../lib/ops/operation.ts";
@@ -32,6 +33,8 @@ export interface Computed {
   readonly loss: number;
   /** By parameter, in the file's layout. */
   readonly gradients: ReadonlyMap<string, Float32Array>;
+  /** Running statistics after the pass in training mode. */
+  readonly statistics: ReadonlyMap<string, Float32Array>;
   /** Of the tensors that `keepOf` named, what they held in training mode. */
   readonly kept: ReadonlyMap<Tensor, Float32Array>;
 }
@@ -83,6 +86,18 @@ async function readTensor(gpu: Gpu, program: Program, tensor: Tensor): Promise<F
   return new Float32Array(await gpu.read(buffer, offset, size));
 }
 
+/** The tensors of flat vectors, in the file's layout. */
+async function readVectors(vectors: readonly FlatVector[]): Promise<Map<string, Float32Array>> {
+  const found = new Map<string, Float32Array>();
+  for (const vector of vectors) {
+    const values = await vector.read();
+    for (const { name, torchOffset, size } of vector.layout.entries) {
+      found.set(name, values.subarray(torchOffset, torchOffset + size));
+    }
+  }
+  return found;
+}
+
 /** Runs launches once, and reads what they left. */
 async function ran<T>(
   gpu: Gpu,
@@ -126,27 +141,21 @@ export async function runNetwork(
   keepOf: (graph: Graph) => readonly Tensor[] = () => [],
 ): Promise<Computed> {
   const onDevice = placed(gpu, network, batch, keepOf);
-  const { graph, logits, totals, kept, gradients } = onDevice;
+  const { graph, logits, totals, kept, gradients, vectors } = onDevice;
   try {
     const evalLogits = await evaluated(gpu, onDevice);
     const training = targetOf(gpu, { training: true });
     const launches = [...lowerForward(graph, training), ...lowerBackward(graph, training)];
     return await ran(gpu, onDevice, launches, async (program) => {
       const [sum, , count] = await readTensor(gpu, program, totals);
-      const found = new Map<string, Float32Array>();
-      for (const vector of [gradients.backbone, gradients.head]) {
-        const values = await vector.read();
-        for (const { name, torchOffset, size } of vector.layout.entries) {
-          found.set(name, values.subarray(torchOffset, torchOffset + size));
-        }
-      }
       const values = new Map<Tensor, Float32Array>();
       for (const tensor of kept) values.set(tensor, await readTensor(gpu, program, tensor));
       return {
         evalLogits,
         logits: await readTensor(gpu, program, logits),
         loss: sum / count,
-        gradients: found,
+        gradients: await readVectors([gradients.backbone, gradients.head]),
+        statistics: await readVectors([vectors.state]),
         kept: values,
       };
     });

@@ -24,6 +24,7 @@ import {
   encode,
   FLOAT,
   FLOAT16,
+  imageInput,
   integers,
   type Model,
   node,
@@ -165,6 +166,13 @@ function halfModel(): Model {
   return model;
 }
 
+/** The small classifier as `model.half()` is exported: its images are of half precision as well. */
+function wholeHalfModel(): Model {
+  const model = smallModel(17, STORES.half);
+  model.graph.input = [imageInput(["batch", 3, SIZE, SIZE], FLOAT16)];
+  return model;
+}
+
 /** The small classifier with its weights stored in half precision and cast before they are used. */
 function castModel(): Model {
   const model = smallModel(17, STORES.half), { graph } = model;
@@ -177,10 +185,12 @@ function castModel(): Model {
 }
 
 for (
-  const [what, model] of [["half", halfModel()], ["cast", castModel()], [
-    "double",
-    smallModel(17, STORES.double),
-  ]] as const
+  const [what, model] of [
+    ["half", halfModel()],
+    ["half, images included", wholeHalfModel()],
+    ["cast", castModel()],
+    ["double", smallModel(17, STORES.double)],
+  ] as const
 ) {
   gpuTest(
     `writeOnnx() writes a network of ${what} weights in float32, which ONNX Runtime computes alike`,

@@ -25,6 +25,7 @@ import {
   encode,
   expectedLogits,
   FLOAT,
+  FLOAT16,
   imageInput,
   type Initialiser,
   type Model,
@@ -85,6 +86,10 @@ gpuTest("readOnnxModel() reads weights however they are stored", async (gpu) => 
   for (const store of [STORES.half, STORES.typedHalf]) {
     assert(distance(await logitsOf(gpu, smallModel(17, store)), rounded) < ROUNDING);
   }
+  // Of half precision throughout: its images are, too, but what is computed is not.
+  const whole = smallModel(17, STORES.half);
+  whole.graph.input = [imageInput(["batch", 3, SIZE, SIZE], FLOAT16)];
+  assertEquals(await logitsOf(gpu, whole), await logitsOf(gpu, smallModel(17, STORES.half)));
 });
 
 /** Stores every weight in one other file, each with a range of it. */

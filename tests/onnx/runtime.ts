@@ -78,10 +78,24 @@ export async function ownLogits(
   }
 }
 
+/** Our own features: the logits of a head that leaves them as they are. */
+export async function ownFeatures(
+  gpu: Gpu,
+  config: ClassifierConfig,
+  { backbone, state }: Omit<Weights, "head">,
+  set: ImageSet,
+): Promise<Float32Array> {
+  const matrix = layoutModel(config).head.entries.find(({ torchShape }) => torchShape.length > 1)!;
+  const width = matrix.torchShape[1], same = { ...config, numClasses: width };
+  const head = new Float32Array(layoutModel(same).head.count);
+  for (let i = 0; i < width; i++) head[i * (width + 1)] = 1;
+  return await ownLogits(gpu, same, { backbone, state, head }, set);
+}
+
 /** Fresh weights whose BatchNorms are as those of a trained network: every scale, shift and statistic its own. */
-export function unevenWeights(config: ClassifierConfig): Weights {
-  const layouts: ModelLayouts = layoutModel(config), weights = initialWeights(layouts, 1);
-  const random = new PhiloxSequence(3, 201);
+export function unevenWeights(config: ClassifierConfig, seed = 1): Weights {
+  const layouts: ModelLayouts = layoutModel(config), weights = initialWeights(layouts, seed);
+  const random = new PhiloxSequence(2 + seed, 201);
   const jitter = (values: Float32Array) => values.forEach((value, i) => values[i] = value + random.uniform() / 2 - 0.1);
   jitter(weights.state);
   for (const { torchShape, torchOffset, size } of layouts.backbone.entries) {

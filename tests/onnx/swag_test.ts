@@ -22,7 +22,8 @@ import { SwagSampler } from "../../lib/priors/draw.ts";
 import { shiftedGaussian } from "../../lib/priors/gaussian.ts";
 import { readOnnxFixture } from "../fixtures/onnx_model.ts";
 import { gpuTests } from "../gpu/harness.ts";
-import { logDensityWoodbury } from "../reference/low_rank_normal.ts";
+import { cholesky, choleskySolve } from "../reference/cholesky.ts";
+import { compensatedSum, logDensityWoodbury, type LowRankNormal } from "../reference/low_rank_normal.ts";
 import { swagFactors, swagMoments, swagPrior } from "../reference/swag.ts";
 
 const gpuTest = gpuTests();
@@ -66,6 +67,31 @@ async function learn(
   return { ...learned, model, trajectory };
 }
 
+/** Those of tests/priors/draw_test.ts, and draws at each. A dense covariance, as there, would take gigabytes. */
+const SCALES = [1e-4, 1e-2, 1, 10, 1e3, 1e5], DRAWS = 20;
+
+/** The 95 % point of chi squared (Wilson and Hilferty; within 1e-3 standard deviations at this size). */
+function chiSquared95(size: number): number {
+  const part = 2 / (9 * size);
+  return size * (1 - part + 1.6448536 * Math.sqrt(part)) ** 3;
+}
+
+/** The squared Mahalanobis distance of a point from the mean, by Woodbury's identity with its factor made once. */
+function squaredDistance({ mean, psi, factors }: LowRankNormal): (theta: Float64Array) => number {
+  const rank = factors.length, size = mean.length, capacitance = new Float64Array(rank * rank);
+  const product = (a: Float64Array, b: Float64Array) => compensatedSum(size, (i) => a[i] * b[i] / psi[i]);
+  for (let k = 0; k < rank; k++) {
+    for (let l = 0; l < rank; l++) capacitance[k * rank + l] = product(factors[k], factors[l]) + (k === l ? 1 : 0);
+  }
+  const lower = cholesky(capacitance, rank);
+  return (theta) => {
+    const apart = theta.map((value, i) => value - mean[i]),
+      y = Float64Array.from(factors, (row) => product(row, apart));
+    const solved = choleskySolve(lower, y);
+    return product(apart, apart) - y.reduce((sum, value, k) => sum + value * solved[k], 0);
+  };
+}
+
 const wide = (row: Float32Array) => Float64Array.from(row);
 
 function assertWithin(found: Float32Array, expected: Float64Array, bound: (index: number) => number): void {
@@ -106,21 +132,33 @@ for (const name of NETWORKS) {
     },
   );
 
-  gpuTest(`draws from the SWAG posterior of an imported ${name} lie as far out as chi squared says`, async (gpu) => {
+  gpuTest(`draws from the SWAG posterior of an imported ${name} cover at six scales`, async (gpu) => {
     const { swag, model } = await learn(gpu, name, 1e-6);
-    const normal = swagPrior(wide(swag.mean), wide(swag.variance), swag.covFactor.map(wide), 1, 0);
-    const network = new DeviceModel(gpu, model);
-    const sampler = await SwagSampler.create(gpu, swag, network.vectors.backbone);
-    const size = swag.mean.length, count = 12, centre = logDensityWoodbury(normal.mean, normal);
-    let sum = 0;
-    for (let index = 0; index < count; index++) {
-      sampler.draw({ seed: 3, index });
-      const { backbone } = await network.read();
-      const score = (2 * (centre - logDensityWoodbury(wide(backbone), normal)) - size) / Math.sqrt(2 * size);
-      assert(Math.abs(score) < 5, `draw ${index} is ${score} standard deviations from its distance`);
-      sum += score;
+    const network = new DeviceModel(gpu, model), { backbone } = network.vectors;
+    const sampler = await SwagSampler.create(gpu, swag, backbone);
+    const size = swag.mean.length, inside95 = chiSquared95(size);
+    let inside = 0;
+    for (const [number, scale] of SCALES.entries()) {
+      const squared = squaredDistance(
+        swagPrior(wide(swag.mean), wide(swag.variance), swag.covFactor.map(wide), scale, 0),
+      );
+      let sum = 0;
+      for (let index = 0; index < DRAWS; index++) {
+        sampler.draw({ seed: 100 + number, index, scale });
+        const found = squared(wide(await backbone.read())), score = (found - size) / Math.sqrt(2 * size);
+        assert(
+          Math.abs(score) < 5,
+          `at scale ${scale} draw ${index} is ${score} standard deviations from its distance`,
+        );
+        sum += score;
+        if (found < inside95) inside++;
+      }
+      // So many parameters show an error of the variance of 1 %.
+      const mean = sum / DRAWS;
+      assert(Math.abs(mean) < 5 / Math.sqrt(DRAWS), `at scale ${scale} the distances are off by ${mean} deviations`);
     }
-    assert(Math.abs(sum / Math.sqrt(count)) < 5, `the draws' distances are off by ${sum / count} standard deviations`);
+    const count = DRAWS * SCALES.length, spread = Math.sqrt(count * 0.95 * 0.05);
+    assert(Math.abs(inside - 0.95 * count) < 4.9 * spread, `${inside} of ${count} draws are inside`);
     sampler.destroy();
     network.destroy();
   });
