@@ -38,6 +38,8 @@ interface Case {
   readonly opset?: number;
   /** In training it is another function, so that ONNX Runtime has no slopes of it. */
   readonly batchStatistics?: boolean;
+  /** It takes maxima of neighbours that are near to each other. */
+  readonly kinked?: boolean;
 }
 
 /** Hashed float values, of each name its own. */
@@ -131,8 +133,9 @@ const CASES: Readonly<Record<string, Case>> = {
     ],
     features: 3 * 4 * 4,
     tensors: [scalar("two", 2)],
+    kinked: true,
   },
-  "MaxPool SAME_UPPER, stride 2": automatic("MaxPool", "SAME_UPPER", 2),
+  "MaxPool SAME_UPPER, stride 2": { ...automatic("MaxPool", "SAME_UPPER", 2), kinked: true },
   "AveragePool SAME_UPPER, stride 1, even sides": automatic("AveragePool", "SAME_UPPER", 1),
   "AveragePool with uneven pads that count": single("AveragePool", 3 * 8 * 8, {
     kernel_shape: [3, 3],
@@ -373,6 +376,7 @@ for (const [name, each] of Object.entries(CASES)) {
     });
     const error = distance(evalLogits, (await runOnnx(bytes, images, shape)).data);
     assert(error < 1e-5, `the logits differ by ${error}`);
-    if (!each.batchStatistics) await assertSlopes(bytes, gradients, { images, shape, labels });
+    if (each.batchStatistics) return;
+    await assertSlopes(bytes, gradients, { images, shape, labels }, { kinked: each.kinked });
   });
 }
