@@ -15,11 +15,11 @@ import {
   DEVICE_FLAGS,
   MODEL_FLAGS,
   OUTPUT_FLAGS,
-  PRIOR_FLAGS,
   SAMPLER_FLAGS,
   TRAINING_FLAGS,
   TUNING_FLAGS,
 } from "../cli/flag_groups.ts";
+import { PRIOR_FLAGS } from "../cli/prior_flag_groups.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import type { Io } from "../cli/output.ts";
 import { metricLines } from "./evaluate.ts";

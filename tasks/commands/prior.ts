@@ -13,10 +13,10 @@ import {
   DEVICE_FLAGS,
   MODEL_FLAGS,
   OUTPUT_FLAGS,
-  SWAG_FLAGS,
   TRAINING_FLAGS,
   TUNING_FLAGS,
 } from "../cli/flag_groups.ts";
+import { SWAG_FLAGS } from "../cli/prior_flag_groups.ts";
 import { defineCommand, type FlagsOf } from "../cli/flags.ts";
 import { OBJECTIVE_FLAG, OBJECTIVE_FLAGS, PRETRAINING_FLAGS } from "../cli/objective_flags.ts";
 import type { Io } from "../cli/output.ts";

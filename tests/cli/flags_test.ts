@@ -5,12 +5,11 @@ import {
   DEVICE_FLAGS,
   MODEL_FLAGS,
   OUTPUT_FLAGS,
-  PRIOR_FLAGS,
   SAMPLER_FLAGS,
-  SWAG_FLAGS,
   TRAINING_FLAGS,
   TUNING_FLAGS,
 } from "../../tasks/cli/flag_groups.ts";
+import { PRIOR_FLAGS, SWAG_FLAGS } from "../../tasks/cli/prior_flag_groups.ts";
 import { defineCommand, flagName, type FlagTable, parseFlags } from "../../tasks/cli/flags.ts";
 
 const command = defineCommand({
