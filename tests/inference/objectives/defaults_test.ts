@@ -95,6 +95,7 @@ const ORIGINALS: Readonly<Record<string, Original>> = {
     defaults: { projHidden: 2048, projOut: 256, predHidden: 512, ...MOMENTUM },
     ...BYOL,
     target: { layers: 6, output: [4, 256] },
+    multiCrop: true,
   },
   deepclusterv2: {
     defaults: { projHidden: 2048, projOut: 128, heads: 3, prototypes: 3000, clusterIterations: 10, temperature: 0.1 },
@@ -132,6 +133,7 @@ const ORIGINALS: Readonly<Record<string, Original>> = {
     norms: [],
     memories: [["centre", 1, 4096]],
     target: { layers: 7, output: [4, 4096] },
+    multiCrop: true,
   },
   mocov2plus: {
     defaults: { projHidden: 2048, projOut: 128, temperature: 0.1, queueSize: 65536, ...MOMENTUM },
