@@ -33,6 +33,23 @@
 #if COLUMNS > 0
 /// The sums of 32 columns by lane, each column behind a gap: lanes that add up columns meet in different banks.
 var<workgroup> lane_sums: array<f32, $((COLUMNS < 32) * COLUMNS * 65 + (COLUMNS >= 32) * 2080)>;
+
+/// The 64 sums of a column: halves are added up, and again.
+fn pairwise_sum(first: u32) -> f32 {
+#for i in 0..32
+  let a$i = lane_sums[first + $(i)u] + lane_sums[first + $(i + 32)u];
+#end
+#for i in 0..16
+  let b$i = a$i + a$(i + 16);
+#end
+#for i in 0..8
+  let c$i = b$i + b$(i + 8);
+#end
+#for i in 0..4
+  let d$i = c$i + c$(i + 4);
+#end
+  return (d0 + d2) + (d1 + d3);
+}
 #end
 
 /// Where a parameter is, the prior's mean, their difference, and a draw from the prior relative to its mean.
@@ -183,9 +200,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #end
   workgroupBarrier();
   if (lane < 32u && $(chunk * 32)u + lane < COLUMNS && block < BLOCKS) {
-    var total = 0.0;
-    for (var other = 0u; other < 64u; other++) { total += lane_sums[lane * 65u + other]; }
-    partial[(FIRST_BLOCK + block) * COLUMNS + $(chunk * 32)u + lane] = total;
+    partial[(FIRST_BLOCK + block) * COLUMNS + $(chunk * 32)u + lane] = pairwise_sum(lane * 65u);
   }
 #end
 }

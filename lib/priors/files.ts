@@ -156,6 +156,6 @@ export function readPrior(bytes: Uint8Array, name = "the bytes"): PriorFile {
     }
     const { architecture = "", source = "", source_sha256: sourceSha256 = "", software = "" } = metadata;
     const head = readHead(tensors, metadata);
-    return { swag, parameters, model, head, metadata: { architecture, source, sourceSha256, software } };
+    return { swag, parameters, model, ...head && { head }, metadata: { architecture, source, sourceSha256, software } };
   });
 }

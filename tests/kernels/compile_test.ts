@@ -99,7 +99,7 @@ function* variants(text: string): Generator<Record<string, number>> {
       options.set(name, values);
     }
   }
-  for (const size of ["CK", "KL"]) options.delete(size);
+  for (const size of ["CK", "KL", "COLUMNS"]) options.delete(size);
   const names = [...options.keys()];
   const total = names.reduce((product, name) => product * options.get(name)!.length, 1);
   for (let combination = 0; combination < Math.min(total, MOST); combination++) {
@@ -124,6 +124,11 @@ function isBuilt(text: string, flags: Readonly<Record<string, number>>): boolean
   return (PRIOR === 1 || (PHASE === 0 && ROWS_K === 0)) && (ROWS_K > 0 || PHASE < 2 || PHASE === 3);
 }
 
+/** Of `prior_step.wgsl`: the sums that a phase leaves. */
+function columnsOf({ PHASE = 0, ROWS_K = 1 }: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
+  return { COLUMNS: { 1: ROWS_K, 3: ROWS_K + 1, 4: ROWS_K * (ROWS_K + 1) / 2 }[PHASE] ?? 0 };
+}
+
 async function refusal(gpu: Gpu, code: string): Promise<string | undefined> {
   gpu.device.pushErrorScope("validation");
   gpu.device.createShaderModule({ code });
@@ -143,7 +148,8 @@ for (const [file, text] of kernels) {
     let tried = 0;
     for (const flags of variants(text)) {
       if (!isBuilt(text, flags)) continue;
-      const code = expand(text, { ...sizes, ...flags }, floats);
+      const columns = Object.hasOwn(flags, "PHASE") ? columnsOf(flags) : {};
+      const code = expand(text, { ...sizes, ...flags, ...columns }, floats);
       const message = await refusal(gpu, code);
       assertEquals(message, undefined, `${file} with ${JSON.stringify(flags)}`);
       const wide = [...declaredBindings(code)].filter(([, { width }]) => width > 1).map(([index]) => index);
