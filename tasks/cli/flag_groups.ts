@@ -191,7 +191,7 @@ export const TRAINING_FLAGS = {
     default: 0,
     min: 0,
     group: "Training",
-    help: "L2 penalty; of the head alone where the backbone has a prior",
+    help: "L2 penalty; of the head alone where the backbone has a prior, and not of a head whose prior is learned",
   },
   labelSmoothing: { type: "number", default: 0, min: 0, max: 0.999, group: "Training", help: "label smoothing" },
   chains: { type: "integer", default: 1, min: 1, group: "Training", help: "independent chains, one after another" },
