@@ -7,7 +7,9 @@
 import { evaluationBatches } from "../data/evaluation_batches.ts";
 import { DEFAULT_MEMORY_LIMIT, type ImageSource } from "../data/dataset.ts";
 import { probeAccuracy } from "../evaluation/linear_probe.ts";
+import { computeMetrics } from "../evaluation/metrics.ts";
 import { type LabelledFeatures, neighbourAccuracy } from "../evaluation/nearest_neighbours.ts";
+import { softmax } from "../evaluation/softmax.ts";
 import { submitLaunches } from "../gpu/launch.ts";
 import { fuse } from "../graph/fuse.ts";
 import { Graph, lowerForward } from "../graph/graph.ts";
@@ -119,13 +121,7 @@ export interface LinearHead {
 
 /** Share of the examples that a linear classifier gets right, 0 to 1. */
 export function headAccuracy({ features, labels }: LabelledFeatures, { weights, numClasses }: LinearHead): number {
-  const logits = headLogits(features, weights, numClasses);
-  let right = 0;
-  labels.forEach((label, row) => {
-    const scores = logits.subarray(row * numClasses, (row + 1) * numClasses);
-    if (scores.indexOf(Math.max(...scores)) === label) right++;
-  });
-  return right / labels.length;
+  return computeMetrics(softmax(headLogits(features, weights, numClasses), numClasses), labels).accuracy;
 }
 
 /**

@@ -104,7 +104,7 @@ export function scaleHead<T extends HeadGaussian>(head: T, scale: number): T {
  *
  * @throws TypeError that names the first difference
  */
-export function requireSameClasses({ classNames }: HeadPrior, task: readonly string[], name: string): void {
+export function requireHeadClasses({ classNames }: HeadPrior, task: readonly string[], name: string): void {
   if (classNames.length !== task.length) {
     throw new TypeError(
       `Cannot use the learned prior of a head of ${classNames.length} classes: ${name} has ${task.length}, and the same ` +

@@ -16,7 +16,7 @@ import { type Weights, weightsFromStateDict } from "../../lib/models/weights.ts"
 import type { PriorFile } from "../../lib/priors/prior_file.ts";
 import { requirePriorFits } from "../../lib/priors/device_gaussian.ts";
 import { type Gaussian, isotropic, shiftedGaussian } from "../../lib/priors/gaussian.ts";
-import { type HeadPrior, requireSameClasses, scaleHead } from "../../lib/priors/head_gaussian.ts";
+import { type HeadPrior, requireHeadClasses, scaleHead } from "../../lib/priors/head_gaussian.ts";
 import { requireSameParameters } from "../../lib/priors/parameter_order.ts";
 import type { Flags } from "./infer.ts";
 import { loadTask, requireLabels } from "./inputs.ts";
@@ -68,7 +68,7 @@ function headPriorOf(
       `Cannot use --head-prior learned: ${priorPath} has no prior of a head; learn one by prior --head-laplace`,
     );
   }
-  requireSameClasses(prior.head, train.classNames, train.name);
+  requireHeadClasses(prior.head, train.classNames, train.name);
   requirePriorFits(prior.head, layoutModel(classifier).head);
   return scaleHead(prior.head, headScale);
 }

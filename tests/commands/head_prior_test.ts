@@ -11,18 +11,14 @@ import { makeTask, manifestOf, runJson, sampleHashes, type Task, taskFlags } fro
 const PERMISSIONS = { permissions: "--allow-read --allow-write" };
 const CONSTANT = ["--swag-scheduler", "constant", "--swa-lrs", "0.01", "--max-steps", "4", "--max-rank", "2"];
 
+function priorArgs(task: Task, out: string, ...flags: string[]): string[] {
+  return ["prior", ...taskFlags(task), "--weights-path", task.checkpoint, ...flags, "--out", out];
+}
+
 /** Learns a prior of the head as well; its path and what the command said. */
 async function learn(folder: string, task: Task, ...flags: string[]) {
   const out = `${folder}/${flags.join("").replaceAll("-", "")}.safetensors`;
-  const result = await runJson([
-    "prior",
-    ...taskFlags(task),
-    "--weights-path",
-    task.checkpoint,
-    ...flags,
-    "--out",
-    out,
-  ]);
+  const result = await runJson(priorArgs(task, out, ...flags));
   return { out, result, file: readPrior(Deno.readFileSync(out)) };
 }
 
@@ -142,22 +138,10 @@ Deno.test("what cannot have or use a head's prior is refused before the work", a
     const task = makeTask(folder);
     const refused = async (args: readonly string[], code: 1 | 2, message: RegExp) =>
       assertRefused(await runCli([...args, "--quiet"], PERMISSIONS), code, message);
-    const { stdout } = await runCli([
-      ...["prior", ...taskFlags(task), "--weights-path", task.checkpoint, "--method", "last-layer"],
-      ...["--head-laplace", "diagonal", "--out", `${folder}/no.safetensors`, "--dry-run"],
-    ], { permissions: "--allow-read" });
+    const prior = (...flags: string[]) => priorArgs(task, `${folder}/no.safetensors`, ...flags);
+    const plan = prior("--method", "last-layer", "--head-laplace", "diagonal", "--dry-run");
+    const { stdout } = await runCli(plan, { permissions: "--allow-read" });
     assert(/^last-layer: the checkpoint's 18888 weights and a diagonal posterior of its head/.test(stdout), stdout);
-    const prior = (
-      ...flags: string[]
-    ) => [
-      "prior",
-      ...taskFlags(task),
-      "--weights-path",
-      task.checkpoint,
-      ...flags,
-      "--out",
-      `${folder}/no.safetensors`,
-    ];
     await refused(prior("--method", "last-layer"), 2, /give --head-laplace/);
     await refused(prior("--head-precision", "1"), 2, /without --head-laplace/);
     await refused(prior("--head-laplace", "diagonal", "--head-precision", "0"), 2, /a positive number is required/);
@@ -165,10 +149,11 @@ Deno.test("what cannot have or use a head's prior is refused before the work", a
     await refused(prior("--head-laplace", "diagonal", "--objective", "simclr"), 2, /trains no head/);
     await refused(prior("--head-laplace", "diagonal", "--format", "parts"), 2, /no place for a head/);
     await refused(prior("--method", "last-layer", "--head-laplace", "diagonal", "--epochs", "2"), 2, /trains nothing/);
+    const scratch = ["--pretrain-epochs", "1", "--image-size", "32", "--head-laplace", "diagonal"];
     await refused(
-      prior("--encoder", "squeezenet1_1", "--head-laplace", "diagonal", "--method", "last-layer"),
-      1,
-      /./,
+      ["prior", ...taskFlags(task), "--encoder", "squeezenet1_1", ...scratch, "--out", `${folder}/no.safetensors`],
+      2,
+      /Cannot use --head-laplace with squeezenet1_1: its last layer is/,
     );
     const run = `${folder}/run`;
     await refused(inferArgs(task, task.prior, run), 1, /has no prior of a head; learn one by prior --head-laplace/);

@@ -72,19 +72,15 @@ Deno.test("prior --knn-every and infer measure by the classes that are learned f
     }
   }));
 
+/** Flags of a small network on the photographs of a folder. */
+function customFlags(folder: string): string[] {
+  return ["--train-dataset", "custom", "--data-dir", folder, "--encoder", "resnet8_narrow", "--batch-size", "3"];
+}
+
 Deno.test("prior --objective takes views of 8 pixels on, of an odd side too, blurred and cut out", () =>
   withFolder(async (folder) => {
     await writeTree(folder, { "train/a/1.jpg": JPEG, "train/a/2.jpg": GRAY_JPEG, "train/b/3.jpg": JPEG });
-    const data = [
-      "--train-dataset",
-      "custom",
-      "--data-dir",
-      folder,
-      "--encoder",
-      "resnet8_narrow",
-      "--batch-size",
-      "3",
-    ];
+    const data = customFlags(folder);
     const out = ["--out", `${folder}/o.safetensors`];
     const learn = ["prior", "--objective", "simclr", ...data, ...SIZES, ...STEPS, ...out, "--gaussian-prob", "1"];
     for (const flag of ["--image-size", "--crop-size", "--small-crop-size"]) {
@@ -102,16 +98,7 @@ Deno.test("images whose bytes are no multiple of four train, are predicted, meas
       name,
     ) => [[`train/${name}.jpg`, JPEG], [`val/${name}.jpg`, GRAY_JPEG]]);
     await writeTree(folder, Object.fromEntries(files));
-    const data = [
-      "--train-dataset",
-      "custom",
-      "--data-dir",
-      folder,
-      "--encoder",
-      "resnet8_narrow",
-      "--batch-size",
-      "3",
-    ];
+    const data = customFlags(folder);
     const size = ["--image-size", "9"], run = `${folder}/run`;
     const sampled = ["--prior-type", "none", "--max-steps", "2", "--n-samples", "1", "--out", run];
     const { nll, n } = await runJson(["infer", ...data, ...size, ...sampled]);

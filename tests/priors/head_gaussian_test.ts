@@ -9,7 +9,7 @@ import {
   type HeadPrior,
   joined,
   parted,
-  requireSameClasses,
+  requireHeadClasses,
   scaleHead,
 } from "../../lib/priors/head_gaussian.ts";
 import { writePriorParts } from "../../lib/priors/parts.ts";
@@ -89,8 +89,8 @@ Deno.test("scaleHead() multiplies variances and refuses what leaves none", () =>
   for (const scale of [0, -1, NaN, Infinity, 1e-50]) assertThrows(() => scaleHead(HEAD, scale), RangeError, "positive");
 });
 
-Deno.test("requireSameClasses() names the first class that is another", () => {
-  requireSameClasses(HEAD, ["cat", "dog", "emu"], "pets");
-  assertThrows(() => requireSameClasses(HEAD, ["cat", "dog"], "pets"), TypeError, "3 classes: pets has 2");
-  assertThrows(() => requireSameClasses(HEAD, ["cat", "emu", "dog"], "pets"), TypeError, 'class 1 is "dog"');
+Deno.test("requireHeadClasses() names the first class that is another", () => {
+  requireHeadClasses(HEAD, ["cat", "dog", "emu"], "pets");
+  assertThrows(() => requireHeadClasses(HEAD, ["cat", "dog"], "pets"), TypeError, "3 classes: pets has 2");
+  assertThrows(() => requireHeadClasses(HEAD, ["cat", "emu", "dog"], "pets"), TypeError, 'class 1 is "dog"');
 });
