@@ -24,14 +24,10 @@ export type ByolSettings = { projHidden: number; projOut: number; predHidden: nu
 export function byolLoss(graph: Graph, p: Tensor, t: Tensor): Tensor {
   const algebra = new Algebra(graph), batch = t.shape[0] / 2, views = p.shape[0] / batch;
   const { large, small } = algebra.counterparts("other targets", t, views);
-  const distance = (name: string, rows: Tensor, targets: Tensor) =>
-    algebra.affine(
-      name,
-      algebra.meanCosine(`${name} agreement`, rows, targets),
-      -2 * rows.shape[0] / batch,
-      2 *
-        rows.shape[0] / batch,
-    );
+  const distance = (name: string, rows: Tensor, targets: Tensor) => {
+    const scale = 2 * rows.shape[0] / batch;
+    return algebra.affine(name, algebra.meanCosine(`${name} agreement`, rows, targets), -scale, scale);
+  };
   if (small === undefined) return distance("distance", p, large);
   const rows = algebra.rows("predictions of small views", p, 2 * batch, views * batch);
   return [

@@ -79,8 +79,8 @@ function head(context: ObjectiveContext<Settings>, features: Tensor): Tensor {
 }
 
 /**
- * DINO with the original system's sizes; the momentum network sees the large views alone. The target's temperature goes from the first to the final one
- * in `warmupEpochs`.
+ * DINO with the original system's sizes; the momentum network sees the large views alone. The target's temperature goes
+ * from the first to the final one in `warmupEpochs`.
  */
 export const dino: Objective<Settings> = {
   name: "dino",
