@@ -21,8 +21,17 @@
 export * from "./lib/errors.ts";
 export { type DType, type HostTensor, type StateDict, type TensorData } from "./lib/tensor.ts";
 
-export { type AdapterDescription, Gpu, type GpuOptions, type KernelSchedule, openGpu } from "./lib/gpu/device.ts";
+export {
+  type AdapterDescription,
+  type BindingKind,
+  Gpu,
+  type GpuOptions,
+  type KernelSchedule,
+  openGpu,
+} from "./lib/gpu/device.ts";
 export { type TuningTable } from "./lib/gpu/tuning_table.ts";
+export type { ImageFormat } from "./kernels/image.ts";
+export type { ImageCopy } from "./lib/gpu/images.ts";
 export { type BufferRange, type Launch } from "./lib/gpu/launch.ts";
 export { type LaunchWork, type ProfiledStep, Profiler, type ProfilerOptions, type Span } from "./lib/gpu/profiler.ts";
 

@@ -4,7 +4,7 @@
 //
 // Lanes lie along the columns (output channels); lane l of register j loads the 6 inputs of tile j * S + l, and
 // broadcasts their values at the 6 points. Sums over taps' rows and channels stay values at points until the end.
-// Activations [N, H, W, C]; weight [KH, 6, CK, CN] as winograd_weight.wgsl makes it, of transposed weights (gradient).
+// Activations [N, H, W, C]; weight as winograd_weight.wgsl makes it, of transposed weights (gradient).
 
 @compute @workgroup_size(S)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -38,8 +38,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let address$(j * 6 + p) = select(0u, (row$j + u32(first_w$j + $p)) * (CK / AV), inside$(j * 6 + p));
 #end
 #end
-    let weight_row = kh * (6 * CK * (CN / NV)) + column;
     for (var chunk = 0u; chunk < CK / AV; chunk++) {
+      let weight_chunk = ((group.z * KH + kh) * (CK / AV) + chunk) * (6 * (AV / PACK) * S) + lane;
 #for j in 0..REGISTERS
       let values$j = input_values(array<Channels, 6>(
 #for p in 0..6
@@ -49,11 +49,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #end
 #for f in 0..6
       {
-        let g = Weights(
-#for u in 0..AV
-          weight[weight_row + ($(f)u * CK + chunk * AV + $(u)u) * (CN / NV)],
+#for q in 0..(AV / PACK)
+        let g$q = weight[weight_chunk + $((f * (AV / PACK) + q) * S)u];
 #end
-        );
+#if PACK == 2
+        let g = Weights(g0.xy, g0.zw, g1.xy, g1.zw);
+#else
+#if AV / PACK == 4
+        let g = Weights(g0, g1, g2, g3);
+#else
+        let g = g0;
+#end
+#end
 #for i in 0..(REGISTERS * S)
         sum$(f * REGISTERS * S + i) = plus_product(sum$(f * REGISTERS * S + i), g, subgroupBroadcast(values$(i / S)[$f], $(i % S)u));
 #end

@@ -5,25 +5,7 @@
  * @module
  */
 
-/** What a kernel declares of a binding. */
-export interface BindingDeclaration {
-  readonly name: string;
-  /** Numbers in an item where it is of f32; 0 where it is of something else. */
-  readonly width: 0 | 1 | 2 | 4;
-}
-
-const DECLARATION = /@group\(0\) @binding\((\d+)\) var<storage, read_write> (\w+): array<([\w<>]+)>;/g;
-const ALIAS = /\balias (\w+) = ([\w<>]+);/g;
-const WIDTHS: Readonly<Record<string, 1 | 2 | 4>> = { "f32": 1, "vec2<f32>": 2, "vec4<f32>": 4 };
-
-/** The bindings that an expanded kernel declares, by index. */
-export function declaredBindings(code: string): ReadonlyMap<number, BindingDeclaration> {
-  const aliases = new Map([...code.matchAll(ALIAS)].map(([, name, type]) => [name, type]));
-  return new Map([...code.matchAll(DECLARATION)].map(([, index, name, type]) => [
-    Number(index),
-    { name, width: WIDTHS[aliases.get(type) ?? type] ?? 0 },
-  ]));
-}
+import { declaredBindings, replaceAccesses, splitAtBinding } from "./bindings.ts";
 
 /**
  * Two numbers as f16. WGSL leaves open how pack2x16float rounds and what it makes of numbers beyond the range of f16. Here
@@ -61,55 +43,6 @@ fn unpack_${name}(i: u32) -> vec${width}<f32> {
 fn pack_${name}(i: u32, value: vec${width}<f32>) { ${name}[i] = ${packed}; }`;
 }
 
-/** Index of the bracket that closes the one at `open`. */
-function closingBracket(code: string, open: number): number {
-  for (let at = open, depth = 0; at < code.length; at++) {
-    if ("([{".includes(code[at])) depth++;
-    else if (")]}".includes(code[at]) && --depth === 0) return at;
-  }
-  throw new SyntaxError("Cannot pack a kernel's binding: a bracket is not closed");
-}
-
-/** Index of the semicolon that ends the statement in which `from` lies. */
-function statementEnd(code: string, from: number): number {
-  let at = from;
-  while (at < code.length && code[at] !== ";") at = "([{".includes(code[at]) ? closingBracket(code, at) + 1 : at + 1;
-  return at;
-}
-
-/** The code with every access to a packed binding `name[index]` replaced by a call. */
-function replaceAccesses(code: string, name: string): string {
-  const used = new RegExp(`(?<![\\w.])${name}\\b\\s*`, "g");
-  let out = "";
-  for (let from = 0;;) {
-    used.lastIndex = from;
-    const match = used.exec(code);
-    if (match === null) return out + code.slice(from);
-    const open = match.index + match[0].length;
-    if (code[open] !== "[") {
-      const found = code.slice(match.index, code.indexOf("\n", match.index)).trim();
-      throw new SyntaxError(`Cannot pack binding ${name}: found "${found}", but only ${name}[index] can be replaced`);
-    }
-    const close = closingBracket(code, open);
-    const index = `u32(${replaceAccesses(code.slice(open + 1, close), name)})`;
-    const assignment = /^\s*([-+*\/]?)=(?!=)/.exec(code.slice(close + 1));
-    if (/^\s*(?:\.\w+|\[\w+\])\s*[-+*\/]?=(?!=)/.test(code.slice(close + 1))) {
-      throw new SyntaxError(`Cannot pack binding ${name}: a part of an item is written, but only whole ones can be`);
-    }
-    out += code.slice(from, match.index);
-    if (assignment === null) {
-      out += `unpack_${name}(${index})`;
-      from = close + 1;
-    } else {
-      const start = close + 1 + assignment[0].length, end = statementEnd(code, start);
-      const value = replaceAccesses(code.slice(start, end).trim(), name);
-      const operator = assignment[1];
-      out += `pack_${name}(${index}, ${operator ? `unpack_${name}(${index}) ${operator} (${value})` : value})`;
-      from = end;
-    }
-  }
-}
-
 /**
  * An expanded kernel whose bindings of these indices hold f16, two to a word, in place of f32.
  *
@@ -124,9 +57,13 @@ export function packBindings(code: string, indices: Iterable<number>): string {
     if (width !== 2 && width !== 4) {
       throw new SyntaxError(`Cannot pack binding ${name}: items of two or four f32 are required`);
     }
-    const declaration = new RegExp(`@group\\(0\\) @binding\\(${index}\\) var<storage, read_write> ${name}: [^;]*;`);
-    const [before, after] = packed.split(declaration);
-    packed = replaceAccesses(before, name) + packedDeclaration(index, name, width) + replaceAccesses(after, name);
+    const accesses = {
+      read: (item: string) => `unpack_${name}(${item})`,
+      write: (item: string, value: string) => `pack_${name}(${item}, ${value})`,
+    };
+    const [before, after] = splitAtBinding(packed, index);
+    packed = replaceAccesses(before, name, accesses) + packedDeclaration(index, name, width) +
+      replaceAccesses(after, name, accesses);
   }
   return packed === code ? code : PACK + packed;
 }

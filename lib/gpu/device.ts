@@ -4,6 +4,7 @@
  * @module
  */
 
+import { type ImageFormat, TEXEL_BYTES } from "../../kernels/image.ts";
 import { DeviceLostError, GpuValidationError, NoAdapterError, OutOfMemoryError } from "../errors.ts";
 import type { TuningTable } from "./tuning_table.ts";
 
@@ -13,6 +14,9 @@ import type { TuningTable } from "./tuning_table.ts";
  * - `gpu`: tiles in workgroup memory and registers
  */
 export type KernelSchedule = "cpu" | "gpu";
+
+/** What a kernel binds: a storage buffer, or an image of so many dimensions and that format, which it reads. */
+export type BindingKind = "buffer" | `${"1d" | "2d"} ${ImageFormat}`;
 
 /** What to open, and how. */
 export interface GpuOptions {
@@ -79,8 +83,9 @@ export class Gpu {
   #failure: Error | undefined;
   #lost = false;
   readonly #buffers = new Set<GPUBuffer>();
+  readonly #images = new Set<GPUTexture>();
   readonly #pipelines = new Map<string, GPUComputePipeline>();
-  readonly #layouts = new Map<number, GPUBindGroupLayout>();
+  readonly #layouts = new Map<string, GPUBindGroupLayout>();
 
   /** @internal Use {@linkcode openGpu}. */
   constructor(
@@ -116,11 +121,12 @@ export class Gpu {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Number and bytes of the buffers that are alive. */
+  /** Number and bytes of the buffers and images that are alive. */
   get live(): { readonly count: number; readonly bytes: number } {
     let bytes = 0;
     for (const buffer of this.#buffers) bytes += buffer.size;
-    return { count: this.#buffers.size, bytes };
+    for (const image of this.#images) bytes += image.width * image.height * TEXEL_BYTES[image.format as ImageFormat];
+    return { count: this.#buffers.size + this.#images.size, bytes };
   }
 
   /** A zeroed buffer of at least 4 bytes. */
@@ -142,25 +148,45 @@ export class Gpu {
     buffer.destroy();
   }
 
-  /** The layout of `count` storage buffers, all writable: see ARCHITECTURE.md, "One access mode". */
-  bindGroupLayout(count: number): GPUBindGroupLayout {
-    let layout = this.#layouts.get(count);
+  /** An image that kernels read and copies fill. */
+  createImage(label: string, shape: Pick<GPUTextureDescriptor, "size" | "dimension" | "format">): GPUTexture {
+    const usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST;
+    const texture = this.device.createTexture({ label, ...shape, usage });
+    this.#images.add(texture);
+    return texture;
+  }
+
+  /** Frees an image at once. */
+  destroyImage(texture: GPUTexture): void {
+    this.#images.delete(texture);
+    texture.destroy();
+  }
+
+  /** The layout of bindings that are storage buffers, all writable (see ARCHITECTURE.md, "One access mode"), or images. */
+  bindGroupLayout(bindings: readonly BindingKind[]): GPUBindGroupLayout {
+    const label = bindings.join(" ");
+    let layout = this.#layouts.get(label);
     if (layout === undefined) {
       layout = this.device.createBindGroupLayout({
-        label: `${count} storage buffers`,
-        entries: Array.from({ length: count }, (_, binding) => ({
+        label,
+        entries: bindings.map((kind, binding) => ({
           binding,
           visibility: GPUShaderStage.COMPUTE,
-          buffer: { type: "storage" as const },
+          ...kind === "buffer" ? { buffer: { type: "storage" as const } } : { storageTexture: imageLayout(kind) },
         })),
       });
-      this.#layouts.set(count, layout);
+      this.#layouts.set(label, layout);
     }
     return layout;
   }
 
-  /** A compute pipeline, made once per source, entry point and number of bindings. */
-  async pipeline(label: string, code: string, bindings: number, entryPoint = "main"): Promise<GPUComputePipeline> {
+  /** A compute pipeline, made once per source, entry point and bindings. */
+  async pipeline(
+    label: string,
+    code: string,
+    bindings: readonly BindingKind[],
+    entryPoint = "main",
+  ): Promise<GPUComputePipeline> {
     this.check();
     const key = `${bindings}:${entryPoint}:${code}`;
     let pipeline = this.#pipelines.get(key);
@@ -242,6 +268,8 @@ export class Gpu {
     this.#lost = true;
     for (const buffer of this.#buffers) buffer.destroy();
     this.#buffers.clear();
+    for (const image of this.#images) image.destroy();
+    this.#images.clear();
     this.device.destroy();
   }
 
@@ -253,6 +281,11 @@ export class Gpu {
 
 /** Usage of a buffer that kernels bind and the host writes and copies. */
 export const STORAGE: GPUBufferUsageFlags = 0x80 | 0x8 | 0x4;
+
+function imageLayout(kind: Exclude<BindingKind, "buffer">): GPUStorageTextureBindingLayout {
+  const [viewDimension, format] = kind.split(" ") as ["1d" | "2d", GPUTextureFormat];
+  return { access: "read-only", format, viewDimension };
+}
 
 function namedError(error: GPUError): Error {
   const kind = error.constructor.name;

@@ -5,9 +5,11 @@
  */
 
 import { packBindings } from "../../kernels/half.ts";
+import { IMAGE_WIDTH, type ImageBinding, imageBindings, imageDimension, TEXEL_BYTES } from "../../kernels/image.ts";
 import { type Constants, expand } from "../../kernels/template.ts";
 import { OutOfMemoryError } from "../errors.ts";
-import type { Gpu } from "./device.ts";
+import type { BindingKind, Gpu } from "./device.ts";
+import { encodeImageCopy, type ImageCopy, type ImageRequest, type Images } from "./images.ts";
 
 /** A kernel and its launch shape. */
 export interface KernelLaunch {
@@ -23,6 +25,8 @@ export interface KernelLaunch {
   readonly floats?: Constants;
   /** Bindings that hold f16, two to a word: see `kernels/half.ts`. */
   readonly packed?: readonly number[];
+  /** Bindings that the kernel reads as images, where it is given images: see `kernels/image.ts`. */
+  readonly images?: readonly number[];
   readonly groups: readonly [number, number, number];
 }
 
@@ -50,14 +54,40 @@ export interface Launch {
   readonly pipeline: GPUComputePipeline;
   /** Its buffers. */
   readonly bindGroup: GPUBindGroup;
+  /** What is copied into images before. */
+  readonly copies: readonly ImageCopy[];
   /** Workgroups along x, y and z. */
   readonly groups: readonly [number, number, number];
   /** Where the device finds the workgroups instead: it may have set them to 0. */
   readonly indirect?: { readonly buffer: GPUBuffer; readonly offset: number };
 }
 
-/** Builds the pipeline (once per text) and the bind group of a launch. */
-export async function prepareLaunch(gpu: Gpu, kernel: KernelLaunch, bindings: readonly BufferRange[]): Promise<Launch> {
+/**
+ * The images of a launch whose bindings are of these sizes in bytes: one for each that is read as such, unless it is
+ * larger than an image can be, or no whole number of texels.
+ */
+export function imagesOf(
+  { images = [], packed = [] }: Pick<KernelLaunch, "images" | "packed">,
+  sizes: readonly number[],
+): (ImageBinding & ImageRequest)[] {
+  return images.flatMap((index, slot) => {
+    const format = packed.includes(index) ? "rgba16float" : "rgba32float";
+    const texels = sizes[index] / TEXEL_BYTES[format];
+    return Number.isInteger(texels) && texels <= IMAGE_WIDTH ** 2 ? [{ index, slot, texels, format }] : [];
+  });
+}
+
+/**
+ * Builds the pipeline (once per text) and the bind group of a launch.
+ *
+ * @param images where the kernel's images are; without them it reads its buffers
+ */
+export async function prepareLaunch(
+  gpu: Gpu,
+  kernel: KernelLaunch,
+  bindings: readonly BufferRange[],
+  images?: Images,
+): Promise<Launch> {
   const { label, groups, flops, kind = label.replace(/ \d+$/, "") } = kernel;
   for (const { buffer, size } of bindings) {
     if (size > gpu.maxBindingBytes) {
@@ -67,33 +97,65 @@ export async function prepareLaunch(gpu: Gpu, kernel: KernelLaunch, bindings: re
       );
     }
   }
-  const text = expand(kernel.source, kernel.constants, kernel.floats);
-  const code = kernel.packed?.length ? packBindings(text, kernel.packed) : text;
-  const pipeline = await gpu.pipeline(label, code, bindings.length, kernel.entryPoint);
+  const requests = images === undefined ? [] : imagesOf(kernel, bindings.map(({ size }) => size));
+  const copies = new Map(requests.map((request) => [request.index, images!.of(request, bindings[request.index])]));
+  const text = imageBindings(expand(kernel.source, kernel.constants, kernel.floats), requests);
+  const packed = (kernel.packed ?? []).filter((index) => !copies.has(index));
+  const kinds: BindingKind[] = bindings.map(() => "buffer");
+  for (const { index, texels, format } of requests) kinds[index] = `${imageDimension(texels)} ${format}`;
+  const pipeline = await gpu.pipeline(
+    label,
+    packed.length > 0 ? packBindings(text, packed) : text,
+    kinds,
+    kernel.entryPoint,
+  );
   const bindGroup = gpu.device.createBindGroup({
     label,
-    layout: gpu.bindGroupLayout(bindings.length),
-    entries: bindings.map((resource, binding) => ({ binding, resource })),
+    layout: gpu.bindGroupLayout(kinds),
+    entries: bindings.map((buffer, binding) => ({
+      binding,
+      resource: copies.get(binding)?.texture.createView() ?? buffer,
+    })),
   });
   const bytes = bindings.reduce((sum, { size }) => sum + size, 0);
-  return { label, kind, flops, bytes, pipeline, bindGroup, groups };
+  return { label, kind, flops, bytes, pipeline, bindGroup, groups, copies: [...copies.values()] };
 }
 
-/** Encodes launches in order. */
-export function encodeLaunches(pass: GPUComputePassEncoder, launches: readonly Launch[]): void {
-  for (const { pipeline, bindGroup, groups, indirect } of launches) {
+/** Encodes launches in order: in one compute pass, but for copies between them. */
+export function encodeLaunches(encoder: GPUCommandEncoder, label: string, launches: Iterable<Launch>): void {
+  let pass: GPUComputePassEncoder | undefined;
+  for (const { pipeline, bindGroup, groups, indirect, copies } of launches) {
+    if (copies.length > 0) {
+      pass?.end();
+      pass = undefined;
+      for (const copy of copies) encodeImageCopy(encoder, copy);
+    }
+    pass ??= encoder.beginComputePass({ label });
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, bindGroup);
     if (indirect) pass.dispatchWorkgroupsIndirect(indirect.buffer, indirect.offset);
     else pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
   }
+  pass?.end();
 }
 
-/** Encodes launches in one compute pass and submits them. */
+/** Encodes launches between two timestamps, those of index `first` and the next one. */
+export function encodeTimed(
+  encoder: GPUCommandEncoder,
+  launches: readonly Launch[],
+  querySet: GPUQuerySet,
+  first: number,
+): void {
+  const { label } = launches[0];
+  // Copies stand between passes: passes without launches take the time before and behind all.
+  encoder.beginComputePass({ label, timestampWrites: { querySet, beginningOfPassWriteIndex: first } }).end();
+  encodeLaunches(encoder, label, launches);
+  encoder.beginComputePass({ label, timestampWrites: { querySet, endOfPassWriteIndex: first + 1 } }).end();
+}
+
+/** Encodes launches and submits them. */
 export function submitLaunches(gpu: Gpu, label: string, launches: readonly Launch[]): void {
   const encoder = gpu.device.createCommandEncoder({ label });
-  const pass = encoder.beginComputePass({ label });
-  encodeLaunches(pass, launches);
-  pass.end();
+  encodeLaunches(encoder, label, launches);
   gpu.device.queue.submit([encoder.finish()]);
 }

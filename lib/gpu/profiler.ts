@@ -9,7 +9,7 @@
  */
 
 import type { Gpu } from "./device.ts";
-import { encodeLaunches, type Launch } from "./launch.ts";
+import { encodeTimed, type Launch } from "./launch.ts";
 
 /** Timestamps of a query set at most: WebGPU allows no more. */
 const QUERIES_PER_SET = 4096;
@@ -111,21 +111,12 @@ export class Profiler {
     this.#marks.push({ name, time: performance.now() });
   }
 
-  /** Encodes launches, each in a pass of its own. */
+  /** Encodes launches, each in a pass of its own. Copies into images count as the launch's. */
   encode(encoder: GPUCommandEncoder, launches: readonly Launch[]): void {
     for (const launch of launches) {
       const index = this.#launches.push(launch) - 1;
       const first = 2 * (index % LAUNCHES_PER_SET);
-      const pass = encoder.beginComputePass({
-        label: launch.label,
-        timestampWrites: {
-          querySet: this.#set(Math.floor(index / LAUNCHES_PER_SET)),
-          beginningOfPassWriteIndex: first,
-          endOfPassWriteIndex: first + 1,
-        },
-      });
-      encodeLaunches(pass, [launch]);
-      pass.end();
+      encodeTimed(encoder, [launch], this.#set(Math.floor(index / LAUNCHES_PER_SET)), first);
     }
   }
 

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { declaredBindings } from "../../kernels/half.ts";
+import { declaredBindings } from "../../kernels/bindings.ts";
 import { expand } from "../../kernels/template.ts";
 import { type Dispatch, storageOf, type Tensor } from "../ops/operation.ts";
 import type { Graph } from "./graph.ts";

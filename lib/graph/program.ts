@@ -6,7 +6,8 @@
 
 import { OutOfMemoryError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { type BufferRange, type Launch, prepareLaunch } from "../gpu/launch.ts";
+import { imageBytes, type ImageRequest, Images } from "../gpu/images.ts";
+import { type BufferRange, imagesOf, type Launch, prepareLaunch } from "../gpu/launch.ts";
 import {
   bytesOf,
   type Dispatch,
@@ -51,6 +52,12 @@ export interface ProgramOptions {
   readonly keep?: readonly Tensor[];
 }
 
+/** The memory plan of a program. */
+export interface ProgramPlan extends MemoryPlan {
+  /** Bytes of the slabs and of the images that its launches share, which the lower bound counts as well. */
+  readonly bytes: number;
+}
+
 /** A sequence of launches with the scratch memory that they share. */
 export class Program {
   /** Where scratch tensors live. */
@@ -59,12 +66,20 @@ export class Program {
   readonly launches: readonly Launch[];
   readonly #gpu: Gpu;
   readonly #slabs: readonly GPUBuffer[];
+  readonly #images: Images;
 
   /** @internal Use {@linkcode compile}. */
-  constructor(gpu: Gpu, plan: MemoryPlan, slabs: readonly GPUBuffer[], launches: readonly Launch[]) {
+  constructor(
+    gpu: Gpu,
+    plan: MemoryPlan,
+    slabs: readonly GPUBuffer[],
+    images: Images,
+    launches: readonly Launch[],
+  ) {
     this.#gpu = gpu;
     this.plan = plan;
     this.#slabs = slabs;
+    this.#images = images;
     this.launches = launches;
   }
 
@@ -76,7 +91,18 @@ export class Program {
   /** Frees the scratch memory. */
   destroy(): void {
     this.#slabs.forEach((slab) => this.#gpu.destroyBuffer(slab));
+    this.#images.destroy();
   }
+}
+
+/** Bindings of tensors that are stored as f16. */
+function packedOf({ bindings }: Dispatch): number[] {
+  return bindings.flatMap((tensor, index) => storageOf(tensor).elements === "f16" ? [index] : []);
+}
+
+/** The images that a launch needs, whose bindings are of these sizes in bytes. */
+function imageRequests(dispatch: Dispatch, sizes: readonly number[]): ImageRequest[] {
+  return imagesOf({ images: dispatch.images, packed: packedOf(dispatch) }, sizes);
 }
 
 function scratchRange(plan: MemoryPlan, slabs: readonly GPUBuffer[], tensor: Tensor): BufferRange {
@@ -90,7 +116,7 @@ function scratchRange(plan: MemoryPlan, slabs: readonly GPUBuffer[], tensor: Ten
  *
  * @throws OutOfMemoryError where a launch binds more at once than the device can
  */
-export function planProgram(gpu: Gpu, dispatches: readonly Dispatch[], keep: readonly Tensor[] = []): MemoryPlan {
+export function planProgram(gpu: Gpu, dispatches: readonly Dispatch[], keep: readonly Tensor[] = []): ProgramPlan {
   for (const { label, bindings } of dispatches) {
     // What is in an external buffer, and how large that is, the caller knows.
     const large = bindings.find((tensor) =>
@@ -103,13 +129,17 @@ export function planProgram(gpu: Gpu, dispatches: readonly Dispatch[], keep: rea
         `${gpu.maxBindingBytes} bytes; ${remedy}`,
     );
   }
-  return planMemory(dispatches, new Set(keep), Math.min(MAX_SLAB_BYTES, gpu.device.limits.maxBufferSize));
+  const plan = planMemory(dispatches, new Set(keep), Math.min(MAX_SLAB_BYTES, gpu.device.limits.maxBufferSize));
+  const images = imageBytes(dispatches.flatMap((dispatch) => imageRequests(dispatch, dispatch.bindings.map(bytesOf))));
+  const bytes = plan.slabs.reduce((sum, slab) => sum + slab, images);
+  return { ...plan, lowerBound: plan.lowerBound + images, bytes };
 }
 
 /** Compiles launches: plans and allocates scratch memory, builds pipelines and bind groups. */
 export async function compile(gpu: Gpu, dispatches: readonly Dispatch[], options: ProgramOptions): Promise<Program> {
   const plan = planProgram(gpu, dispatches, options.keep);
   const slabs: GPUBuffer[] = [];
+  let images: Images | undefined;
   const rangeOf = (bound: Tensor): BufferRange => {
     const tensor = storageOf(bound);
     if (isPart(tensor)) {
@@ -135,13 +165,16 @@ export async function compile(gpu: Gpu, dispatches: readonly Dispatch[], options
   };
   try {
     plan.slabs.forEach((bytes, index) => slabs.push(gpu.createBuffer(`${options.label} slab ${index}`, bytes)));
+    const ranges = dispatches.map(({ bindings }) => bindings.map(rangeOf));
+    const sizes = ranges.map((bound) => bound.map(({ size }) => size));
+    images = new Images(gpu, dispatches.flatMap((dispatch, i) => imageRequests(dispatch, sizes[i])));
     const launches: Launch[] = [];
-    for (const dispatch of dispatches) {
-      const packed = dispatch.bindings.flatMap((tensor, index) => storageOf(tensor).elements === "f16" ? [index] : []);
-      launches.push(await prepareLaunch(gpu, { ...dispatch, packed }, dispatch.bindings.map(rangeOf)));
+    for (const [i, dispatch] of dispatches.entries()) {
+      launches.push(await prepareLaunch(gpu, { ...dispatch, packed: packedOf(dispatch) }, ranges[i], images));
     }
-    return new Program(gpu, plan, slabs, launches);
+    return new Program(gpu, plan, slabs, images, launches);
   } catch (error) {
+    images?.destroy();
     slabs.forEach((slab) => gpu.destroyBuffer(slab));
     throw error;
   }

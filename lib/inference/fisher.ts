@@ -105,7 +105,7 @@ export function estimateFisher(
 ): FisherEstimate {
   const { backbone, head, state } = layoutModel(model, gpu.maxBindingBytes);
   const planned = (dispatches: readonly Dispatch[], keep: Parameters<typeof planProgram>[2]) =>
-    planProgram(gpu, dispatches, keep).slabs.reduce((sum, bytes) => sum + bytes, 0);
+    planProgram(gpu, dispatches, keep).bytes;
   const one = planned(lowerGradient(gpu, buildClassifier(model, 1)), []);
   const batch = buildClassifier(model, Math.min(batchSize, examples));
   const predicted = labels === "data"

@@ -127,9 +127,7 @@ function lowered(gpu: Gpu, graph: Graph): Dispatch[] {
 /** Device memory of a head's coordinates, in bytes. */
 export function estimateCoordinates(gpu: Gpu, layout: VectorLayout, axes: HeadAxes): number {
   const rotation = new Rotation(requireAxesFit(layout, axes));
-  const scratch = [rotation.enter(gpu), rotation.leave(gpu)].flatMap((dispatches) =>
-    planProgram(gpu, dispatches).slabs
-  );
+  const scratch = [rotation.enter(gpu), rotation.leave(gpu)].map((dispatches) => planProgram(gpu, dispatches).bytes);
   return scratch.reduce((sum, bytes) => sum + bytes, 12 * layout.paddedCount) + axes.inputs.byteLength +
     axes.outputs.byteLength;
 }

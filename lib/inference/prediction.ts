@@ -89,9 +89,7 @@ export class PredictionSession {
         this.#gpu.writeBytes(this.#externals.get(this.#classifier.images)!, batch.images);
         device.queue.writeBuffer(this.#externals.get(this.#classifier.labels)!, 0, batch.labels);
         const encoder = device.createCommandEncoder({ label: "evaluation" });
-        const pass = encoder.beginComputePass({ label: "evaluation" });
-        encodeLaunches(pass, this.#program.launches);
-        pass.end();
+        encodeLaunches(encoder, "evaluation", this.#program.launches);
         encoder.copyBufferToBuffer(buffer, offset, results, batch.start * numClasses * 4, batch.valid * numClasses * 4);
         device.queue.submit([encoder.finish()]);
       }

@@ -233,12 +233,10 @@ export class TrainingSession {
     this.#control.write(values);
     profiler?.mark("encode");
     const encoder = this.#gpu.device.createCommandEncoder({ label: "training step" });
-    if (profiler !== undefined) this.#encode((launches) => profiler.encode(encoder, launches), values.priorStep!);
-    else {
-      const pass = encoder.beginComputePass({ label: "training step" });
-      this.#encode((launches) => encodeLaunches(pass, launches), values.priorStep!);
-      pass.end();
-    }
+    this.#encode((launches) => {
+      if (profiler === undefined) encodeLaunches(encoder, "training step", launches);
+      else profiler.encode(encoder, launches);
+    }, values.priorStep!);
     this.#ring.keep(encoder, step, this.#program.rangeOf(totals), this.#lossScale?.buffer);
     const commands = encoder.finish();
     profiler?.mark("submit");

@@ -65,7 +65,7 @@ export function estimateMemory(gpu: Gpu, config: ClassifierConfig, options: Trai
     gradients: trainable,
     samplerState: SAMPLERS[options.settings.sampler].stateful ? trainable : 0,
     prior: 4 * layouts.backbone.paddedCount * rows + estimateHeadPrior(gpu, layouts.head, options),
-    activations: plan.slabs.reduce((sum, bytes) => sum + bytes, 0),
+    activations: plan.bytes,
   };
   const total = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
   return { ...parts, activationsLowerBound: plan.lowerBound, total };

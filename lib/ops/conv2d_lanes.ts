@@ -11,7 +11,7 @@ import weightGradientSource from "../../kernels/conv2d_weight_gradient.wgsl" wit
 import { reducePartials } from "./column_sum.ts";
 import { flopsOf, type GatherOperands, type Geometry, type GradientOperands, sidesOf } from "./conv2d_geometry.ts";
 import { GRID_X } from "./elementwise.ts";
-import { columnWidth, columnWidths, lanesOf, worthLongText } from "./gemm.ts";
+import { columnWidth, columnWidths, lanesOf, readAsImages, worthLongText } from "./gemm.ts";
 import { bindingsOf, type Moments } from "./moments.ts";
 import { type Dispatch, scratch, type Target } from "./operation.ts";
 import { distinct, type Variant } from "./product.ts";
@@ -107,6 +107,7 @@ function lowerGather(
   const lanes = lanesOf(target.subgroupSize);
   const blocks = Math.ceil(rows / tile.MR);
   const columnBlocks = Math.ceil(cn / (lanes.S * tile.NV * tile.NR));
+  const sourceReads = geometry.kh * geometry.kw * rows * classes / (residues ** 2 * geometry.n * from.h * from.w);
   return {
     label,
     source: operandsSource + outputSource + gatherSource,
@@ -131,6 +132,7 @@ function lowerGather(
       // Of positions that the tap meets: (residue + padding) % stride is 0.
       RESIDUE: (stride - geometry.padding % stride) % stride,
       ACCUMULATE: accumulate ? 1 : 0,
+      PACK: 1,
       BIAS: bias ? 1 : 0,
       MOMENTS: moments ? 1 : 0,
       SOURCE_H: from.h,
@@ -144,6 +146,7 @@ function lowerGather(
       ROW_STRIDE: inputGradient ? 1 : stride,
     },
     bindings: [input, weight, output, ...bias ? [bias] : [], ...moments ? bindingsOf(moments) : []],
+    images: readAsImages(sourceReads * columnBlocks, blocks),
     groups: [Math.min(blocks, GRID_X), Math.ceil(blocks / GRID_X), columnBlocks * groups * classes],
   };
 }
@@ -239,6 +242,7 @@ function lowerWeightGradient(
       SPLIT_ROWS: splitRows,
     },
     bindings: [input, dOutput, partial],
+    images: readAsImages(kh * kw * oh * ow * columnBlocks / (h * w), kh * kw / TAPS * ck / MR),
     groups: [(kh * kw / TAPS) * (ck / MR), splits, columnBlocks * groups],
   };
   return direct ? [dispatch] : [dispatch, reducePartials(`${name} weight reduction`, partial, splits, slot)];

@@ -10,14 +10,17 @@ import outputSource from "../../kernels/gather_output.wgsl" with { type: "text" 
 import weightGradientSource from "../../kernels/conv2d_weight_gradient_strip.wgsl" with { type: "text" };
 import { reducePartials } from "./column_sum.ts";
 import { type GatherOperands, type Geometry, type GradientOperands, type Side, sidesOf } from "./conv2d_geometry.ts";
-import { GRID_X } from "./elementwise.ts";
-import { columnWidth, columnWidths, lanesOf } from "./gemm.ts";
+import { GRID_X, widthOf } from "./elementwise.ts";
+import { columnWidth, columnWidths, lanesOf, readAsImages } from "./gemm.ts";
 import { bindingsOf, type Moments } from "./moments.ts";
 import { type Dispatch, scratch, type Target } from "./operation.ts";
 import { distinct, type Variant } from "./product.ts";
 
-/** Output positions of a workgroup: more reuse the weights more often, and make a longer kernel text. */
-const POSITIONS = [64, 32, 128];
+/**
+ * Output positions of a workgroup: more reuse the weights more often, and make a longer kernel, which leaves the
+ * processor's cache of instructions the sooner the more channels a load has.
+ */
+const POSITIONS = { 4: [32, 64, 16], 1: [64, 32, 128] };
 /** Widest row of them. */
 const WIDEST_TILES = [32, 16];
 /** Output positions that the weight gradient takes at a time. */
@@ -49,15 +52,16 @@ interface StripTile {
 
 /** Ways to compute an output, or an input gradient from the output's. */
 export function stripGather(label: string, geometry: Geometry, target: Target, operands: GatherOperands): Variant[] {
-  const { to, cn } = sidesOf(geometry, operands.inputGradient);
+  const { to, ck, cn } = sidesOf(geometry, operands.inputGradient);
+  const choices = POSITIONS[widthOf(ck)];
   const tileOf = (positions: number, widest: number, NV: number): StripTile => {
     const TW = tileWidth(to.w, widest);
     return { TW, TR: Math.max(1, Math.min(to.h, Math.floor(positions / TW))), NV };
   };
   const [width, ...widths] = columnWidths(cn, lanesOf(target.subgroupSize).S);
   const tiles = [
-    ...WIDEST_TILES.flatMap((widest) => POSITIONS.map((positions) => tileOf(positions, widest, width))),
-    ...widths.map((NV) => tileOf(POSITIONS[0], WIDEST_TILES[0], NV)),
+    ...WIDEST_TILES.flatMap((widest) => choices.map((positions) => tileOf(positions, widest, width))),
+    ...widths.map((NV) => tileOf(choices[0], WIDEST_TILES[0], NV)),
   ];
   return distinct(tiles.map((tile) => ({
     name: `strip ${tile.TR}x${tile.TW} by ${tile.NV}`,
@@ -117,10 +121,12 @@ function lowerGather(
       GRID_X,
       INPUT_GRADIENT: inputGradient ? 1 : 0,
       ACCUMULATE: accumulate ? 1 : 0,
+      PACK: 1,
       BIAS: bias ? 1 : 0,
       MOMENTS: moments ? 1 : 0,
     },
     bindings: [input, weight, output, ...bias ? [bias] : [], ...moments ? bindingsOf(moments) : []],
+    images: readAsImages(kh * strip / TW * columnBlocks, tiles),
     groups: [Math.min(tiles, GRID_X), Math.ceil(tiles / GRID_X), columnBlocks * groups],
   };
 }
@@ -221,6 +227,7 @@ function lowerWeightGradient(
       SPLIT_ROWS: splitRows,
     },
     bindings: [input, dOutput, partial],
+    images: readAsImages(kh * (TW + kw - 1) / TW * columnBlocks, kh * ck / MR),
     groups: [kh * (ck / MR), splits, columnBlocks * groups],
   };
   return direct ? [dispatch] : [dispatch, reducePartials(`${name} weight reduction`, partial, splits, slot)];

@@ -100,6 +100,7 @@ function lowerGather(
       INPUT_GRADIENT: inputGradient ? 1 : 0,
       RESIDUES: residues > 1 ? 1 : 0,
       ACCUMULATE: accumulate && splits === 1 ? 1 : 0,
+      PACK: 1,
       BIAS: bias ? 1 : 0,
       MOMENTS: moments ? 1 : 0,
     },

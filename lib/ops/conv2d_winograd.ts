@@ -25,19 +25,24 @@ import {
   sidesOf,
 } from "./conv2d_geometry.ts";
 import { GRID_X, loop, widthOf } from "./elementwise.ts";
-import { columnWidth, lanesOf, worthLongText } from "./gemm.ts";
+import { columnWidth, lanesOf, readAsImages, worthLongText } from "./gemm.ts";
 import { bindingsOf, type Moments } from "./moments.ts";
 import { type Dispatch, scratch, type Target } from "./operation.ts";
 import { distinct, type Variant } from "./product.ts";
 
 /** Output positions of a tile, and points at which its polynomials are known. */
 const TILE = 4, POINTS = 6;
+/** How often a kernel row reads an input: neighbouring tiles share two. */
+const READS = POINTS / TILE;
 /** Largest subgroup whose tiles make a kernel text of bearable length. */
 const MOST_LANES = 16;
-/** Tiles of a workgroup: with wide columns more, so that weights are loaded less often. */
-const WIDE_TILES = [32, 16], NARROW_TILES = [16, 32];
-/** Channels between which outputs and input gradients gain, as measured. */
-const LEAST_CHANNELS = 16, MOST_CHANNELS = 256;
+/**
+ * Tiles of a workgroup, those of wide columns and of narrow ones: more load weights less often, and make a longer loop,
+ * which leaves the processor's cache of instructions.
+ */
+const WIDE_TILES = [8, 16, 32], NARROW_TILES = [16, 8, 32];
+/** Channels between which outputs and input gradients gain, as measured: beyond, direct kernels are quicker. */
+const LEAST_CHANNELS = 16, MOST_CHANNELS = 128;
 /** Workgroups that the weight gradient aims for, and the fewest tiles worth a split of their own. */
 const WEIGHT_GRADIENT_GROUPS = [128, 256];
 const LEAST_SPLIT_TILES = 64;
@@ -92,8 +97,12 @@ function lowerGather(
   const lanes = lanesOf(target.subgroupSize);
   const NV = columnWidth(cn, lanes.S);
   const { tilesW, tiles, blocks } = blocksOf(n, to, REGISTERS * lanes.S);
-  const values = scratch(`${label} weight values`, [kh, POINTS, ck, cn]);
-  const width = widthOf(cn), pairs = ck * cn / width;
+  const columnBlocks = Math.ceil(cn / (lanes.S * NV));
+  // Panels of columns, one behind another: a workgroup reads its own from the first to the last number.
+  const values = scratch(`${label} weight values`, [columnBlocks, kh, POINTS, ck, lanes.S * NV]);
+  // Four numbers of a lane together are one load, where they meet four channels.
+  const AV = widthOf(ck), PACK = AV === 4 ? 4 / NV : 1;
+  const width = widthOf(NV), pairs = ck * cn / width;
   const direction = { INPUT_GRADIENT: inputGradient ? 1 : 0 };
   const transform = loop({
     label: `${label} weight values`,
@@ -101,7 +110,17 @@ function lowerGather(
     count: kh * pairs,
     width,
     items: 1,
-    constants: { PAIRS: pairs, ...direction },
+    constants: {
+      ...direction,
+      S: lanes.S,
+      AV,
+      PACK,
+      CK: ck,
+      KH: kh,
+      COLUMNS: cn / NV,
+      OF_LANE: NV / width,
+      PAIRS: pairs,
+    },
     bindings: [weight, values],
   });
   const product: Dispatch = {
@@ -111,8 +130,9 @@ function lowerGather(
     constants: {
       ...lanes,
       ...direction,
-      AV: widthOf(ck),
+      AV,
       NV,
+      PACK,
       REGISTERS,
       CK: ck,
       CN: cn,
@@ -133,7 +153,8 @@ function lowerGather(
       MOMENTS: moments ? 1 : 0,
     },
     bindings: [input, values, output, ...bias ? [bias] : [], ...moments ? bindingsOf(moments) : []],
-    groups: [Math.min(blocks, GRID_X), Math.ceil(blocks / GRID_X), Math.ceil(cn / (lanes.S * NV))],
+    images: readAsImages(kh * READS * columnBlocks, blocks),
+    groups: [Math.min(blocks, GRID_X), Math.ceil(blocks / GRID_X), columnBlocks],
   };
   return [transform, product];
 }
@@ -145,7 +166,7 @@ export function winogradWeightGradient(
   target: Target,
   operands: GradientOperands,
 ): Variant[] {
-  const channels = geometry.cin % 4 === 0 ? [16, 12, 8, 4] : [7, 5, 3, 6, 2, 1];
+  const channels = geometry.cin % 4 === 0 ? [8, 16, 12, 4] : [7, 5, 3, 6, 2, 1];
   const [most, fewer] = channels.filter((size) => geometry.cin % size === 0);
   const [workgroups, ...others] = WEIGHT_GRADIENT_GROUPS;
   const cuts = [
@@ -211,6 +232,7 @@ function lowerWeightGradient(
       WHOLE: ow % TILE === 0 ? 1 : 0,
     },
     bindings: [input, dOutput, partial],
+    images: readAsImages(kh * READS * columnBlocks, kh * cin / MR),
     groups: [kh * (cin / MR), splits, columnBlocks],
   };
   return direct ? [dispatch] : [dispatch, reducePartials(`${name} weight reduction`, partial, splits, slot)];

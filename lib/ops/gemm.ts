@@ -4,6 +4,12 @@
  * @module
  */
 
+/**
+ * Reads of each number from which on an image of a binding pays for the copy into it, which costs about as much as one
+ * read of a buffer (`kernels/image.ts`; measured on lavapipe, Mesa 22.3.6).
+ */
+const LEAST_READS = 1.5;
+
 /** Lanes of a workgroup where subgroups cannot be used and operands go through workgroup memory. */
 const LANES_WITHOUT_SUBGROUPS = 16;
 
@@ -15,18 +21,23 @@ export function worthLongText(flops: number): boolean {
   return flops >= LEAST_FLOPS;
 }
 
+/** Which of the first bindings to read as images, by how often a launch reads each number of them. */
+export function readAsImages(...reads: readonly number[]): number[] {
+  return reads.flatMap((times, binding) => times >= LEAST_READS ? [binding] : []);
+}
+
 /** How a kernel shares operands among its lanes. */
 export function lanesOf(subgroupSize: number): { S: number; SUBGROUPS: number } {
   return subgroupSize > 0 ? { S: subgroupSize, SUBGROUPS: 1 } : { S: LANES_WITHOUT_SUBGROUPS, SUBGROUPS: 0 };
 }
 
 /** Columns per lane: as wide as divides the columns of a group without leaving most lanes idle. */
-export function columnWidth(columns: number, lanes: number): number {
+export function columnWidth(columns: number, lanes: number): 1 | 2 | 4 {
   return columnWidths(columns, lanes)[0];
 }
 
 /** Columns per lane that are possible, {@linkcode columnWidth} first, then narrower ones. */
-export function columnWidths(columns: number, lanes: number): number[] {
-  const widths = [4, 2, 1].filter((width) => columns % width === 0 && columns > (width / 2) * lanes);
+export function columnWidths(columns: number, lanes: number): (1 | 2 | 4)[] {
+  const widths = ([4, 2, 1] as const).filter((width) => columns % width === 0 && columns > (width / 2) * lanes);
   return widths.length > 0 ? widths : [1];
 }

@@ -8,7 +8,7 @@ import lanesSource from "../../kernels/matmul.wgsl" with { type: "text" };
 import tileSource from "../../kernels/matmul_tile.wgsl" with { type: "text" };
 import operandsSource from "../../kernels/operands.wgsl" with { type: "text" };
 import { foldGroups, GRID_X, widthOf } from "./elementwise.ts";
-import { columnWidth, lanesOf } from "./gemm.ts";
+import { columnWidth, lanesOf, readAsImages } from "./gemm.ts";
 import { blocksOf, tileConstants, tilePlans } from "./gemm_tile.ts";
 import type { Dispatch, Target, Tensor } from "./operation.ts";
 
@@ -48,7 +48,7 @@ export function matrixProduct(
   operands: ProductOperands,
 ): Dispatch {
   const { products, m, k, n } = sizes, { left, right, output, accumulate } = operands;
-  const { constants, groups } = target.schedule === "gpu"
+  const { constants, groups, images } = target.schedule === "gpu"
     ? tiled(target, sizes, operands)
     : lanes(target, sizes, operands);
   return {
@@ -67,11 +67,12 @@ export function matrixProduct(
       ACCUMULATE: accumulate ? 1 : 0,
     },
     bindings: [left.tensor, right.tensor, output],
+    images,
     groups,
   };
 }
 
-type Shape = Pick<Dispatch, "constants" | "groups">;
+type Shape = Pick<Dispatch, "constants" | "groups" | "images">;
 
 /** Constants of `matmul.wgsl`. */
 function lanes(target: Target, { products, m, k, n }: ProductSizes, { left, right }: ProductOperands): Shape {
@@ -94,6 +95,7 @@ function lanes(target: Target, { products, m, k, n }: ProductSizes, { left, righ
       NV,
       ROW_BLOCKS: rowBlocks,
     },
+    images: readAsImages(Math.ceil(n / (S * NV)), rowBlocks),
     groups: [x, y, Math.ceil(n / (S * NV))],
   };
 }

@@ -82,6 +82,8 @@ export interface Dispatch {
   readonly constants: Constants;
   readonly floats?: Constants;
   readonly bindings: readonly Tensor[];
+  /** Indices of bindings that an adapter reads more quickly as images: see `kernels/image.ts`. */
+  readonly images?: readonly number[];
   readonly groups: readonly [number, number, number];
 }
 

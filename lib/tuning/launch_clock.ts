@@ -5,7 +5,7 @@
  */
 
 import type { Gpu } from "../gpu/device.ts";
-import { encodeLaunches, type Launch } from "../gpu/launch.ts";
+import { encodeLaunches, encodeTimed, type Launch } from "../gpu/launch.ts";
 
 /** Runs of which the median counts, and milliseconds that they may take together before fewer do. */
 const MOST_RUNS = 9, LEAST_RUNS = 3, MILLISECONDS = 60;
@@ -59,10 +59,7 @@ export class LaunchClock {
     const querySet = this.#querySet!, resolved = this.#resolved!;
     const encoder = device.createCommandEncoder({ label: "timed product" });
     for (let run = 0; run < runs; run++) {
-      const timestampWrites = { querySet, beginningOfPassWriteIndex: 2 * run, endOfPassWriteIndex: 2 * run + 1 };
-      const pass = encoder.beginComputePass({ label: "timed product", timestampWrites });
-      encodeLaunches(pass, launches);
-      pass.end();
+      encodeTimed(encoder, launches, querySet, 2 * run);
     }
     encoder.resolveQuerySet(querySet, 0, 2 * runs, resolved, 0);
     device.queue.submit([encoder.finish()]);
@@ -100,9 +97,7 @@ export class LaunchClock {
   async #waitFor(launches: readonly Launch[], repeats: number): Promise<number> {
     const { device } = this.#gpu;
     const encoder = device.createCommandEncoder({ label: "timed product" });
-    const pass = encoder.beginComputePass({ label: "timed product" });
-    for (let repeat = 0; repeat < repeats; repeat++) encodeLaunches(pass, launches);
-    pass.end();
+    for (let repeat = 0; repeat < repeats; repeat++) encodeLaunches(encoder, "timed product", launches);
     const commands = encoder.finish();
     const start = performance.now();
     device.queue.submit([commands]);

@@ -10,9 +10,10 @@ import fillSource from "../../kernels/tuning_fill.wgsl" with { type: "text" };
 import workgroupSumSource from "../../kernels/workgroup_sum.wgsl" with { type: "text" };
 import { DeviceLostError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { type BufferRange, encodeLaunches, type Launch, prepareLaunch } from "../gpu/launch.ts";
+import { Images } from "../gpu/images.ts";
+import { type BufferRange, imagesOf, type Launch, prepareLaunch, submitLaunches } from "../gpu/launch.ts";
 import { shapeLoop } from "../ops/elementwise.ts";
-import { storageOf, type Tensor } from "../ops/operation.ts";
+import { bytesOf, storageOf, type Tensor } from "../ops/operation.ts";
 import type { Product, Variant } from "../ops/product.ts";
 import { sizeOf } from "../tensor.ts";
 import type { LaunchClock } from "./launch_clock.ts";
@@ -64,20 +65,26 @@ export class DeviceProductBench implements ProductBench {
   /** See {@linkcode ProductBench.time}. The default variant must come first. */
   async time(variant: Variant): Promise<number> {
     const scratch = new Map<Tensor, GPUBuffer>();
+    let images: Images | undefined;
     try {
       return await rejecting(this.#gpu, async () => {
-        const launches: Launch[] = [];
-        for (const dispatch of variant.lower()) {
+        const launches: Launch[] = [], dispatches = variant.lower();
+        images = new Images(
+          this.#gpu,
+          dispatches.flatMap((dispatch) => imagesOf(dispatch, dispatch.bindings.map(bytesOf))),
+        );
+        for (const dispatch of dispatches) {
           const ranges = dispatch.bindings.map((tensor) =>
             whole(this.#buffers.get(storageOf(tensor)) ?? this.#bufferOf(scratch, tensor))
           );
-          launches.push(await prepareLaunch(this.#gpu, dispatch, ranges));
+          launches.push(await prepareLaunch(this.#gpu, dispatch, ranges, images));
         }
         await this.#requireEqual(launches);
         return await this.#clock.time(launches);
       });
     } finally {
       scratch.forEach((buffer) => this.#gpu.destroyBuffer(buffer));
+      images?.destroy();
     }
   }
 
@@ -151,11 +158,7 @@ export class DeviceProductBench implements ProductBench {
   }
 
   #submit(launches: readonly Launch[]): void {
-    const encoder = this.#gpu.device.createCommandEncoder({ label: "product" });
-    const pass = encoder.beginComputePass({ label: "product" });
-    encodeLaunches(pass, launches);
-    pass.end();
-    this.#gpu.device.queue.submit([encoder.finish()]);
+    submitLaunches(this.#gpu, "product", launches);
   }
 }
 

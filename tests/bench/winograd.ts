@@ -10,9 +10,10 @@
 // deno-lint-ignore-file no-console
 
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
-import { type Launch, prepareLaunch } from "../../lib/gpu/launch.ts";
+import { Images } from "../../lib/gpu/images.ts";
+import { imagesOf, type Launch, prepareLaunch } from "../../lib/gpu/launch.ts";
 import { conv2d } from "../../lib/ops/conv2d.ts";
-import { scratch, storageOf, targetOf, type Tensor } from "../../lib/ops/operation.ts";
+import { bytesOf, scratch, storageOf, targetOf, type Tensor } from "../../lib/ops/operation.ts";
 import type { Product, Variant } from "../../lib/ops/product.ts";
 import { PhiloxSequence, Stream } from "../../lib/random/philox.ts";
 import { sizeOf } from "../../lib/tensor.ts";
@@ -123,9 +124,14 @@ async function measure(gpu: Gpu, clock: LaunchClock, shape: typeof SHAPES[number
     const rows: Row[] = [];
     for (const variant of comparedOf(product)) {
       const launches: Launch[] = [];
-      for (const dispatch of variant.lower()) {
+      const dispatches = variant.lower();
+      const images = new Images(
+        gpu,
+        dispatches.flatMap((dispatch) => imagesOf(dispatch, dispatch.bindings.map(bytesOf))),
+      );
+      for (const dispatch of dispatches) {
         const ranges = dispatch.bindings.map(bufferOf).map((buffer) => ({ buffer, offset: 0, size: buffer.size }));
-        launches.push(await prepareLaunch(gpu, dispatch, ranges));
+        launches.push(await prepareLaunch(gpu, dispatch, ranges, images));
       }
       await clock.time(launches);
       const found = new Float32Array(await gpu.read(bufferOf(product.output)));

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { declaredBindings } from "../../kernels/half.ts";
+import { declaredBindings } from "../../kernels/bindings.ts";
 import { expand } from "../../kernels/template.ts";
 import { narrowFloat16, widenFloat16 } from "../../lib/checkpoint/half.ts";
 import type { Gpu, KernelSchedule } from "../../lib/gpu/device.ts";

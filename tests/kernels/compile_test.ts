@@ -1,5 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
-import { declaredBindings, packBindings } from "../../kernels/half.ts";
+import { declaredBindings } from "../../kernels/bindings.ts";
+import { packBindings } from "../../kernels/half.ts";
+import { IMAGE_WIDTH, imageBindings } from "../../kernels/image.ts";
 import { expand } from "../../kernels/template.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { gpuTests } from "../gpu/harness.ts";
@@ -129,6 +131,22 @@ function columnsOf({ PHASE = 0, ROWS_K = 1 }: Readonly<Record<string, number>>):
   return { COLUMNS: { 1: ROWS_K, 3: ROWS_K + 1, 4: ROWS_K * (ROWS_K + 1) / 2 }[PHASE] ?? 0 };
 }
 
+/** Of Winograd's weights: channels of whose values an item has a lane's columns. */
+function packOf({ AV = 1, NV = 1 }: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
+  return { PACK: AV === 4 ? 4 / NV : 1 };
+}
+
+/** Kernels whose first two bindings are read as images where they are read often. */
+const READ_AS_IMAGES = /^(conv2d|conv2d_strip|conv2d_winograd|conv2d_(\w+_)?weight_gradient(_strip)?|matmul)\.wgsl$/;
+
+/** What the compiler refuses of a kernel that reads images, of either number of dimensions and format. */
+async function refusalOfImages(gpu: Gpu, code: string): Promise<string | undefined> {
+  for (const [texels, format] of [[64, "rgba32float"], [IMAGE_WIDTH + 1, "rgba16float"]] as const) {
+    const message = await refusal(gpu, imageBindings(code, [0, 1].map((index) => ({ index, texels, format }))));
+    if (message !== undefined) return message;
+  }
+}
+
 async function refusal(gpu: Gpu, code: string): Promise<string | undefined> {
   gpu.device.pushErrorScope("validation");
   gpu.device.createShaderModule({ code });
@@ -149,12 +167,15 @@ for (const [file, text] of kernels) {
     for (const flags of variants(text)) {
       if (!isBuilt(text, flags)) continue;
       const columns = Object.hasOwn(flags, "PHASE") ? columnsOf(flags) : {};
-      const code = expand(text, { ...sizes, ...flags, ...columns }, floats);
+      const pack = file === "conv2d_winograd.wgsl" ? packOf(flags) : {};
+      const code = expand(text, { ...sizes, ...flags, ...columns, ...pack }, floats);
       const message = await refusal(gpu, code);
       assertEquals(message, undefined, `${file} with ${JSON.stringify(flags)}`);
       const wide = [...declaredBindings(code)].filter(([, { width }]) => width > 1).map(([index]) => index);
       const packed = wide.length > 0 ? await refusal(gpu, packBindings(code, wide)) : undefined;
       assertEquals(packed, undefined, `${file} with ${JSON.stringify(flags)} on f16`);
+      const images = READ_AS_IMAGES.test(file) ? await refusalOfImages(gpu, code) : undefined;
+      assertEquals(images, undefined, `${file} with ${JSON.stringify(flags)} on images`);
       tried++;
     }
     assert(tried > 0);

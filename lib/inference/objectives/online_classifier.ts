@@ -68,13 +68,13 @@ export function estimateOnlineClassifier(
   shape: readonly number[],
   { numClasses }: OnlineClassifierOptions,
 ): Pick<MemoryEstimate, "parameters" | "gradients" | "samplerState" | "activations" | "activationsLowerBound"> {
-  const { dispatches, layout } = lower(gpu, shape, numClasses), { slabs, lowerBound } = planProgram(gpu, dispatches);
+  const { dispatches, layout } = lower(gpu, shape, numClasses), { bytes, lowerBound } = planProgram(gpu, dispatches);
   const vector = 4 * layout.paddedCount, labels = 4 * shape[0];
   return {
     parameters: vector,
     gradients: vector,
     samplerState: vector,
-    activations: slabs.reduce((sum, bytes) => sum + bytes, labels),
+    activations: bytes + labels,
     activationsLowerBound: lowerBound + labels,
   };
 }

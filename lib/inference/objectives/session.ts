@@ -88,13 +88,12 @@ export function estimateSelfSupervised(gpu: Gpu, options: SelfSupervisedOptions)
     planProgram(gpu, lowerForward(target.graph, targetOf(gpu, { training: true })), [target.output]);
   const online = options.classifier && estimateOnlineClassifier(gpu, trained.features.shape, options.classifier);
   const trainable = 4 * (layouts.backbone.paddedCount + layouts.head.paddedCount);
-  const bytes = (slabs: readonly number[]) => slabs.reduce((sum, size) => sum + size, 0);
   const parts = {
     parameters: (trainable + 4 * layouts.state.paddedCount) * (target ? 2 : 1) + (online?.parameters ?? 0),
     gradients: trainable + (online?.gradients ?? 0),
     samplerState: trainable * (options.optimiser.optimiser === "adamw" ? 2 : 1) + (online?.samplerState ?? 0),
     prior: 0,
-    activations: bytes(plan.slabs) + bytes(targetPlan?.slabs ?? []) + (online?.activations ?? 0) +
+    activations: plan.bytes + (targetPlan?.bytes ?? 0) + (online?.activations ?? 0) +
       4 * [...trained.memories.keys()].reduce((sum, { shape }) => sum + sizeOf(shape), 0),
   };
   const total = Object.values(parts).reduce((sum, size) => sum + size, 0);

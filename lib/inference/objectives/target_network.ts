@@ -108,7 +108,5 @@ export function encodeAll(
   profiler?: Profiler,
 ): void {
   if (profiler !== undefined) return profiler.encode(encoder, launches);
-  const pass = encoder.beginComputePass({ label });
-  encodeLaunches(pass, launches);
-  pass.end();
+  encodeLaunches(encoder, label, launches);
 }
