@@ -25,6 +25,7 @@ import { normalisationOf } from "./treatment.ts";
 function settingsGiven(flags: Flags): ObjectiveSettings {
   const given = {
     temperature: flags.temperature,
+    supervised: flags.supervisedContrast ? 1 : undefined,
     projHidden: flags.projHiddenDim,
     projOut: flags.projOutputDim,
     predHidden: flags.predHiddenDim,

@@ -1,6 +1,7 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { readPrior } from "../../lib/priors/files.ts";
 import { assertRefused, runCli, withFolder } from "../cli/run_cli.ts";
+import { writeTree } from "../data/arrays.ts";
 import { exists, killPrior } from "./kill.ts";
 import { makeTask, manifestOf, runJson, type Task, taskFlags } from "./task.ts";
 
@@ -64,6 +65,35 @@ Deno.test("prior --objective begins with a checkpoint where one is given", async
     const task = makeTask(folder), out = `${folder}/learned.safetensors`;
     await runJson([...args(task, out), "--weights-path", task.checkpoint, "--optimizer", "adamw", "--lr", "0.001"]);
     assertEquals(readPrior(await Deno.readFile(out)).metadata.source, "init.safetensors");
+  });
+});
+
+Deno.test("prior --objective simclr --supervised-contrast learns from labels, and is refused where there are none", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder),
+      learn = async (name: string, ...more: string[]) => {
+        const out = `${folder}/${name}.safetensors`;
+        await runJson([...args(task, out), ...more]);
+        return readPrior(await Deno.readFile(out));
+      };
+    const supervised = await learn("supervised", "--supervised-contrast");
+    assertEquals(supervised.metadata.source, "simclr (supervised), seed 1");
+    assertNotEquals(supervised.swag.mean, (await learn("plain")).swag.mean);
+    assertEquals(supervised.swag.mean, (await learn("again", "--supervised-contrast")).swag.mean);
+    const out = `${folder}/refused.safetensors`;
+    const refused = async (options: string[], message: RegExp) =>
+      assertRefused(await runCli([...options, "--supervised-contrast", "--quiet"], PERMISSIONS), 2, message);
+    await refused(args(task, out, "byol"), /Cannot set supervised of the objective byol: it has projHidden/);
+    const labels = ["prior", ...taskFlags(task), "--weights-path", task.checkpoint, "--out", out];
+    await refused(labels, /Cannot use --supervised-contrast with --objective supervised/);
+    const files = { "unlabeled_X.bin": new Uint8Array(20 * 96 * 96 * 3) };
+    await writeTree(`${folder}/stl10`, files);
+    const stl10 = ["--train-dataset", "stl10", "--data-dir", `${folder}/stl10`, "--train-dir", "unlabelled"];
+    await refused(
+      ["prior", "--objective", "simclr", "--encoder", "resnet8_narrow", ...stl10, "--image-size", "16", "--out", out],
+      /supervised variant of the objective simclr from stl10 \(unlabelled\): 20 of its 20 images have no labels, but all/,
+    );
+    assertEquals(await exists(out), false);
   });
 });
 

@@ -7,8 +7,9 @@
 import { viewBatches, type ViewGroup } from "../../data/augmentation/views.ts";
 import { epochOf } from "../../data/training_order.ts";
 import type { ImageSource } from "../../data/dataset.ts";
-import { isUnlabelled } from "../../data/stl10.ts";
+import { countUnlabelled, isUnlabelled } from "../../data/stl10.ts";
 import type { Normalisation } from "../../data/normalisation.ts";
+import { UsageError } from "../../errors.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import type { ClassifierConfig } from "../../models/classifier.ts";
 import { DeviceModel } from "../../models/device_model.ts";
@@ -34,7 +35,7 @@ export interface LearnSelfSupervisedOptions extends SubspaceOptions {
   readonly model: ClassifierConfig;
   /** Where the backbone starts; its running statistics as well. */
   readonly weights: Weights;
-  /** Images; only evaluation uses their labels, if any. Views are cut out of them at the size that they have here. */
+  /** Images; only evaluation and objectives that need them use their labels, if any. Views are cut out of them at the size that they have here. */
   readonly train: ImageSource;
   /** A name of {@linkcode OBJECTIVE_NAMES}. */
   readonly objective: string;
@@ -92,16 +93,27 @@ function initialState(layout: DeviceModel["layouts"]["state"], backbone: Float32
   return values;
 }
 
+/** Refuses images of which some have no class for an objective that learns from classes. */
+function requireAllLabels(objective: string, train: ImageSource): void {
+  const missing = countUnlabelled(train);
+  if (missing === 0) return;
+  throw new UsageError(
+    `Cannot learn by the supervised variant of the objective ${objective} from ${train.name}: ${missing} of its ` +
+      `${train.labels.length} images have no labels, but all of them are required`,
+  );
+}
+
 function networkOptionsOf(
   { model, objective: name, settings = {}, views, normalisation, train }: LearnSelfSupervisedOptions,
   batchSize: number,
 ): NetworkOptions {
-  const objective = objectiveOf(name);
+  const objective = objectiveOf(name), all = settingsOf(objective, settings);
+  if (objective.needsLabels?.(all)) requireAllLabels(name, train);
   const { stepsPerEpoch } = epochOf(train, batchSize);
   return {
     model,
     objective,
-    settings: settingsOf(objective, settings),
+    settings: all,
     views,
     batchSize,
     stepsPerEpoch,
@@ -121,7 +133,7 @@ function classifierOf(
 /**
  * What a run trains, and how, by batches of `batchSize` examples.
  *
- * @throws UsageError where there is no such objective, or it has no such setting
+ * @throws UsageError where there is no such objective, it has no such setting, or labels that it needs are missing
  */
 export function sessionOptionsOf(options: LearnSelfSupervisedOptions, batchSize: number): SelfSupervisedOptions {
   const { optimiser, schedule, seed, recompute } = options;
