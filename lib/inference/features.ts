@@ -109,6 +109,8 @@ export interface FeatureEvaluation {
   readonly linear: number;
   /** Accuracy of a linear classifier that was trained along with the backbone, 0 to 1; absent where there is none. */
   readonly online?: number;
+  /** Accuracy of the momentum network with a linear classifier that was trained along, 0 to 1; absent where none is. */
+  readonly momentum?: number;
 }
 
 /** A linear classifier. */
@@ -127,13 +129,17 @@ export function headAccuracy({ features, labels }: LabelledFeatures, { weights, 
 /**
  * Measures a backbone: labels of `train` are known, those of `val` are asked for.
  *
- * @param online a classifier that was trained along with the backbone
+ * @param trained classifiers that were trained along with the backbone: of its own features, and of those of its momentum
+ * network
  */
 export async function evaluateFeatures(
   session: FeatureSession,
   train: ImageSource,
   val: ImageSource,
-  online?: LinearHead,
+  { online, momentum }: {
+    readonly online?: LinearHead;
+    readonly momentum?: { readonly session: FeatureSession; readonly head: LinearHead };
+  } = {},
 ): Promise<FeatureEvaluation> {
   const bank = { features: await session.features(train), labels: train.labels };
   const queries = { features: await session.features(val), labels: val.labels };
@@ -142,5 +148,11 @@ export async function evaluateFeatures(
     knn: neighbourAccuracy(bank, queries, { numClasses }),
     linear: probeAccuracy(bank, queries, { numClasses }),
     ...online && { online: headAccuracy(queries, online) },
+    ...momentum && {
+      momentum: headAccuracy(
+        { features: await momentum.session.features(val), labels: val.labels },
+        momentum.head,
+      ),
+    },
   };
 }

@@ -101,4 +101,11 @@ export const OBJECTIVE_FLAGS = {
       "and, where the images have labels, one trained along; 0: none",
   },
   classifierLr: { ...amount, help: "highest learning rate of the classifier that is trained along; 0.1" },
+  momentumClassifier: {
+    type: "boolean",
+    group: "Objective",
+    help:
+      "train another one along, of the momentum network's features, and measure that network by it; of byol, dino, " +
+      "mocov2plus, nnbyol and ressl",
+  },
 } as const satisfies FlagTable;

@@ -70,7 +70,13 @@ export function fromViews(
     },
     varianceClamp: flags.varClamp,
     pcaRank: pcaRankOf(flags),
-    evaluation: val && { bank, val, every: flags.knnEvery! * stepsPerEpoch, classifierLr: flags.classifierLr },
+    evaluation: val && {
+      bank,
+      val,
+      every: flags.knnEvery! * stepsPerEpoch,
+      classifierLr: flags.classifierLr,
+      momentumClassifier: flags.momentumClassifier,
+    },
   };
   const trained = sessionOptionsOf(options, batchSize);
   return {

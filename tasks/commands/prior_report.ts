@@ -40,10 +40,11 @@ export function reportMemory(flags: Flags, classifier: ClassifierConfig, memory:
 }
 
 /** How good the features were. */
-function evaluationLine({ steps, knn, linear, online }: Outcome["evaluations"][number]): string {
+function evaluationLine({ steps, knn, linear, online, momentum }: Outcome["evaluations"][number]): string {
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
   const trained = online === undefined ? "" : `, ${percent(online)} online`;
-  return `after ${steps} steps: ${percent(knn)} by nearest neighbours, ${percent(linear)} linear${trained}`;
+  const followed = momentum === undefined ? "" : `, ${percent(momentum)} by the momentum network`;
+  return `after ${steps} steps: ${percent(knn)} by nearest neighbours, ${percent(linear)} linear${trained}${followed}`;
 }
 
 /** Prints what was learned. */

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import type { FeatureEvaluation } from "../../lib/inference/features.ts";
 import { readPrior } from "../../lib/priors/files.ts";
 import { assertRefused, runCli, withFolder } from "../cli/run_cli.ts";
 import { writeTree } from "../data/arrays.ts";
@@ -105,6 +106,11 @@ Deno.test("prior --objective refuses what it has not, by name", async () => {
     await refused(args(task, out, "pirl"), /--objective.*pirl.*supervised.*simclr/);
     const labels = ["prior", ...taskFlags(task), "--weights-path", task.checkpoint, "--out", out];
     await refused([...labels, "--knn-every", "1"], /Cannot use --knn-every with --objective supervised/);
+    const classified = ["--knn-every", "1", "--momentum-classifier"];
+    await refused(
+      [...args(task, out), ...classified],
+      /momentum classifier along with the objective simclr: it has no/,
+    );
     await refused([...args(task, out), "--queue-size", "8"], /Cannot set queueSize of the objective simclr/);
     await refused([...args(task, out, "wmse"), "--whitening-size", "5"], /batch of \d+ .* wmse: whiteningSize is 5/);
     await refused([...args(task, out, "deepclusterv2")], /Cannot make 3000 prototypes by the objective deepclusterv2/);
@@ -151,7 +157,7 @@ Deno.test("prior --objective simclr --dry-run states its memory and writes nothi
 /** Objectives that remember, and their sizes. */
 const REMEMBERING: [string, string, string[]][] = [
   // A queue of two and a half steps, which goes round between checkpoints.
-  ["mocov2plus", "queue", ["--queue-size", "40"]],
+  ["mocov2plus", "queue", ["--queue-size", "40", "--momentum-classifier"]],
   ["deepclusterv2", "clusters", ["--num-prototypes", "8", "--prototype-heads", "2", "--kmeans-iters", "3"]],
 ];
 
@@ -166,6 +172,8 @@ for (const [objective, memory, sizes] of REMEMBERING) {
       await withFolder(async (folder) => {
         const task = makeTask(folder), whole = `${folder}/whole.safetensors`, out = `${folder}/learned.safetensors`;
         const { evaluations } = await runJson(begin(task, whole));
+        const has = sizes.includes("--momentum-classifier");
+        assert(evaluations.every(({ momentum }: FeatureEvaluation) => has === (momentum !== undefined)));
         const last = await runJson(await killPrior({ begin: begin(task, out), out, whole, kills: KILLS }));
         assertEquals(await Deno.readFile(out), await Deno.readFile(whole));
         // What the last process measured, if it had not stopped behind the last measure; the online classifier as well.

@@ -55,7 +55,11 @@ gpuTest("simclr's supervised variant goes by which labels are equal, and is simc
 gpuTest("simclr's supervised variant is refused for images without labels", async (gpu) => {
   const run = runOf(() => 0, 1);
   const unlabelled = { ...run, train: { ...run.train, classNames: [UNLABELLED] } };
-  await assertRejects(() => learnSelfSupervised(gpu, unlabelled), UsageError, "12 of its 12 images have no labels");
+  await assertRejects(
+    () => learnSelfSupervised(gpu, unlabelled),
+    UsageError,
+    "12 of its 12 images have no labels, but all",
+  );
   const plain = { ...unlabelled, settings: { ...run.settings, supervised: 0 } };
   assertEquals(sessionOptionsOf(plain, 6).settings.supervised, 0);
   assertThrows(
