@@ -8,8 +8,9 @@ import { evaluationBatches } from "../data/evaluation_batches.ts";
 import { DEFAULT_MEMORY_LIMIT, type ImageSource } from "../data/dataset.ts";
 import { probeAccuracy } from "../evaluation/linear_probe.ts";
 import { computeMetrics } from "../evaluation/metrics.ts";
-import { type LabelledFeatures, neighbourAccuracy } from "../evaluation/nearest_neighbours.ts";
+import type { LabelledFeatures } from "../evaluation/nearest_neighbours.ts";
 import { softmax } from "../evaluation/softmax.ts";
+import type { Gpu } from "../gpu/device.ts";
 import { submitLaunches } from "../gpu/launch.ts";
 import { fuse } from "../graph/fuse.ts";
 import { Graph, lowerForward } from "../graph/graph.ts";
@@ -21,6 +22,7 @@ import { normaliseImages } from "../ops/images.ts";
 import { targetOf, type Tensor } from "../ops/operation.ts";
 import { sizeOf } from "../tensor.ts";
 import { headLogits } from "./last_layer.ts";
+import { neighbourAccuracy } from "./nearest_neighbours.ts";
 import type { PredictionOptions } from "./prediction.ts";
 
 /** A backbone in evaluation mode, over the weights of a model that may be in training. */
@@ -68,6 +70,11 @@ export class FeatureSession {
       keep: [features],
     });
     return new FeatureSession(model, program, { images: imageBuffer, externals: [...externals.values()], features });
+  }
+
+  /** Where the features are computed. */
+  get gpu(): Gpu {
+    return this.#model.gpu;
   }
 
   /**
@@ -145,7 +152,7 @@ export async function evaluateFeatures(
   const queries = { features: await session.features(val), labels: val.labels };
   const numClasses = Math.max(train.classNames.length, val.classNames.length);
   return {
-    knn: neighbourAccuracy(bank, queries, { numClasses }),
+    knn: await neighbourAccuracy(session.gpu, bank, queries, { numClasses }),
     linear: probeAccuracy(bank, queries, { numClasses }),
     ...online && { online: headAccuracy(queries, online) },
     ...momentum && {
