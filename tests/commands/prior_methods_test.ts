@@ -240,6 +240,33 @@ Deno.test("prior --method laplace and fisher --dry-run say what will be measured
   });
 });
 
+Deno.test("prior --dry-run counts SWAG's vectors in the total, of each subspace", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder), out = `${folder}/p.safetensors`;
+    const plan = (subspace: string, ...more: string[]) =>
+      runCli([...priorArgs(task, out, ["--subspace", subspace, "--max-rank", "6", ...more]), "--dry-run"], {
+        permissions: "--allow-read",
+      });
+    const plans = [];
+    for (const subspace of ["covariance", "pca", "freq_dir", "random"]) {
+      plans.push(resultOf(await plan(subspace, "--json")));
+    }
+    for (const { out: _, total, activationsLowerBound: __, ...parts } of plans) {
+      const names = ["parameters", "gradients", "samplerState", "prior", "activations", "swag"];
+      assertEquals(Object.keys(parts).sort(), names.sort());
+      assertEquals(total, names.reduce((sum, name) => sum + parts[name], 0));
+      assertEquals(parts.activations, plans[0].activations);
+    }
+    // Mean and squares, and six deviations, seven rows of a sketch, or one that only makes the kernels whole.
+    const vector = plans[0].swag / 8;
+    assert(vector >= 4 * 18888);
+    assertEquals(plans.map(({ swag }) => swag / vector), [8, 8, 9, 3]);
+    const { stdout } = await plan("covariance"), mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+    const lines = stdout.trimEnd().split("\n").slice(-2).map((line) => line.replace(/ +/, ": "));
+    assertEquals(lines, [`SWAG: ${mebibytes(plans[0].swag)}`, `total: ${mebibytes(plans[0].total)}`]);
+  });
+});
+
 Deno.test("D17, D18: prior --compat counts its steps otherwise and keeps the first BatchNorm statistics", async () => {
   await withFolder(async (folder) => {
     const task = makeTask(folder);
