@@ -1,6 +1,7 @@
 // Cross-entropy of rows of LENGTH parts of logits against weights t, a row to a workgroup:
 // loss = (sum of t) log(sum of exp x) - sum of t x. BACKWARD: d_logits = d_loss ((sum of t) softmax(x) - t).
 // SOFT: targets [ROWS, LENGTH] are t. LABELLED: t is 1 in column labels[row] - 1, where there is one, 0 elsewhere.
+// PEERS: t is 1 in the other columns of the row's class, and the loss is divided by how many there are.
 // Otherwise t is 1 in column (STEP * row + SHIFT) % COLUMNS of COLUMNS, 0 elsewhere.
 // WITHOUT_SELF: column `row` of a row does not exist.
 
@@ -11,11 +12,14 @@
 #if LABELLED
 @group(0) @binding(1) var<storage, read_write> labels: array<f32>;
 #end
+#if PEERS
+@group(0) @binding(1) var<storage, read_write> classes: array<Part>;
+#end
 #if BACKWARD
-@group(0) @binding($(SOFT + LABELLED + 1)) var<storage, read_write> d_losses: array<f32>;
-@group(0) @binding($(SOFT + LABELLED + 2)) var<storage, read_write> d_logits: array<Part>;
+@group(0) @binding($(SOFT + LABELLED + PEERS + 1)) var<storage, read_write> d_losses: array<f32>;
+@group(0) @binding($(SOFT + LABELLED + PEERS + 2)) var<storage, read_write> d_logits: array<Part>;
 #else
-@group(0) @binding($(SOFT + LABELLED + 1)) var<storage, read_write> losses: array<f32>;
+@group(0) @binding($(SOFT + LABELLED + PEERS + 1)) var<storage, read_write> losses: array<f32>;
 #end
 
 /// 1 in the column `wanted`, 0 elsewhere, of the columns of part k.
@@ -27,6 +31,18 @@ fn marked(k: u32, wanted: u32) -> Part {
 #end
 }
 
+#if PEERS
+/// 1 in the other columns of the row's class, 0 elsewhere.
+fn peers_of(row: u32, k: u32) -> Part {
+#if W == 4
+  let own = classes[row / 4u][row % 4u];
+#else
+  let own = classes[row];
+#end
+  return select(Part(0.0), Part(1.0) - marked(k, row), classes[k] == Part(own));
+}
+#end
+
 fn target_of(row: u32, k: u32) -> Part {
 #if SOFT
   return targets[row * LENGTH + k];
@@ -35,7 +51,11 @@ fn target_of(row: u32, k: u32) -> Part {
   // A label of 0 is no column, however it wraps.
   return marked(k, u32(labels[row]) - 1u);
 #else
+#if PEERS
+  return peers_of(row, k);
+#else
   return marked(k, (STEP * row + SHIFT) % COLUMNS);
+#end
 #end
 #end
 }
@@ -68,8 +88,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   let sum = sum_over_lanes(exponentials, lane);
   let weight = sum_over_lanes(weights, lane);
+#if PEERS
+  // A row without any has no loss.
+  let divisor = max(weight, 1.0);
+#else
+  let divisor = 1.0;
+#end
 #if BACKWARD
-  let scale = d_losses[row];
+  let scale = d_losses[row] / divisor;
   for (var k = lane; k < LENGTH; k += S) {
     let at = row * LENGTH + k;
     let gradient = scale * (weight * exp(logit(row, k) - top) / sum - target_of(row, k));
@@ -81,6 +107,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
 #else
   let product = sum_over_lanes(products, lane);
-  if (lane == 0u) { losses[row] = weight * log(sum) - product; }
+  if (lane == 0u) { losses[row] = (weight * log(sum) - product) / divisor; }
 #end
 }

@@ -8,8 +8,9 @@ import { evaluationBatches } from "../data/evaluation_batches.ts";
 import { DEFAULT_MEMORY_LIMIT, type ImageSource } from "../data/dataset.ts";
 import { probeAccuracy } from "../evaluation/linear_probe.ts";
 import { computeMetrics } from "../evaluation/metrics.ts";
-import { type LabelledFeatures, neighbourAccuracy } from "../evaluation/nearest_neighbours.ts";
+import type { LabelledFeatures } from "../evaluation/nearest_neighbours.ts";
 import { softmax } from "../evaluation/softmax.ts";
+import type { Gpu } from "../gpu/device.ts";
 import { submitLaunches } from "../gpu/launch.ts";
 import { fuse } from "../graph/fuse.ts";
 import { Graph, lowerForward } from "../graph/graph.ts";
@@ -21,6 +22,7 @@ import { normaliseImages } from "../ops/images.ts";
 import { targetOf, type Tensor } from "../ops/operation.ts";
 import { sizeOf } from "../tensor.ts";
 import { headLogits } from "./last_layer.ts";
+import { neighbourAccuracy } from "./nearest_neighbours.ts";
 import type { PredictionOptions } from "./prediction.ts";
 
 /** A backbone in evaluation mode, over the weights of a model that may be in training. */
@@ -70,6 +72,11 @@ export class FeatureSession {
     return new FeatureSession(model, program, { images: imageBuffer, externals: [...externals.values()], features });
   }
 
+  /** Where the features are computed. */
+  get gpu(): Gpu {
+    return this.#model.gpu;
+  }
+
   /**
    * Features of every example, [n, F], in the set's order. Waits for the device.
    *
@@ -109,6 +116,8 @@ export interface FeatureEvaluation {
   readonly linear: number;
   /** Accuracy of a linear classifier that was trained along with the backbone, 0 to 1; absent where there is none. */
   readonly online?: number;
+  /** Accuracy of the momentum network with a linear classifier that was trained along, 0 to 1; absent where none is. */
+  readonly momentum?: number;
 }
 
 /** A linear classifier. */
@@ -127,20 +136,30 @@ export function headAccuracy({ features, labels }: LabelledFeatures, { weights, 
 /**
  * Measures a backbone: labels of `train` are known, those of `val` are asked for.
  *
- * @param online a classifier that was trained along with the backbone
+ * @param trained classifiers that were trained along with the backbone: of its own features, and of those of its momentum
+ * network
  */
 export async function evaluateFeatures(
   session: FeatureSession,
   train: ImageSource,
   val: ImageSource,
-  online?: LinearHead,
+  { online, momentum }: {
+    readonly online?: LinearHead;
+    readonly momentum?: { readonly session: FeatureSession; readonly head: LinearHead };
+  } = {},
 ): Promise<FeatureEvaluation> {
   const bank = { features: await session.features(train), labels: train.labels };
   const queries = { features: await session.features(val), labels: val.labels };
   const numClasses = Math.max(train.classNames.length, val.classNames.length);
   return {
-    knn: neighbourAccuracy(bank, queries, { numClasses }),
+    knn: await neighbourAccuracy(session.gpu, bank, queries, { numClasses }),
     linear: probeAccuracy(bank, queries, { numClasses }),
     ...online && { online: headAccuracy(queries, online) },
+    ...momentum && {
+      momentum: headAccuracy(
+        { features: await momentum.session.features(val), labels: val.labels },
+        momentum.head,
+      ),
+    },
   };
 }

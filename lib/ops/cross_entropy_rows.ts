@@ -17,7 +17,26 @@ export type RowTargets =
   /** Every row belongs to the first column. */
   | { readonly kind: "first" }
   /** Row i belongs to column labels[i] - 1 or, where labels[i] is 0, to none: it has no loss. Whole numbers [N]. */
-  | { readonly kind: "labels"; readonly labels: Tensor };
+  | { readonly kind: "labels"; readonly labels: Tensor }
+  /**
+   * Row i belongs in equal shares to the other columns of its class; column i of row i does not exist. Classes are whole
+   * numbers [N]; a row whose class no other has has no loss.
+   */
+  | { readonly kind: "peers"; readonly classes: Tensor };
+
+/** What tells the targets, where it is a tensor. */
+function given(targets: RowTargets): Tensor[] {
+  switch (targets.kind) {
+    case "soft":
+      return [targets.targets];
+    case "labels":
+      return [targets.labels];
+    case "peers":
+      return [targets.classes];
+    default:
+      return [];
+  }
+}
 
 /**
  * The loss of each row: -sum over columns of t log softmax(logits).
@@ -40,6 +59,10 @@ export function crossEntropyRows(name: string, logits: Tensor, targets: RowTarge
     const found = `labels [${targets.labels.shape}] of logits [${logits.shape}]`;
     throw shapeError("crossEntropyRows", found, `[${rows}] is required`);
   }
+  if (targets.kind === "peers" && (rows !== columns || targets.classes.shape.join() !== `${rows}`)) {
+    const found = `classes [${targets.classes.shape}] of logits [${logits.shape}]`;
+    throw shapeError("crossEntropyRows", found, "[N] of [N, N] are required");
+  }
   const shifted = targets.kind === "shifted" ? targets : { shift: 0, withoutSelf: false };
   requireSize("crossEntropyRows", "shift", shifted.shift, 0);
   if (shifted.withoutSelf && (shifted.shift % columns === 0 || rows > columns)) {
@@ -49,8 +72,7 @@ export function crossEntropyRows(name: string, logits: Tensor, targets: RowTarge
     );
   }
   const output = scratch(name, [rows]);
-  const given = targets.kind === "soft" ? [targets.targets] : targets.kind === "labels" ? [targets.labels] : [];
-  const operands = [logits, ...given];
+  const operands = [logits, ...given(targets)];
   const launch = (target: Target, label: string, constants: Record<string, number>, bindings: Tensor[]) =>
     overRows(target, {
       label: `${name} ${label}`,
@@ -61,9 +83,10 @@ export function crossEntropyRows(name: string, logits: Tensor, targets: RowTarge
         COLUMNS: columns,
         SOFT: targets.kind === "soft" ? 1 : 0,
         LABELLED: targets.kind === "labels" ? 1 : 0,
+        PEERS: targets.kind === "peers" ? 1 : 0,
         STEP: targets.kind === "first" ? 0 : 1,
         SHIFT: shifted.shift,
-        WITHOUT_SELF: shifted.withoutSelf ? 1 : 0,
+        WITHOUT_SELF: shifted.withoutSelf || targets.kind === "peers" ? 1 : 0,
         ...constants,
       },
       bindings: [...operands, ...bindings],

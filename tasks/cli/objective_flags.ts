@@ -52,6 +52,11 @@ export const OBJECTIVE_FLAGS = {
   etaLars: { ...amount, help: "of lars: a layer's rate where its weights and their gradient are as long; 0.001" },
   gradClipLars: { type: "boolean", group: "Objective", help: "of lars: no layer's rate above the learning rate" },
   temperature: { ...amount, help: "temperature of the loss; the objective's own" },
+  supervisedContrast: {
+    type: "boolean",
+    group: "Objective",
+    help: "of simclr: views of all images of a class belong together, not only those of one image; it takes labels",
+  },
   projHiddenDim: { ...size, help: "width of the projector's hidden layers; the objective's own" },
   projOutputDim: { ...size, help: "width of the projections; the objective's own" },
   predHiddenDim: { ...size, help: "width of the predictor's hidden layer; the objective's own" },
@@ -96,4 +101,11 @@ export const OBJECTIVE_FLAGS = {
       "and, where the images have labels, one trained along; 0: none",
   },
   classifierLr: { ...amount, help: "highest learning rate of the classifier that is trained along; 0.1" },
+  momentumClassifier: {
+    type: "boolean",
+    group: "Objective",
+    help:
+      "train another one along, of the momentum network's features, and measure that network by it; of byol, dino, " +
+      "mocov2plus, nnbyol and ressl",
+  },
 } as const satisfies FlagTable;

@@ -11,8 +11,8 @@ export function mebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1).padStart(9)} MiB`;
 }
 
-/** The plan as lines for people. */
-export function memoryLines(memory: MemoryEstimate): string[] {
+/** The plan as lines for people. Its total counts all of them. */
+export function memoryLines(memory: MemoryEstimate & { readonly swag?: number }): string[] {
   return [
     `parameters      ${mebibytes(memory.parameters)}`,
     `gradients       ${mebibytes(memory.gradients)}`,
@@ -21,6 +21,7 @@ export function memoryLines(memory: MemoryEstimate): string[] {
     `activations     ${mebibytes(memory.activations)}  (no plan needs less than ${
       mebibytes(memory.activationsLowerBound).trim()
     })`,
+    ...memory.swag === undefined ? [] : [`SWAG            ${mebibytes(memory.swag)}`],
     `total           ${mebibytes(memory.total)}`,
   ];
 }

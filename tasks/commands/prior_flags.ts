@@ -111,7 +111,7 @@ function requireViewFlags(flags: Flags, refuse: Refuse): void {
   if (!flags.numSmallCrops) {
     refuse(["smallCropSize", "smallMaxScale"], "without --num-small-crops: it is required");
   }
-  if (!flags.knnEvery) refuse(["classifierLr"], "without --knn-every: it is required");
+  if (!flags.knnEvery) refuse(["classifierLr", "momentumClassifier"], "without --knn-every: it is required");
 }
 
 /**

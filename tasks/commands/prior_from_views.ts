@@ -25,6 +25,7 @@ import { normalisationOf } from "./treatment.ts";
 function settingsGiven(flags: Flags): ObjectiveSettings {
   const given = {
     temperature: flags.temperature,
+    supervised: flags.supervisedContrast ? 1 : undefined,
     projHidden: flags.projHiddenDim,
     projOut: flags.projOutputDim,
     predHidden: flags.predHiddenDim,
@@ -69,7 +70,13 @@ export function fromViews(
     },
     varianceClamp: flags.varClamp,
     pcaRank: pcaRankOf(flags),
-    evaluation: val && { bank, val, every: flags.knnEvery! * stepsPerEpoch, classifierLr: flags.classifierLr },
+    evaluation: val && {
+      bank,
+      val,
+      every: flags.knnEvery! * stepsPerEpoch,
+      classifierLr: flags.classifierLr,
+      momentumClassifier: flags.momentumClassifier,
+    },
   };
   const trained = sessionOptionsOf(options, batchSize);
   return {

@@ -66,10 +66,15 @@ export async function priorFileOf(
     head,
     metadata: {
       architecture: classifier.encoder,
-      ...source === undefined ? { source: `${flags.objective}, seed ${flags.seed}`, sourceSha256: "" } : {
-        source: baseName(source),
-        sourceSha256: sha256(await readInput(source, "a checkpoint")),
-      },
+      ...source === undefined
+        ? {
+          source: `${flags.objective}${flags.supervisedContrast ? " (supervised)" : ""}, seed ${flags.seed}`,
+          sourceSha256: "",
+        }
+        : {
+          source: baseName(source),
+          sourceSha256: sha256(await readInput(source, "a checkpoint")),
+        },
       software: `swagpu ${config.version}`,
     },
   };

@@ -11,6 +11,7 @@ import type { MergedPrior } from "../../lib/inference/multi_swag.ts";
 import type { MemoryEstimate } from "../../lib/inference/training_step.ts";
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
+import { estimateSubspace } from "../../lib/priors/subspace/collector.ts";
 import type { Io } from "../cli/output.ts";
 import { memoryLines } from "./memory.ts";
 import type { Flags } from "./prior.ts";
@@ -31,19 +32,17 @@ export interface Outcome {
 
 /** Prints what the learning from snapshots would allocate. */
 export function reportMemory(flags: Flags, classifier: ClassifierConfig, memory: MemoryEstimate, io: Io): void {
-  const rowsOnDevice = { covariance: 0, pca: 0, freq_dir: 1, random: -flags.maxRank }[flags.subspace] + flags.maxRank;
-  const swag = 4 * layoutModel(classifier).backbone.paddedCount * (2 + rowsOnDevice);
-  io.result({ out: null, ...memory, swag }, [
-    ...memoryLines(memory),
-    `SWAG            ${(swag / 2 ** 20).toFixed(1)} MiB`,
-  ]);
+  const swag = estimateSubspace(layoutModel(classifier).backbone, flags);
+  const whole = { ...memory, swag, total: memory.total + swag };
+  io.result({ out: null, ...whole }, memoryLines(whole));
 }
 
 /** How good the features were. */
-function evaluationLine({ steps, knn, linear, online }: Outcome["evaluations"][number]): string {
+function evaluationLine({ steps, knn, linear, online, momentum }: Outcome["evaluations"][number]): string {
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
   const trained = online === undefined ? "" : `, ${percent(online)} online`;
-  return `after ${steps} steps: ${percent(knn)} by nearest neighbours, ${percent(linear)} linear${trained}`;
+  const followed = momentum === undefined ? "" : `, ${percent(momentum)} by the momentum network`;
+  return `after ${steps} steps: ${percent(knn)} by nearest neighbours, ${percent(linear)} linear${trained}${followed}`;
 }
 
 /** Prints what was learned. */

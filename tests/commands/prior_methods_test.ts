@@ -172,6 +172,8 @@ Deno.test({
       const { kept, snapshots } = await runJson(priorArgs(task, whole, more));
       const args = async () =>
         await exists(`${out}.checkpoint`) ? ["prior", "--resume", "--out", out] : priorArgs(task, out, more);
+      // What a kill cut short is left under a name of its own, and nothing goes on from it.
+      const left = () => namesIn(folder).filter((name) => /^killed\.safetensors\.(checkpoint|chain\d+)$/.test(name));
       const kills = new Set<string>();
       for (let turn = 0; turn < 12 && !await exists(out); turn++) {
         // At the next checkpoint, which is one of a chain or the end of one.
@@ -180,13 +182,13 @@ Deno.test({
           while (!ended() && await modified(`${out}.checkpoint`) === before) await pause(1);
           await pause(5 * (turn % 3));
         });
-        if (landed) kills.add(namesIn(folder).filter((name) => name.includes("chain")).join());
+        if (landed) kills.add(left().filter((name) => !name.endsWith("checkpoint")).join());
       }
       assert(kills.size >= 2, "the kills all fell into one chain");
       const last = await exists(out) ? undefined : await runJson(await args());
       assertEquals(await Deno.readFile(out), await Deno.readFile(whole));
       if (last) assertEquals([last.kept, last.snapshots], [kept, snapshots]);
-      assertEquals(namesIn(folder).filter((name) => /\.chain|checkpoint/.test(name)), []);
+      assertEquals(left(), []);
     });
   },
 });
@@ -235,6 +237,33 @@ Deno.test("prior --method laplace and fisher --dry-run say what will be measured
     );
     assertRefused(await plan("laplace", "--fisher-examples", "41"), 1, /curvature on 41 examples: 1 to 40 are/);
     assertEquals(namesIn(folder), before);
+  });
+});
+
+Deno.test("prior --dry-run counts SWAG's vectors in the total, of each subspace", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder), out = `${folder}/p.safetensors`;
+    const plan = (subspace: string, ...more: string[]) =>
+      runCli([...priorArgs(task, out, ["--subspace", subspace, "--max-rank", "6", ...more]), "--dry-run"], {
+        permissions: "--allow-read",
+      });
+    const plans = [];
+    for (const subspace of ["covariance", "pca", "freq_dir", "random"]) {
+      plans.push(resultOf(await plan(subspace, "--json")));
+    }
+    for (const { out: _, total, activationsLowerBound: __, ...parts } of plans) {
+      const names = ["parameters", "gradients", "samplerState", "prior", "activations", "swag"];
+      assertEquals(Object.keys(parts).sort(), names.sort());
+      assertEquals(total, names.reduce((sum, name) => sum + parts[name], 0));
+      assertEquals(parts.activations, plans[0].activations);
+    }
+    // Mean and squares, and six deviations, seven rows of a sketch, or one that only makes the kernels whole.
+    const vector = plans[0].swag / 8;
+    assert(vector >= 4 * 18888);
+    assertEquals(plans.map(({ swag }) => swag / vector), [8, 8, 9, 3]);
+    const { stdout } = await plan("covariance"), mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+    const lines = stdout.trimEnd().split("\n").slice(-2).map((line) => line.replace(/ +/, ": "));
+    assertEquals(lines, [`SWAG: ${mebibytes(plans[0].swag)}`, `total: ${mebibytes(plans[0].total)}`]);
   });
 });
 

@@ -1,6 +1,8 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import type { FeatureEvaluation } from "../../lib/inference/features.ts";
 import { readPrior } from "../../lib/priors/files.ts";
 import { assertRefused, runCli, withFolder } from "../cli/run_cli.ts";
+import { writeTree } from "../data/arrays.ts";
 import { exists, killPrior } from "./kill.ts";
 import { makeTask, manifestOf, runJson, type Task, taskFlags } from "./task.ts";
 
@@ -67,6 +69,35 @@ Deno.test("prior --objective begins with a checkpoint where one is given", async
   });
 });
 
+Deno.test("prior --objective simclr --supervised-contrast learns from labels, and is refused where there are none", async () => {
+  await withFolder(async (folder) => {
+    const task = makeTask(folder),
+      learn = async (name: string, ...more: string[]) => {
+        const out = `${folder}/${name}.safetensors`;
+        await runJson([...args(task, out), ...more]);
+        return readPrior(await Deno.readFile(out));
+      };
+    const supervised = await learn("supervised", "--supervised-contrast");
+    assertEquals(supervised.metadata.source, "simclr (supervised), seed 1");
+    assertNotEquals(supervised.swag.mean, (await learn("plain")).swag.mean);
+    assertEquals(supervised.swag.mean, (await learn("again", "--supervised-contrast")).swag.mean);
+    const out = `${folder}/refused.safetensors`;
+    const refused = async (options: string[], message: RegExp) =>
+      assertRefused(await runCli([...options, "--supervised-contrast", "--quiet"], PERMISSIONS), 2, message);
+    await refused(args(task, out, "byol"), /Cannot set supervised of the objective byol: it has projHidden/);
+    const labels = ["prior", ...taskFlags(task), "--weights-path", task.checkpoint, "--out", out];
+    await refused(labels, /Cannot use --supervised-contrast with --objective supervised/);
+    const files = { "unlabeled_X.bin": new Uint8Array(20 * 96 * 96 * 3) };
+    await writeTree(`${folder}/stl10`, files);
+    const stl10 = ["--train-dataset", "stl10", "--data-dir", `${folder}/stl10`, "--train-dir", "unlabelled"];
+    await refused(
+      ["prior", "--objective", "simclr", "--encoder", "resnet8_narrow", ...stl10, "--image-size", "16", "--out", out],
+      /supervised variant of the objective simclr from stl10 \(unlabelled\): 20 of its 20 images have no labels, but all/,
+    );
+    assertEquals(await exists(out), false);
+  });
+});
+
 Deno.test("prior --objective refuses what it has not, by name", async () => {
   await withFolder(async (folder) => {
     const task = makeTask(folder), out = `${folder}/learned.safetensors`;
@@ -75,6 +106,11 @@ Deno.test("prior --objective refuses what it has not, by name", async () => {
     await refused(args(task, out, "pirl"), /--objective.*pirl.*supervised.*simclr/);
     const labels = ["prior", ...taskFlags(task), "--weights-path", task.checkpoint, "--out", out];
     await refused([...labels, "--knn-every", "1"], /Cannot use --knn-every with --objective supervised/);
+    const classified = ["--knn-every", "1", "--momentum-classifier"];
+    await refused(
+      [...args(task, out), ...classified],
+      /momentum classifier along with the objective simclr: it has no/,
+    );
     await refused([...args(task, out), "--queue-size", "8"], /Cannot set queueSize of the objective simclr/);
     await refused([...args(task, out, "wmse"), "--whitening-size", "5"], /batch of \d+ .* wmse: whiteningSize is 5/);
     await refused([...args(task, out, "deepclusterv2")], /Cannot make 3000 prototypes by the objective deepclusterv2/);
@@ -121,7 +157,7 @@ Deno.test("prior --objective simclr --dry-run states its memory and writes nothi
 /** Objectives that remember, and their sizes. */
 const REMEMBERING: [string, string, string[]][] = [
   // A queue of two and a half steps, which goes round between checkpoints.
-  ["mocov2plus", "queue", ["--queue-size", "40"]],
+  ["mocov2plus", "queue", ["--queue-size", "40", "--momentum-classifier"]],
   ["deepclusterv2", "clusters", ["--num-prototypes", "8", "--prototype-heads", "2", "--kmeans-iters", "3"]],
 ];
 
@@ -136,6 +172,8 @@ for (const [objective, memory, sizes] of REMEMBERING) {
       await withFolder(async (folder) => {
         const task = makeTask(folder), whole = `${folder}/whole.safetensors`, out = `${folder}/learned.safetensors`;
         const { evaluations } = await runJson(begin(task, whole));
+        const has = sizes.includes("--momentum-classifier");
+        assert(evaluations.every(({ momentum }: FeatureEvaluation) => has === (momentum !== undefined)));
         const last = await runJson(await killPrior({ begin: begin(task, out), out, whole, kills: KILLS }));
         assertEquals(await Deno.readFile(out), await Deno.readFile(whole));
         // What the last process measured, if it had not stopped behind the last measure; the online classifier as well.

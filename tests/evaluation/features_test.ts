@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { probeAccuracy } from "../../lib/evaluation/linear_probe.ts";
-import { type LabelledFeatures, neighbourAccuracy } from "../../lib/evaluation/nearest_neighbours.ts";
+import type { LabelledFeatures } from "../../lib/evaluation/nearest_neighbours.ts";
 import { PhiloxSequence } from "../../lib/random/philox.ts";
 
 function labelled(rows: readonly (readonly number[])[], labels: readonly number[]): LabelledFeatures {
@@ -16,36 +16,6 @@ function clusters(count: number, seed: number, spread: number): LabelledFeatures
   );
   return labelled(rows, labels);
 }
-
-const BANK = labelled([[1, 0], [0.9, 0.1], [0, 1], [0.1, 0.9], [-1, 0]], [0, 0, 1, 1, 2]);
-
-Deno.test("neighbourAccuracy() goes by the angle, not by the length", () => {
-  const queries = labelled([[100, 1], [0.001, 0.01], [-5, 0.1]], [0, 1, 2]);
-  assertEquals(neighbourAccuracy(BANK, queries, { numClasses: 3, neighbours: 1 }), 1);
-  assertEquals(
-    neighbourAccuracy(BANK, { ...queries, labels: Uint32Array.of(0, 0, 2) }, {
-      numClasses: 3,
-      neighbours: 1,
-    }),
-    2 / 3,
-  );
-});
-
-Deno.test("neighbourAccuracy() lets the nearest outvote the many, the more the lower the temperature", () => {
-  // One neighbour of class 0 straight ahead, three of class 1 at about 37 degrees.
-  const bank = labelled([[1, 0], [0.8, 0.6], [0.8, 0.6], [0.8, -0.6]], [0, 1, 1, 1]);
-  const query = labelled([[1, 0]], [0]);
-  const at = (temperature: number) => neighbourAccuracy(bank, query, { numClasses: 2, neighbours: 4, temperature });
-  // exp(0.2 / T) against 3: the balance is at T = 0.182.
-  assertEquals([at(0.07), at(0.17), at(0.19), at(1)], [1, 1, 0, 0]);
-});
-
-Deno.test("neighbourAccuracy() takes all there are where fewer are there, and refuses what cannot be compared", () => {
-  assertEquals(neighbourAccuracy(BANK, labelled([[1, 0.01]], [0]), { numClasses: 3 }), 1);
-  const empty = labelled([], []);
-  assertThrows(() => neighbourAccuracy(empty, BANK, { numClasses: 3 }), RangeError, "at least one of each");
-  assertThrows(() => neighbourAccuracy(BANK, labelled([[1, 0, 0]], [0]), { numClasses: 3 }), TypeError, "one width");
-});
 
 Deno.test("probeAccuracy() separates clusters in spite of a wide feature that says nothing", () => {
   const train = clusters(400, 1, 0.5), queries = clusters(200, 2, 0.5);

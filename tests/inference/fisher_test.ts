@@ -1,6 +1,6 @@
 /** The Fisher information's diagonal against PyTorch's gradients of single examples (`write_curvature.py`). */
 
-import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, AssertionError, assertRejects, assertThrows } from "@std/assert";
 import type { ImageSet } from "../../lib/data/dataset.ts";
 import {
   drawLabels,
@@ -12,6 +12,7 @@ import {
 import type { ClassifierConfig } from "../../lib/models/classifier.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import type { Weights } from "../../lib/models/weights.ts";
+import { PhiloxSequence, Stream } from "../../lib/random/philox.ts";
 import recorded from "../fixtures/curvature.json" with { type: "json" };
 import { gpuTests } from "../gpu/harness.ts";
 import { hash32, hashedLabels, hashedParameter, hashedValues } from "../reference/hashed.ts";
@@ -59,17 +60,38 @@ const OPTIONS: FisherOptions = {
   seed: 1,
 };
 
-gpuTest("fisherDiagonal() is the mean squared gradient of single examples, as PyTorch has it", async (gpu) => {
-  const found = await fisherDiagonal(gpu, OPTIONS);
-  assertEquals(layouts.backbone.entries.length, Object.keys(parameters).length - 2);
+/** Asserts the norm of each parameter's part and some of its elements. */
+function assertRecorded(found: Float32Array, wanted: typeof parameters): void {
+  assertEquals(layouts.backbone.entries.length, Object.keys(wanted).length - 2);
   for (const { name, torchOffset, size } of layouts.backbone.entries) {
-    const expected = parameters[name as keyof typeof parameters];
+    const expected = wanted[name as keyof typeof wanted];
     const values = found.subarray(torchOffset, torchOffset + size);
     const norm = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
     assert(Math.abs(norm / expected.norm - 1) < 1e-4, `${name}: ${norm}, not ${expected.norm}`);
     expected.at.forEach((at, i) => assertAlmostEquals(values[at], expected.values[i], 1e-4 * expected.norm));
   }
+}
+
+gpuTest("fisherDiagonal() is the mean squared gradient of single examples, as PyTorch has it", async (gpu) => {
+  assertRecorded(await fisherDiagonal(gpu, OPTIONS), parameters);
 });
+
+gpuTest(
+  "fisherDiagonal() by labels drawn from the predictions is what PyTorch makes of the same draws",
+  async (gpu) => {
+    const { order, uniforms, labels, parameters: wanted } = recorded.drawn;
+    assertEquals([...new PhiloxSequence(OPTIONS.seed, Stream.subset).shuffle(SET.labels.map((_, i) => i))], order);
+    const numbers = order.map((_, row) => new PhiloxSequence(OPTIONS.seed, Stream.predictedLabel, row).uniform());
+    assertEquals(numbers, uniforms);
+    assertRecorded(await fisherDiagonal(gpu, { ...OPTIONS, labels: "model" }), wanted);
+    // The same by the labels that PyTorch drew, and by no others.
+    const drawn = { ...OPTIONS, train: { ...SET, labels: Uint32Array.from(labels) } };
+    assertRecorded(await fisherDiagonal(gpu, drawn), wanted);
+    const moved = { ...SET, labels: Uint32Array.from([...labels.slice(1), labels[0]]) };
+    const others = await fisherDiagonal(gpu, { ...OPTIONS, train: moved });
+    assertThrows(() => assertRecorded(others, wanted), AssertionError);
+  },
+);
 
 gpuTest(
   "fisherDiagonal() takes labels from the network's predictions where it is asked to, and as many as asked for",

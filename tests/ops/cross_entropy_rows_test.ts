@@ -20,11 +20,15 @@ interface Config {
   readonly withoutSelf?: boolean;
   /** Every third row has no label. */
   readonly labelled?: boolean;
+  /** Rows are of so many classes, and the last one of a class of its own. */
+  readonly classes?: number;
 }
 
 function caseOf(operands: Operands, { first, shift, withoutSelf }: Config) {
-  const targetsOf = (targets?: Tensor, labels?: Tensor): RowTargets =>
-    labels
+  const targetsOf = ({ targets, labels, classes }: Readonly<Record<string, Tensor>>): RowTargets =>
+    classes
+      ? { kind: "peers", classes }
+      : labels
       ? { kind: "labels", labels }
       : first
       ? { kind: "first" }
@@ -33,8 +37,8 @@ function caseOf(operands: Operands, { first, shift, withoutSelf }: Config) {
       : { kind: "shifted", shift, withoutSelf };
   return {
     operands: Object.fromEntries(Object.entries(operands).map(([name, value]) => [name, { value }])),
-    build: ({ logits, targets, labels }: Readonly<Record<string, Tensor>>) =>
-      crossEntropyRows("loss", logits, targetsOf(targets, labels)),
+    build: ({ logits, ...given }: Readonly<Record<string, Tensor>>) =>
+      crossEntropyRows("loss", logits, targetsOf(given)),
   };
 }
 
@@ -58,12 +62,20 @@ const CASES: [string, [number, number], Config][] = [
   ["a wide row", [3, 4000], { shift: 5 }],
   ["labels", [7, 12], { labelled: true }],
   ["labels of odd width", [130, 33], { labelled: true }],
+  ["peers", [64, 64], { classes: 5 }],
+  ["peers of odd width", [37, 37], { classes: 3 }],
+  ["no peers", [2, 2], { classes: 1 }],
 ];
 
 for (const [name, [rows, columns], config] of CASES) {
   gpuTest(`crossEntropyRows() and its gradient equal the f64 twin's: ${name}`, async (gpu) => {
     const logits = mapped(normal([rows, columns], 1), (x) => 4 * x);
-    const operands: Operands = config.labelled
+    const operands: Operands = config.classes
+      ? {
+        logits,
+        classes: tensor([rows], Array.from({ length: rows }, (_, i) => i === rows - 1 ? 1e6 : i % config.classes!)),
+      }
+      : config.labelled
       ? { logits, labels: tensor([rows], Array.from({ length: rows }, (_, i) => i % 3 && 1 + (5 * i) % columns)) }
       : config.shift === undefined && !config.first
       ? { logits, targets: mapped(normal([rows, columns], 2), (x) => x * x / columns) }
@@ -88,6 +100,9 @@ Deno.test("crossEntropyRows() rejects what does not fit", () => {
   assertThrows(() => build([2, 3], soft), TypeError, "equal shapes are required");
   const labels: RowTargets = { kind: "labels", labels: scratch("labels", [3]) };
   assertThrows(() => build([2, 3], labels), TypeError, "[2] is required");
+  const peers: RowTargets = { kind: "peers", classes: scratch("classes", [3]) };
+  assertThrows(() => build([2, 3], peers), TypeError, "[N] of [N, N]");
+  assertThrows(() => build([2, 2], peers), TypeError, "[N] of [N, N]");
   assertThrows(() => build([2, 3], { kind: "shifted", shift: -1 }), RangeError, "shift is -1");
   const self = (shift: number): RowTargets => ({ kind: "shifted", shift, withoutSelf: true });
   assertThrows(() => build([4, 4], self(4)), RangeError, "another column");

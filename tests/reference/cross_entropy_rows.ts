@@ -8,7 +8,7 @@ import { mapRows } from "./softmax.ts";
 import { tensor } from "./tensor.ts";
 import type { Operands, Twin } from "./twin.ts";
 
-/** `first`, or `shift` and `withoutSelf`, where there are neither soft targets nor labels. */
+/** `first`, or `shift` and `withoutSelf`, where there are neither soft targets nor labels nor classes. */
 interface Config {
   readonly first?: boolean;
   readonly shift?: number;
@@ -16,20 +16,30 @@ interface Config {
 }
 
 /** Weights and probabilities of a row. */
-function rowOf({ logits, targets, labels }: Operands, { first, shift = 0, withoutSelf }: Config, row: number) {
+function rowOf({ logits, targets, labels, classes }: Operands, { first, shift = 0, withoutSelf }: Config, row: number) {
   const columns = logits.shape[1];
   const x = Array.from(
     logits.data.subarray(row * columns, (row + 1) * columns),
-    (value, column) => withoutSelf && column === row ? -Infinity : value,
+    (value, column) => (withoutSelf || classes) && column === row ? -Infinity : value,
   );
   const wanted = labels ? labels.data[row] - 1 : first ? 0 : (row + shift) % columns;
-  const t = x.map((_, column) => targets ? targets.data[row * columns + column] : column === wanted ? 1 : 0);
+  const isPeer = (column: number) => column !== row && classes.data[column] === classes.data[row];
+  const peers = x.filter((_, column) => classes && isPeer(column)).length;
+  const t = x.map((_, column) =>
+    classes
+      ? Number(isPeer(column)) / Math.max(1, peers)
+      : targets
+      ? targets.data[row * columns + column]
+      : column === wanted
+      ? 1
+      : 0
+  );
   const top = Math.max(...x), total = x.reduce((sum, value) => sum + Math.exp(value - top), 0);
   const logProbabilities = x.map((value) => value - top - Math.log(total));
   return { t, logProbabilities };
 }
 
-/** Operands `logits` and, where they are soft, `targets`, or `labels` from 1 on; these get no gradient. */
+/** Operands `logits` and, where they are soft, `targets`, `labels` from 1 on, or `classes`; these get no gradient. */
 export const crossEntropyRows: Twin = {
   forward(operands, config: Config) {
     const rows = operands.logits.shape[0];

@@ -166,7 +166,7 @@ function assertClose(what: string, found: Tensor, expected: Tensor, tolerance: n
 const FOLDER = new URL("../fixtures/operations/", import.meta.url);
 /** What the writer reads or draws; everything else in a fixture must have been computed by the twin. */
 const OPERANDS =
-  /^(input\d*|a|b|indices|condition|weight|bias|dOutput|running(Mean|Variance)|logits|labels|targets|theta|mean|psi|factors|gradients)$/;
+  /^(input\d*|a|b|indices|condition|weight|bias|dOutput|running(Mean|Variance)|logits|labels|targets|classes|theta|mean|psi|factors|gradients)$/;
 
 for (const file of [...Deno.readDirSync(FOLDER)].map(({ name }) => name).sort()) {
   const fixture = readFixture(new URL(file, FOLDER)), name = file.replace(".bin", "");

@@ -12,8 +12,23 @@ import { Matrix } from "./tape.ts";
  */
 export type LossTwin = (operands: Readonly<Record<string, Matrix>>, config: Readonly<Record<string, number>>) => Matrix;
 
+/** Khosla et al., arXiv 2004.11362, equation 2, divided by the number of rows. */
+const supervisedContrast: LossTwin = ({ z, labels }, { temperature }) => {
+  const unit = z.normalise(), others = Matrix.make(z.rows, z.rows, (i, a) => i === a ? 0 : 1);
+  const similarities = unit.product(unit.transpose()).scale(1 / temperature);
+  const isPositive = Matrix.make(
+    z.rows,
+    z.rows,
+    (i, p) => others.at(i, p) && Number(labels.data[p] === labels.data[i]),
+  );
+  const denominators = similarities.exp().times(others).sumRows();
+  const logProbabilities = similarities.minus(denominators.log());
+  return rowProducts(isPositive, logProbabilities).over(isPositive.sumRows()).mean().scale(-1);
+};
+
 /** Chen et al., arXiv 2002.05709, equation 1, over all positive pairs (i, j) and (j, i). */
-const simclr: LossTwin = ({ z }, { temperature }) => {
+const simclr: LossTwin = ({ z, labels }, { temperature }) => {
+  if (labels) return supervisedContrast({ z, labels }, { temperature });
   const unit = z.normalise(), half = z.rows / 2;
   const similarities = unit.product(unit.transpose()).scale(1 / temperature);
   const others = Matrix.make(z.rows, z.rows, (i, k) => i === k ? 0 : 1);

@@ -7,8 +7,9 @@
 import { viewBatches, type ViewGroup } from "../../data/augmentation/views.ts";
 import { epochOf } from "../../data/training_order.ts";
 import type { ImageSource } from "../../data/dataset.ts";
-import { isUnlabelled } from "../../data/stl10.ts";
+import { countUnlabelled, isUnlabelled } from "../../data/stl10.ts";
 import type { Normalisation } from "../../data/normalisation.ts";
+import { UsageError } from "../../errors.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import type { ClassifierConfig } from "../../models/classifier.ts";
 import { DeviceModel } from "../../models/device_model.ts";
@@ -24,7 +25,7 @@ import { PredictionSession } from "../prediction.ts";
 import { highestRate, type Schedule } from "../schedules.ts";
 import type { NetworkOptions } from "./network.ts";
 import type { ObjectiveSettings } from "./objective.ts";
-import { objectiveOf, settingsOf } from "./objectives.ts";
+import { OBJECTIVE_NAMES, objectiveOf, settingsOf } from "./objectives.ts";
 import type { OnlineClassifierOptions } from "./online_classifier.ts";
 import { layoutObjective, type LossMetrics, type SelfSupervisedOptions, SelfSupervisedSession } from "./session.ts";
 
@@ -34,7 +35,7 @@ export interface LearnSelfSupervisedOptions extends SubspaceOptions {
   readonly model: ClassifierConfig;
   /** Where the backbone starts; its running statistics as well. */
   readonly weights: Weights;
-  /** Images; only evaluation uses their labels, if any. Views are cut out of them at the size that they have here. */
+  /** Images; only evaluation and objectives that need them use their labels, if any. Views are cut out of them at the size that they have here. */
   readonly train: ImageSource;
   /** A name of {@linkcode OBJECTIVE_NAMES}. */
   readonly objective: string;
@@ -67,6 +68,8 @@ export interface LearnSelfSupervisedOptions extends SubspaceOptions {
     readonly val: ImageSource;
     readonly every: number;
     readonly classifierLr?: number;
+    /** Trains another one along, of the momentum network's features, and measures that network by it. */
+    readonly momentumClassifier?: boolean;
   };
   /** What the caller does along the way. */
   readonly hooks?: SelfSupervisedHooks;
@@ -92,16 +95,27 @@ function initialState(layout: DeviceModel["layouts"]["state"], backbone: Float32
   return values;
 }
 
+/** Refuses images of which some have no class for what learns from classes. */
+function requireAllLabels(what: string, train: ImageSource): void {
+  const missing = countUnlabelled(train);
+  if (missing === 0) return;
+  throw new UsageError(
+    `Cannot ${what} from ${train.name}: ${missing} of its ${train.labels.length} images have no labels, but all of them ` +
+      "must have one",
+  );
+}
+
 function networkOptionsOf(
   { model, objective: name, settings = {}, views, normalisation, train }: LearnSelfSupervisedOptions,
   batchSize: number,
 ): NetworkOptions {
-  const objective = objectiveOf(name);
+  const objective = objectiveOf(name), all = settingsOf(objective, settings);
+  if (objective.needsLabels?.(all)) requireAllLabels(`learn by the supervised variant of the objective ${name}`, train);
   const { stepsPerEpoch } = epochOf(train, batchSize);
   return {
     model,
     objective,
-    settings: settingsOf(objective, settings),
+    settings: all,
     views,
     batchSize,
     stepsPerEpoch,
@@ -118,10 +132,26 @@ function classifierOf(
   return { numClasses: train.classNames.length, relativeRate: highest > 0 ? classifierLr / highest : 0 };
 }
 
+/** The classifier of the momentum network's features, where it is asked for. */
+function momentumClassifierOf(options: LearnSelfSupervisedOptions): OnlineClassifierOptions | undefined {
+  const { objective, train, evaluation } = options;
+  if (!evaluation?.momentumClassifier) return undefined;
+  if (objectiveOf(objective).momentum === undefined) {
+    const others = OBJECTIVE_NAMES.filter((name) => objectiveOf(name).momentum !== undefined);
+    throw new UsageError(
+      `Cannot train a momentum classifier along with the objective ${objective}: it has no momentum network; ` +
+        `${others.join(", ")} have one`,
+    );
+  }
+  requireAllLabels("train a momentum classifier", train);
+  return classifierOf(options);
+}
+
 /**
  * What a run trains, and how, by batches of `batchSize` examples.
  *
- * @throws UsageError where there is no such objective, or it has no such setting
+ * @throws UsageError where there is no such objective, it has no such setting, or labels or a momentum network are missing
+ * that are needed
  */
 export function sessionOptionsOf(options: LearnSelfSupervisedOptions, batchSize: number): SelfSupervisedOptions {
   const { optimiser, schedule, seed, recompute } = options;
@@ -132,6 +162,7 @@ export function sessionOptionsOf(options: LearnSelfSupervisedOptions, batchSize:
     seed,
     recompute,
     classifier: classifierOf(options),
+    momentumClassifier: momentumClassifierOf(options),
   };
 }
 
@@ -160,7 +191,10 @@ export async function learnSelfSupervised(
   );
   const session = await SelfSupervisedSession.create(model, trained);
   const collector = await SubspaceCollector.create(gpu, model.vectors.backbone, options);
-  const features = evaluation && await FeatureSession.create(model, { batchSize: batches.batchSize, normalisation });
+  const featuresOf = (of: DeviceModel) => FeatureSession.create(of, { batchSize: batches.batchSize, normalisation });
+  const features = evaluation && await featuresOf(model);
+  const { classifier, momentumClassifier } = session;
+  const momentumFeatures = momentumClassifier && await featuresOf(session.momentumModel!);
   const evaluate = async (steps: number) => {
     if (features === undefined || steps % evaluation!.every !== 0) return;
     await hooks.onEvaluation?.({
@@ -169,7 +203,10 @@ export async function learnSelfSupervised(
         features,
         evaluation!.bank ?? train,
         evaluation!.val,
-        await session.classifier?.read(),
+        {
+          online: await classifier?.read(),
+          momentum: momentumFeatures && { session: momentumFeatures, head: await momentumClassifier.read() },
+        },
       ),
     });
   };
@@ -199,6 +236,7 @@ export async function learnSelfSupervised(
     return { swag, weights, snapshots: collector.count };
   } finally {
     features?.destroy();
+    momentumFeatures?.destroy();
     collector.destroy();
     session.destroy();
     model.destroy();

@@ -153,6 +153,12 @@ function build(
       };
     },
     placesBefore: () => input("places before", batchSize, ({ batch }) => batch.placesBefore),
+    labels: () =>
+      input("labels", views.flat().length * batchSize, ({ batch }) => {
+        const rows = new Float32Array(views.flat().length * batchSize);
+        for (let row = 0; row < rows.length; row += batchSize) rows.set(batch.labels, row);
+        return rows;
+      }),
     memory(name, shape, initial) {
       const tensor = graph.external(name, shape);
       memories.set(tensor, initial);

@@ -35,6 +35,8 @@ export interface ObjectiveContext<S extends ObjectiveSettings = ObjectiveSetting
    * stepsPerEpoch * batchSize where it did not.
    */
   placesBefore(): Tensor;
+  /** The class of each row, [views * batchSize], as the set counts them. Views of an example are of its class. */
+  labels(): Tensor;
   /** Numbers that never change. */
   constant(name: string, shape: readonly number[], values: Float32Array<ArrayBuffer>): Tensor;
   /** Numbers that outlive a step, normal ones of unit rows or zeros at first; part of a checkpoint. */
@@ -74,6 +76,8 @@ export interface Objective<S extends ObjectiveSettings = ObjectiveSettings> {
   readonly name: string;
   /** Sizes and constants, which a caller may override. */
   readonly defaults: S;
+  /** Whether it learns from the classes of the examples: then all of them must have one. */
+  readonly needsLabels?: (settings: S) => boolean;
   /** Small views are welcome beside the two large ones. */
   readonly multiCrop?: boolean;
   /**

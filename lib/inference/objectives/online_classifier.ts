@@ -1,7 +1,8 @@
 /**
- * A linear classifier that is trained along with a backbone that learns without labels, as in the original system. It sees
- * the features of each step's views (the small ones too, which the original leaves out) and changes nothing about them: the
- * backbone's bits do not depend on it.
+ * Linear classifiers that are trained along with a backbone that learns without labels, as in the original system. The
+ * online one sees the features of each step's views (the small ones too, which the original leaves out), the momentum one
+ * those that the momentum network makes of the large views. Neither changes anything about them: the backbone's bits do
+ * not depend on it.
  *
  * @module
  */
@@ -19,8 +20,14 @@ import type { LinearHead } from "../features.ts";
 import { createOptimiser, type OptimiserSettings, type VectorOptimiser } from "../optimisers/optimiser.ts";
 import type { MemoryEstimate } from "../training_step.ts";
 
-/** Part of the initial weights, behind those of backbone, head, statistics and memories. */
-const ONLINE_CLASSIFIER = 4;
+/** Whose features a classifier sees: the trained network's or the momentum network's. */
+export type ClassifiedNetwork = "online" | "momentum";
+
+/** Part of the initial weights, behind those of backbone, head, statistics and memories; names in a checkpoint. */
+const CLASSIFIERS = {
+  online: { part: 4, weights: "onlineClassifier", momentum: "onlineClassifierMomentum" },
+  momentum: { part: 5, weights: "momentumClassifier", momentum: "momentumClassifierMomentum" },
+} as const satisfies Record<ClassifiedNetwork, unknown>;
 
 /** Whatever moves the backbone: a learning rate means the same in all runs. */
 const OPTIMISER: OptimiserSettings = { optimiser: "sgd", momentum: 0.9, weightDecay: 0 };
@@ -52,13 +59,13 @@ interface Lowered {
 function lower(gpu: Gpu, shape: readonly number[], numClasses: number): Lowered {
   const graph = new Graph(), target = targetOf(gpu, { training: true });
   const features = graph.external("features", shape), labels = graph.external("labels", [shape[0]]);
-  const logits = new GraphLayers(graph).linear("online classifier", features, numClasses);
-  graph.apply(softmaxCrossEntropy("online classifier loss", logits, labels));
+  const logits = new GraphLayers(graph).linear("classifier", features, numClasses);
+  graph.apply(softmaxCrossEntropy("classifier loss", logits, labels));
   return {
     features,
     labels,
     dispatches: [...lowerForward(graph, target), ...lowerBackward(graph, target)],
-    layout: layoutVector("online classifier", graph.parametersOf("head"), gpu.maxBindingBytes),
+    layout: layoutVector("classifier", graph.parametersOf("head"), gpu.maxBindingBytes),
   };
 }
 
@@ -95,15 +102,23 @@ export class OnlineClassifier {
   /** Where the features of the last step are, [rows, F]. */
   readonly features: BufferRange;
   readonly #gpu: Gpu;
+  readonly #of: ClassifiedNetwork;
   readonly #options: OnlineClassifierOptions;
   readonly #parts: Parts;
   /** The labels of all rows. */
   readonly #rows: Uint32Array<ArrayBuffer>;
 
-  private constructor(gpu: Gpu, { shape, range }: LeftFeatures, options: OnlineClassifierOptions, parts: Parts) {
+  private constructor(
+    gpu: Gpu,
+    of: ClassifiedNetwork,
+    { shape, range }: LeftFeatures,
+    options: OnlineClassifierOptions,
+    parts: Parts,
+  ) {
     this.launches = [...parts.program.launches, ...parts.optimiser.launches];
     this.features = range;
     this.#gpu = gpu;
+    this.#of = of;
     this.#options = options;
     this.#parts = parts;
     this.#rows = new Uint32Array(shape[0]);
@@ -115,19 +130,21 @@ export class OnlineClassifier {
     left: LeftFeatures,
     options: OnlineClassifierOptions,
     seed: number,
+    of: ClassifiedNetwork = "online",
   ): Promise<OnlineClassifier> {
+    const label = `${of} classifier`;
     const { features, labels: rows, dispatches, layout } = lower(gpu, left.shape, options.numClasses);
-    const labels = gpu.createBuffer("online classifier labels", 4 * left.shape[0]);
+    const labels = gpu.createBuffer(`${label} labels`, 4 * left.shape[0]);
     const weights = new FlatVector(gpu, "weights", layout), gradient = new FlatVector(gpu, "gradient", layout);
-    weights.write(initialHead(layout, seed, ONLINE_CLASSIFIER));
+    weights.write(initialHead(layout, seed, CLASSIFIERS[of].part));
     const program = await compile(gpu, dispatches, {
-      label: "online classifier",
+      label,
       vectors: { head: weights },
       gradients: { head: gradient },
       externals: new Map<Tensor, GPUBuffer | BufferRange>([[features, left.range], [rows, labels]]),
     });
-    const optimiser = await createOptimiser(gpu, { label: "online classifier", theta: weights, gradient }, OPTIMISER);
-    return new OnlineClassifier(gpu, left, options, { program, labels, weights, gradient, optimiser });
+    const optimiser = await createOptimiser(gpu, { label, theta: weights, gradient }, OPTIMISER);
+    return new OnlineClassifier(gpu, of, left, options, { program, labels, weights, gradient, optimiser });
   }
 
   /**
@@ -149,15 +166,16 @@ export class OnlineClassifier {
 
   /** Reads what it keeps between steps, by the names in a checkpoint. Waits for the device. */
   async readState(): Promise<Record<string, Float32Array>> {
-    const { weights, optimiser } = this.#parts;
-    return { onlineClassifier: await weights.read(), onlineClassifierMomentum: await optimiser.readState() };
+    const { weights, optimiser } = this.#parts, names = CLASSIFIERS[this.#of];
+    return { [names.weights]: await weights.read(), [names.momentum]: await optimiser.readState() };
   }
 
   /** Writes what {@linkcode readState} gave. Without it, as of a checkpoint from before there were any, it begins anew. */
-  writeState({ onlineClassifier, onlineClassifierMomentum }: Readonly<Record<string, Float32Array>>): void {
-    if (onlineClassifier === undefined) return;
-    this.#parts.weights.write(onlineClassifier);
-    this.#parts.optimiser.writeState(onlineClassifierMomentum);
+  writeState(state: Readonly<Record<string, Float32Array>>): void {
+    const names = CLASSIFIERS[this.#of], weights = state[names.weights];
+    if (weights === undefined) return;
+    this.#parts.weights.write(weights);
+    this.#parts.optimiser.writeState(state[names.momentum]);
   }
 
   /** Frees the device memory. */

@@ -39,6 +39,8 @@ export interface SelfSupervisedOptions extends NetworkOptions {
   readonly recompute?: boolean;
   /** A linear classifier to train along; none unless given. */
   readonly classifier?: OnlineClassifierOptions;
+  /** One that sees the features of the momentum network, where there is such a network; none unless given. */
+  readonly momentumClassifier?: OnlineClassifierOptions;
 }
 
 /** What a step reported. */
@@ -53,7 +55,7 @@ export interface LossMetrics {
 export interface SelfSupervisedState {
   /** Of the optimiser. */
   readonly optimiser: SamplerState;
-  /** Of objective, momentum network and online classifier, by name. */
+  /** Of objective, momentum network and classifiers, by name. */
   readonly memories: Readonly<Record<string, Float32Array>>;
 }
 
@@ -84,21 +86,31 @@ export function estimateSelfSupervised(gpu: Gpu, options: SelfSupervisedOptions)
   const trained = buildTrainedNetwork(options), target = buildTargetNetwork(options);
   requireBindable(gpu, trained);
   const plan = planProgram(gpu, lowerStep(gpu, trained.graph, options.recompute), keptOf(trained, options));
+  const { classifier, momentumClassifier } = options;
   const targetPlan = target &&
-    planProgram(gpu, lowerForward(target.graph, targetOf(gpu, { training: true })), [target.output]);
-  const online = options.classifier && estimateOnlineClassifier(gpu, trained.features.shape, options.classifier);
+    planProgram(gpu, lowerForward(target.graph, targetOf(gpu, { training: true })), [
+      target.output,
+      ...momentumClassifier ? [target.features] : [],
+    ]);
+  const classifiers = [
+    ...classifier ? [estimateOnlineClassifier(gpu, trained.features.shape, classifier)] : [],
+    ...target && momentumClassifier ? [estimateOnlineClassifier(gpu, target.features.shape, momentumClassifier)] : [],
+  ];
+  const ofClassifiers = (part: keyof (typeof classifiers)[number]) =>
+    classifiers.reduce((sum, estimate) => sum + estimate[part], 0);
   const trainable = 4 * (layouts.backbone.paddedCount + layouts.head.paddedCount);
   const parts = {
-    parameters: (trainable + 4 * layouts.state.paddedCount) * (target ? 2 : 1) + (online?.parameters ?? 0),
-    gradients: trainable + (online?.gradients ?? 0),
-    samplerState: trainable * (options.optimiser.optimiser === "adamw" ? 2 : 1) + (online?.samplerState ?? 0),
+    parameters: (trainable + 4 * layouts.state.paddedCount) * (target ? 2 : 1) + ofClassifiers("parameters"),
+    gradients: trainable + ofClassifiers("gradients"),
+    samplerState: trainable * (options.optimiser.optimiser === "adamw" ? 2 : 1) + ofClassifiers("samplerState"),
     prior: 0,
-    activations: plan.bytes + (targetPlan?.bytes ?? 0) + (online?.activations ?? 0) +
+    activations: plan.bytes + (targetPlan?.bytes ?? 0) + ofClassifiers("activations") +
       4 * [...trained.memories.keys()].reduce((sum, { shape }) => sum + sizeOf(shape), 0),
   };
   const total = Object.values(parts).reduce((sum, size) => sum + size, 0);
-  const bounds = [plan.lowerBound, targetPlan?.lowerBound, online?.activationsLowerBound];
-  return { ...parts, activationsLowerBound: bounds.reduce<number>((sum, bound = 0) => sum + bound, 0), total };
+  const activationsLowerBound = plan.lowerBound + (targetPlan?.lowerBound ?? 0) +
+    ofClassifiers("activationsLowerBound");
+  return { ...parts, activationsLowerBound, total };
 }
 
 /** The buffers of a network's externals; what another network has under the same name is shared. */
@@ -142,6 +154,7 @@ interface Parts {
   readonly memories: Memories;
   readonly target: TargetNetwork | undefined;
   readonly classifier: OnlineClassifier | undefined;
+  readonly momentumClassifier: OnlineClassifier | undefined;
 }
 
 /** A network that learns from views of unlabelled images. */
@@ -184,6 +197,14 @@ export class SelfSupervisedSession implements Steppable<ViewBatch, LossMetrics> 
         { label: part, theta: model.vectors[part], gradient: gradients[part] },
         options.optimiser,
       );
+    const { classifier, momentumClassifier, seed } = options;
+    const target = targetNetwork && await TargetNetwork.create(
+      model,
+      targetNetwork,
+      shared.of(targetNetwork),
+      externals.get(network.targets!)!,
+      momentumClassifier !== undefined,
+    );
     return new SelfSupervisedSession(model, options, {
       network,
       externals,
@@ -192,18 +213,15 @@ export class SelfSupervisedSession implements Steppable<ViewBatch, LossMetrics> 
       gradients: Object.values(gradients),
       optimisers: { backbone: await optimiser("backbone"), head: await optimiser("head") },
       memories: await Memories.create(gpu, network, program, externals, options.seed),
-      target: targetNetwork && await TargetNetwork.create(
-        model,
-        targetNetwork,
-        shared.of(targetNetwork),
-        externals.get(network.targets!)!,
-      ),
-      classifier: options.classifier && await OnlineClassifier.create(
+      target,
+      classifier: classifier && await OnlineClassifier.create(
         gpu,
         { shape: network.features.shape, range: program.rangeOf(network.features) },
-        options.classifier,
-        options.seed,
+        classifier,
+        seed,
       ),
+      momentumClassifier: target && momentumClassifier &&
+        await OnlineClassifier.create(gpu, target.features, momentumClassifier, seed, "momentum"),
     });
   }
 
@@ -212,12 +230,22 @@ export class SelfSupervisedSession implements Steppable<ViewBatch, LossMetrics> 
     return this.#parts.classifier;
   }
 
+  /** The linear classifier of the momentum network's features, if any. */
+  get momentumClassifier(): OnlineClassifier | undefined {
+    return this.#parts.momentumClassifier;
+  }
+
+  /** The momentum network's weights and running statistics, if there is one. */
+  get momentumModel(): DeviceModel | undefined {
+    return this.#parts.target?.model;
+  }
+
   /** Submits one step: gradient at the views, then the update. Returns at once. */
   submit(step: number, batch: ViewBatch, learningRate: number, _noisy: boolean, profiler?: Profiler): void {
     if (this.#pending.length === RING_SLOTS) {
       throw new RangeError("Cannot submit a step: the losses of 64 steps wait to be read");
     }
-    const { network, externals, program, optimisers, memories, target, classifier } = this.#parts;
+    const { network, externals, program, optimisers, memories, target, classifier, momentumClassifier } = this.#parts;
     const { objective, settings, steps, seed } = this.#options;
     const { queue } = this.#gpu.device;
     profiler?.mark("upload");
@@ -231,6 +259,7 @@ export class SelfSupervisedSession implements Steppable<ViewBatch, LossMetrics> 
     optimisers.backbone.prepare(step, learningRate);
     optimisers.head.prepare(step, learningRate);
     classifier?.prepare(step, batch.labels, learningRate);
+    momentumClassifier?.prepare(step, batch.labels, learningRate);
     target?.prepare(objective.momentum!.keep(settings)(step, steps));
     profiler?.mark("encode");
     const encoder = this.#gpu.device.createCommandEncoder({ label: "self-supervised step" });
@@ -238,6 +267,7 @@ export class SelfSupervisedSession implements Steppable<ViewBatch, LossMetrics> 
     const launches = [
       ...program.launches,
       ...classifier?.launches ?? [],
+      ...momentumClassifier?.launches ?? [],
       ...optimisers.backbone.launches,
       ...optimisers.head.launches,
       ...memories.launches,
@@ -281,7 +311,7 @@ export class SelfSupervisedSession implements Steppable<ViewBatch, LossMetrics> 
 
   /** Reads all that the session keeps besides the weights. Waits for the device. */
   async readState(): Promise<SelfSupervisedState> {
-    const { optimisers, memories, target, classifier } = this.#parts;
+    const { optimisers, memories, target, classifier, momentumClassifier } = this.#parts;
     const weights = await target?.read();
     return {
       optimiser: { backbone: await optimisers.backbone.readState(), head: await optimisers.head.readState() },
@@ -290,25 +320,28 @@ export class SelfSupervisedSession implements Steppable<ViewBatch, LossMetrics> 
         ...weights &&
           { targetBackbone: weights.backbone, targetHead: weights.head, targetState: weights.state },
         ...await classifier?.readState(),
+        ...await momentumClassifier?.readState(),
       },
     };
   }
 
   /** Goes on from what {@linkcode readState} gave. */
   writeState({ optimiser, memories }: SelfSupervisedState): void {
-    const { optimisers, target, classifier } = this.#parts;
+    const { optimisers, target, classifier, momentumClassifier } = this.#parts;
     optimisers.backbone.writeState(optimiser.backbone!);
     optimisers.head.writeState(optimiser.head!);
     this.#parts.memories.write(memories);
     const { targetBackbone, targetHead, targetState } = memories;
     target?.model.write({ backbone: targetBackbone, head: targetHead, state: targetState });
     classifier?.writeState(memories);
+    momentumClassifier?.writeState(memories);
   }
 
   /** Frees all that the session made; the model stays. */
   destroy(): void {
-    const { program, gradients, buffers, optimisers, memories, target, classifier } = this.#parts;
+    const { program, gradients, buffers, optimisers, memories, target, classifier, momentumClassifier } = this.#parts;
     classifier?.destroy();
+    momentumClassifier?.destroy();
     target?.destroy();
     memories.destroy();
     program.destroy();

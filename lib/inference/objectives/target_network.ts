@@ -14,6 +14,7 @@ import type { Weights } from "../../models/weights.ts";
 import { targetOf, type Tensor } from "../../ops/operation.ts";
 import { ExponentialAverage } from "../optimisers/exponential_average.ts";
 import type { ObjectiveNetwork } from "./network.ts";
+import type { LeftFeatures } from "./online_classifier.ts";
 
 /** A momentum network on the device. */
 export class TargetNetwork {
@@ -43,12 +44,14 @@ export class TargetNetwork {
    *
    * @param externals buffers of the network's inputs
    * @param targets where its output goes
+   * @param keepFeatures whether what its backbone made stays on the device until the next forward pass
    */
   static async create(
     trained: DeviceModel,
     network: ObjectiveNetwork,
     externals: ReadonlyMap<Tensor, GPUBuffer>,
     targets: GPUBuffer,
+    keepFeatures = false,
   ): Promise<TargetNetwork> {
     const { gpu } = trained;
     const model = new DeviceModel(gpu, trained.config, trained.layouts);
@@ -58,7 +61,7 @@ export class TargetNetwork {
       label: "momentum network",
       vectors: model.vectors,
       externals,
-      keep: [network.output],
+      keep: [network.output, ...keepFeatures ? [network.features] : []],
     });
     const ranges = (["backbone", "head"] as const).flatMap((part) =>
       segmentsOf(trained.layouts[part], 1, gpu.maxBindingBytes).map((segment) => ({
@@ -68,6 +71,11 @@ export class TargetNetwork {
     );
     const average = await ExponentialAverage.create(gpu, "momentum network", ranges);
     return new TargetNetwork(model, network, program, average, targets);
+  }
+
+  /** The features of the large views, where they were to be kept. */
+  get features(): LeftFeatures {
+    return { shape: this.#network.features.shape, range: this.#program.rangeOf(this.#network.features) };
   }
 
   /** Encodes the forward pass, whose result the trained network reads. */

@@ -5,7 +5,7 @@
  */
 
 import type { Gpu } from "../../gpu/device.ts";
-import type { FlatVector } from "../../graph/vector.ts";
+import type { FlatVector, VectorLayout } from "../../graph/vector.ts";
 import { type Swag, SwagCollector, type SwagOptions, type SwagState } from "../swag.ts";
 import { type PcaRank, principalComponents } from "./principal_components.ts";
 import { randomDirections } from "./random_directions.ts";
@@ -28,6 +28,16 @@ export interface SubspaceOptions extends SwagOptions {
   readonly pcaRank?: PcaRank;
   /** Seed of `random`; default 0. */
   readonly seed?: number;
+}
+
+/** Bytes on the device of a collector of such a vector, but for some kilobytes. Allocates nothing. */
+export function estimateSubspace(
+  { paddedCount }: Pick<VectorLayout, "paddedCount">,
+  { subspace = "covariance", maxRank = 20 }: Pick<SubspaceOptions, "subspace" | "maxRank"> = {},
+): number {
+  const rows = { covariance: maxRank, pca: maxRank, freq_dir: maxRank > 0 ? maxRank + 1 : 0, random: 0 }[subspace];
+  // Mean and squares. Without rows one is there all the same, for kernels to bind.
+  return 4 * paddedCount * (2 + Math.max(1, rows));
 }
 
 /** Collects snapshots of a flat vector. Nothing is read back between them but 2 (K + 1) numbers by `freq_dir`. */

@@ -181,7 +181,7 @@ const ORIGINALS: Readonly<Record<string, Original>> = {
     memories: [["queue", 65536, 256]],
     target: { layers: 4, output: [4, 256] },
   },
-  simclr: { defaults: { projHidden: 2048, projOut: 128, temperature: 0.1 }, ...plainTwo(128) },
+  simclr: { defaults: { projHidden: 2048, projOut: 128, temperature: 0.1, supervised: 0 }, ...plainTwo(128) },
   simsiam: { defaults: { projHidden: 2048, projOut: 128, predHidden: 512 }, ...SIMSIAM },
   swav: {
     defaults: {

@@ -11,7 +11,7 @@ import { createImageSet, type ImageSet } from "../../../lib/data/dataset.ts";
 import { NORMALISATIONS } from "../../../lib/data/normalisation.ts";
 import { proceduralSource } from "../../../lib/data/procedural.ts";
 import { takeExamples } from "../../../lib/data/subset.ts";
-import { neighbourAccuracy } from "../../../lib/evaluation/nearest_neighbours.ts";
+import { neighbourAccuracy } from "../../../lib/inference/nearest_neighbours.ts";
 import type { Gpu } from "../../../lib/gpu/device.ts";
 import { FeatureSession } from "../../../lib/inference/features.ts";
 import { PredictionSession } from "../../../lib/inference/prediction.ts";
@@ -79,7 +79,8 @@ export async function instanceAccuracy(gpu: Gpu, weights: Weights): Promise<numb
   await PredictionSession.updateBatchNorm(model, bank, options);
   const session = await FeatureSession.create(model, options);
   try {
-    return neighbourAccuracy(
+    return await neighbourAccuracy(
+      gpu,
       { features: await session.features(bank), labels: bank.labels },
       { features: await session.features(queries), labels: queries.labels },
       { numClasses: 48, neighbours: 6 },

@@ -12,7 +12,7 @@ import { infoNce } from "../../../lib/inference/objectives/mocov2plus.ts";
 import { nearestIn } from "../../../lib/inference/objectives/neighbours.ts";
 import { nnclrLoss } from "../../../lib/inference/objectives/nnclr.ts";
 import { OBJECTIVE_NAMES } from "../../../lib/inference/objectives/objectives.ts";
-import { ntXent } from "../../../lib/inference/objectives/simclr.ts";
+import { ntXent, supervisedContrast } from "../../../lib/inference/objectives/simclr.ts";
 import { relationLoss } from "../../../lib/inference/objectives/ressl.ts";
 import { simsiamLoss } from "../../../lib/inference/objectives/simsiam.ts";
 import { swavLoss } from "../../../lib/inference/objectives/swav.ts";
@@ -48,7 +48,8 @@ const LOSSES: Readonly<Record<string, Builder>> = {
   nnsiam: (graph, { p, z, queue }) => simsiamLoss(graph, p, nearestIn(graph, z, queue)),
   ressl: (graph, { q, k, queue }, { temperature, targetTemperature }) =>
     relationLoss(graph, q, k, queue, { temperature, targetTemperature }),
-  simclr: (graph, { z }, { temperature }) => ntXent(graph, z, temperature),
+  simclr: (graph, { z, labels }, { temperature }) =>
+    labels ? supervisedContrast(graph, z, labels, temperature) : ntXent(graph, z, temperature),
   simsiam: (graph, { p, z }) => simsiamLoss(graph, p, z),
   swav: (graph, { logits, queue, gate }, { temperature, epsilon, iterations, views, large }) =>
     swavLoss(

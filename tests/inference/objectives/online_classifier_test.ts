@@ -1,18 +1,10 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import { type ViewBatch, viewBatches, type ViewGroup } from "../../../lib/data/augmentation/views.ts";
+import { viewBatches, type ViewGroup } from "../../../lib/data/augmentation/views.ts";
 import { createImageSet, UNLABELLED } from "../../../lib/data/dataset.ts";
-import { NORMALISATIONS } from "../../../lib/data/normalisation.ts";
 import type { Gpu } from "../../../lib/gpu/device.ts";
 import { submitLaunches } from "../../../lib/gpu/launch.ts";
-import { Graph, lowerForward } from "../../../lib/graph/graph.ts";
-import { compile } from "../../../lib/graph/program.ts";
-import { type FeatureEvaluation, headAccuracy } from "../../../lib/inference/features.ts";
-import type { PriorCheckpoint } from "../../../lib/inference/learn_prior.ts";
-import {
-  learnSelfSupervised,
-  type LearnSelfSupervisedOptions,
-  sessionOptionsOf,
-} from "../../../lib/inference/objectives/learn.ts";
+import { headAccuracy } from "../../../lib/inference/features.ts";
+import { sessionOptionsOf } from "../../../lib/inference/objectives/learn.ts";
 import { buildTrainedNetwork } from "../../../lib/inference/objectives/network.ts";
 import { OnlineClassifier } from "../../../lib/inference/objectives/online_classifier.ts";
 import {
@@ -22,110 +14,30 @@ import {
 } from "../../../lib/inference/objectives/session.ts";
 import { pretraining } from "../../../lib/inference/pretraining.ts";
 import { constantSwag } from "../../../lib/inference/swag_schedules.ts";
-import { DeviceModel, layoutModel } from "../../../lib/models/device_model.ts";
-import type { TableValues } from "../../../lib/models/classifier.ts";
+import { DeviceModel } from "../../../lib/models/device_model.ts";
 import { initialHead } from "../../../lib/models/initial_head.ts";
-import { initialWeights } from "../../../lib/models/weights.ts";
-import { targetOf, type Tensor } from "../../../lib/ops/operation.ts";
 import { PhiloxSequence } from "../../../lib/random/philox.ts";
 import { gpuTests } from "../../gpu/harness.ts";
-import { softmaxCrossEntropy } from "../../reference/softmax_cross_entropy.ts";
-import { tensor } from "../../reference/tensor.ts";
 import { sgdStep } from "../../reference/updates.ts";
+import {
+  CLASSES,
+  EVALUATION,
+  featuresOf,
+  gradientOf,
+  LARGE,
+  learn,
+  RUN,
+  SMALL,
+  weights,
+  worst,
+} from "./classified_run.ts";
 import { firstOf, NETWORK, trainingImages, VIEW } from "./instances.ts";
 
 const gpuTest = gpuTests();
 
-/** Classes of the procedural images. */
-const CLASSES = 24;
-const LARGE = { ...VIEW, height: 16, width: 16 }, SMALL = { ...VIEW, height: 8, width: 8 };
-const weights = initialWeights(layoutModel(NETWORK), 3);
-
-/** Four steps of swav, two an epoch, from views of two sizes. */
-const RUN: LearnSelfSupervisedOptions = {
-  model: NETWORK,
-  weights,
-  normalisation: NORMALISATIONS.imagenet,
-  seed: 1,
-  train: firstOf(trainingImages(), 20),
-  objective: "swav",
-  settings: { projHidden: 16, projOut: 8, prototypes: 12, queueSize: 21 },
-  views: [[LARGE, LARGE], [SMALL]],
-  batchSize: 9,
-  schedule: constantSwag({ learningRate: 0.02, steps: 4 }),
-  optimiser: { optimiser: "sgd", momentum: 0.9, weightDecay: 1e-4 },
-  maxRank: 2,
-};
-const EVALUATION = { val: firstOf(trainingImages(), 30), every: 2 };
-
-/** What is left of a run. */
-async function learn(gpu: Gpu, options: LearnSelfSupervisedOptions, from?: PriorCheckpoint) {
-  const checkpoints: PriorCheckpoint[] = [], evaluations: (FeatureEvaluation & { readonly steps: number })[] = [];
-  const { swag, weights } = await learnSelfSupervised(gpu, {
-    ...options,
-    hooks: {
-      checkpointSteps: 2,
-      onCheckpoint: (checkpoint) => void checkpoints.push(checkpoint),
-      onEvaluation: (evaluation) => void evaluations.push(evaluation),
-    },
-  }, from);
-  return { swag, weights, checkpoints, evaluations };
-}
-
-/** Largest difference, as a share of the largest number. */
-function worst(found: Float32Array, wanted: Float64Array): number {
-  const largest = (values: Float64Array) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  return largest(wanted.map((value, i) => value - found[i])) / largest(wanted);
-}
-
-/** The gradient [C * F + C] of the mean cross-entropy of features [rows, F], in float64. */
-function gradientOf(head: Float64Array, features: Float32Array, labels: readonly number[]): Float64Array {
-  const rows = labels.length, width = features.length / rows, bias = CLASSES * width;
-  const logits = tensor([rows, CLASSES]);
-  logits.data.forEach((_, i) => {
-    const c = i % CLASSES, row = (i - c) / CLASSES;
-    let sum = head[bias + c];
-    for (let j = 0; j < width; j++) sum += head[c * width + j] * features[row * width + j];
-    logits.data[i] = sum;
-  });
-  const { dLogits } = softmaxCrossEntropy(logits, labels);
-  const gradient = new Float64Array(head.length);
-  dLogits.data.forEach((slope, i) => {
-    const c = i % CLASSES, row = (i - c) / CLASSES;
-    for (let j = 0; j < width; j++) gradient[c * width + j] += slope * features[row * width + j];
-    gradient[bias + c] += slope;
-  });
-  return gradient;
-}
-
-/** Features of a batch's views in training mode [views * B, F], by a program that does nothing else. */
-async function featuresOf(
-  { gpu, vectors }: DeviceModel,
-  views: readonly ViewGroup[],
-  batch: ViewBatch,
-): Promise<Float32Array> {
-  const network = buildTrainedNetwork(sessionOptionsOf({ ...RUN, views }, RUN.batchSize));
-  const { graph, features, images, parameters, constants } = network;
-  const end = graph.operations.findIndex(({ output }) => output === features) + 1;
-  const written: [Tensor, Uint8Array<ArrayBuffer> | TableValues][] = [
-    [images, batch.images],
-    ...parameters.map((tensor, index): [Tensor, TableValues] => [tensor, batch.parameters[index]]),
-    ...constants,
-  ];
-  const externals = new Map(written.map(([tensor, values]) => {
-    const buffer = gpu.createBuffer(tensor.name, values.byteLength);
-    gpu.device.queue.writeBuffer(buffer, 0, values);
-    return [tensor, buffer] as const;
-  }));
-  const launches = lowerForward(new Graph(graph.operations.slice(0, end)), targetOf(gpu, { training: true }));
-  const program = await compile(gpu, launches, { label: "features", vectors, externals, keep: [features] });
-  submitLaunches(gpu, "features", program.launches);
-  const { buffer, offset, size } = program.rangeOf(features);
-  const found = new Float32Array(await gpu.read(buffer, offset, size));
-  program.destroy();
-  externals.forEach((external) => gpu.destroyBuffer(external));
-  return found;
-}
+/** The network that is trained on such views. */
+const networkOf = (views: readonly ViewGroup[]) =>
+  buildTrainedNetwork(sessionOptionsOf({ ...RUN, views }, RUN.batchSize));
 
 /** Runs `body` on a session that trains a classifier along, at twice the backbone's learning rate. */
 async function withSession(
@@ -159,7 +71,7 @@ for (const [name, views] of [["one size", [[LARGE, LARGE]]], ["two sizes", [[LAR
       const first = (await classifier.read()).weights, { buffer, offset, size } = classifier.features;
       let theta: Float64Array = Float64Array.from(first), momentum = new Float64Array(first.length) as Float64Array;
       for (const [step, learningRate] of [0.05, 0.1, 0.02, 0.1, 0.05].entries()) {
-        const batch = batches.batchAt(step), made = await featuresOf(session.model, views, batch);
+        const batch = batches.batchAt(step), made = await featuresOf(session.model, networkOf(views), batch);
         session.submit(step, batch, learningRate, false);
         const features = new Float32Array(await gpu.read(buffer, offset, size));
         assertEquals(features, made);

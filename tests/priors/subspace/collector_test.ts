@@ -1,7 +1,12 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import type { Gpu } from "../../../lib/gpu/device.ts";
 import { FlatVector } from "../../../lib/graph/vector.ts";
-import { type Subspace, SubspaceCollector, type SubspaceOptions } from "../../../lib/priors/subspace/collector.ts";
+import {
+  estimateSubspace,
+  type Subspace,
+  SubspaceCollector,
+  type SubspaceOptions,
+} from "../../../lib/priors/subspace/collector.ts";
 import type { Swag } from "../../../lib/priors/swag.ts";
 import { gpuTests } from "../../gpu/harness.ts";
 import { layoutOf } from "../../inference/workbench.ts";
@@ -148,3 +153,17 @@ gpuTest("every subspace of rank 0 keeps no rows; ranks that are none are refused
     await assertRejects(refused, RangeError, `Cannot keep ${pcaRank} principal components of 4 deviations`);
   }
 });
+
+for (const subspace of SUBSPACES) {
+  gpuTest(`estimateSubspace() foretells what a collector allocates: ${subspace}`, async (gpu) => {
+    const layout = layoutOf(gpu, [5000, 3000]), theta = new FlatVector(gpu, "theta", layout);
+    for (const maxRank of [0, 1, 6]) {
+      const before = gpu.live.bytes, collector = await SubspaceCollector.create(gpu, theta, { subspace, maxRank });
+      const allocated = gpu.live.bytes - before, planned = estimateSubspace(layout, { subspace, maxRank });
+      collector.destroy();
+      // The sums of a sketch, the number of a snapshot.
+      assert(planned <= allocated && allocated <= planned + 8192, `${allocated} of rank ${maxRank}, not ${planned}`);
+    }
+    theta.destroy();
+  });
+}
