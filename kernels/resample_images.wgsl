@@ -1,7 +1,8 @@
 // One axis of Pillow's antialiased resizing, in its fixed point: the same bytes. Joined behind elementwise.wgsl.
 //
 // VERTICAL == 0: images uint8 [B, SOURCE_H, SOURCE_W, 3], of which box rows and columns are read -> [N, SOURCE_H, TO]; rows
-// past the box are left alone. VERTICAL == 1: those -> [N, TO, ROW_LENGTH]. A pixel of the results is a word.
+// past the box are left alone. Where PACKED, the images are the boxes alone, of at most SOURCE_H x SOURCE_W, and parameters
+// FIRST_BYTE and the next say where each begins, above and below 16 bits. VERTICAL == 1: those -> [N, TO, ROW_LENGTH]. A pixel of the results is a word.
 // parameters [N, PARAMETERS]: (image, left, top, width, height of the box, ...), see lib/data/augmentation/table.ts.
 // weights [sizes from FIRST_FROM on, TO, 2 + TAPS]: first input pixel, number of weights, weights.
 
@@ -13,7 +14,11 @@
 fn channels_of(word: u32) -> vec3<i32> { return vec3<i32>(vec3<u32>(word, word >> 8u, word >> 16u) & vec3<u32>(255u)); }
 
 #if !VERTICAL
-fn byte_at(index: u32) -> i32 { return i32((source[index / 4u] >> ((index % 4u) * 8u)) & 255u); }
+/// The pixel that begins at a byte: in one word or in two.
+fn pixel_at(byte: u32) -> vec3<i32> {
+  let shift = (byte % 4u) * 8u;
+  return channels_of((source[byte / 4u] >> shift) | (source[(byte + 2u) / 4u] << ((32u - shift) % 32u)));
+}
 #end
 
 @compute @workgroup_size(64)
@@ -42,13 +47,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       sum += weights[entry + 2u + tap] * channels_of(source[(n * SOURCE_H + start + tap) * ROW_LENGTH + column]);
     }
 #else
+#if PACKED
+    let place = n * PARAMETERS + FIRST_BYTE;
+    let at = (u32(parameters[place]) << 16u) + u32(parameters[place + 1u]) + (row * size + start) * 3u;
+#else
     let image = u32(parameters[n * PARAMETERS]);
     let left = u32(parameters[n * PARAMETERS + 1u]) + start;
     let top = u32(parameters[n * PARAMETERS + 2u]) + row;
     let at = ((image * SOURCE_H + top) * SOURCE_W + left) * 3u;
+#end
     for (var tap = 0u; tap < count; tap++) {
-      let pixel = at + tap * 3u;
-      sum += weights[entry + 2u + tap] * vec3<i32>(byte_at(pixel), byte_at(pixel + 1u), byte_at(pixel + 2u));
+      sum += weights[entry + 2u + tap] * pixel_at(at + tap * 3u);
     }
 #end
     let bytes = vec3<u32>(clamp(sum >> vec3<u32>(22u), vec3<i32>(0), vec3<i32>(255)));

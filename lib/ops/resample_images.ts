@@ -28,8 +28,9 @@ export interface ImageResizing {
 /**
  * Resizes a box of each image as Pillow does, to the byte.
  *
- * @param images uint8 [B, H, W, 3], packed four to a word
+ * @param images uint8 [B, H, W, 3], four to a word; or room for boxes of at most H x W, one behind another
  * @param parameters [N, 5 or more]: image, left, top, width and height of the box, ...
+ * @param firstByte which two parameters say where a box begins, above and below 16 bits, where boxes are all that there is
  * @returns [N, newHeight, newWidth] with a pixel in each word, and the launches that make it
  */
 export function resampleImages(
@@ -37,6 +38,7 @@ export function resampleImages(
   images: Tensor,
   parameters: Tensor,
   { horizontal, vertical }: ImageResizing,
+  firstByte?: number,
 ): { output: Tensor; dispatches: Dispatch[] } {
   const [, h, w] = images.shape, n = parameters.shape[0];
   const newWidth = horizontal.weights.shape[1], newHeight = vertical.weights.shape[1];
@@ -54,6 +56,8 @@ export function resampleImages(
         FIRST_FROM: axis.firstFrom,
         TO: axis.weights.shape[1],
         TAPS: axis.weights.shape[2] - 2,
+        PACKED: firstByte === undefined ? 0 : 1,
+        FIRST_BYTE: firstByte ?? 0,
         ...constants,
       },
       bindings: [from, parameters, axis.weights, to],

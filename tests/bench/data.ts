@@ -14,7 +14,7 @@
 import { type Augmentation, AUGMENTATIONS } from "../../lib/data/augment.ts";
 import type { View } from "../../lib/data/augmentation/view.ts";
 import { viewBatches } from "../../lib/data/augmentation/views.ts";
-import { type BatchOptions, trainingBatches } from "../../lib/data/training_batches.ts";
+import { type BatchOptions, deviceAugmentation, trainingBatches } from "../../lib/data/training_batches.ts";
 import { describeContents } from "../../lib/data/file_contents.ts";
 import { openImageFolder } from "../../lib/data/file_stream.ts";
 import type { ImageSource, ImageStream } from "../../lib/data/dataset.ts";
@@ -153,15 +153,16 @@ interface Loaded {
 
 async function timeLoader(stream: ImageStream, augmentation: Augmentation, threads: number): Promise<Loaded> {
   using renderer = new Renderer(stream, threads);
-  const pixels = new Uint8Array(BATCH * stream.height * stream.width * 3), count = stream.labels.length;
-  let start = 0;
+  const { sourceSize = stream } = deviceAugmentation(stream, augmentation), count = stream.labels.length;
+  const images = new Uint8Array(BATCH * sourceSize.height * sourceSize.width * 3);
+  let start = 0, bytes = 0;
   for (let first = 0; first < count; first += BATCH) {
     if (first === BATCH) start = performance.now();
     const keys = Array.from({ length: Math.min(BATCH, count - first) }, (_, row) => first + row);
-    await renderer.render(keys.map((example) => ({ seed: 1, epoch: 0, example })), augmentation, pixels);
+    bytes = await renderer.render(keys.map((example) => ({ seed: 1, epoch: 0, example })), augmentation, { images });
   }
   const seconds = (performance.now() - start) / 1000;
-  return { rate: (count - BATCH) / seconds, pixels, decoded: renderer.decoded };
+  return { rate: (count - BATCH) / seconds, pixels: images.subarray(0, bytes), decoded: renderer.decoded };
 }
 
 async function loaderTable(root: string): Promise<string> {
