@@ -1,4 +1,4 @@
-import { assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { type Augmentation, AUGMENTATIONS } from "../../lib/data/augment.ts";
 import { deviceAugmentation, trainingBatches } from "../../lib/data/training_batches.ts";
 import { createImageStream, type ImageSource } from "../../lib/data/dataset.ts";
@@ -9,6 +9,7 @@ import type { Gpu } from "../../lib/gpu/device.ts";
 import { type ChainCheckpoint, runChain, type Sample, samplePosterior } from "../../lib/inference/chain.ts";
 import { constant } from "../../lib/inference/schedules.ts";
 import { TrainingSession } from "../../lib/inference/training.ts";
+import { estimateMemory } from "../../lib/inference/training_step.ts";
 import { DeviceModel, layoutModel } from "../../lib/models/device_model.ts";
 import { initialWeights } from "../../lib/models/weights.ts";
 import { gpuTests } from "../gpu/harness.ts";
@@ -140,6 +141,18 @@ gpuTest("a chain on a stream of many sizes goes on from a checkpoint to the same
     assertEquals(resumed, straight);
     assertNotEquals(straight.weights.backbone, checkpoints[0].weights.backbone);
   }
+});
+
+gpuTest("estimateMemory() counts the room that a stream's boxes have", async (gpu) => {
+  const before = gpu.live.bytes;
+  const options = { ...common, batchSize: 64, ...deviceAugmentation(assorted, AUGMENTATIONS["resized-crop"]) };
+  const estimate = estimateMemory(gpu, MODEL, options);
+  const model = new DeviceModel(gpu, MODEL), session = await TrainingSession.create(model, options);
+  const beside = gpu.live.bytes - before - estimate.total;
+  // What the step is told and what it reports; the boxes' room alone has 108 KiB.
+  assert(beside >= 0 && beside < 16 * 2 ** 10, `${beside} bytes were not foreseen`);
+  session.destroy();
+  model.destroy();
 });
 
 Deno.test("deviceAugmentation() says what the device gets: not of the augmentation that does nothing", async () => {
