@@ -3,7 +3,7 @@ import { type Augmentation, AUGMENTATIONS } from "../../lib/data/augment.ts";
 import { BatchSequence } from "../../lib/data/training_batches.ts";
 import { createImageSet } from "../../lib/data/dataset.ts";
 import { scratch } from "../../lib/ops/operation.ts";
-import { placeImages } from "../../lib/ops/place_images.ts";
+import { placeImages, type PlaceImagesOptions } from "../../lib/ops/place_images.ts";
 import { augmentedOnHost } from "../data/helpers.ts";
 import { gpuTests } from "../gpu/harness.ts";
 import { tensor } from "../reference/tensor.ts";
@@ -66,13 +66,18 @@ Deno.test("every number of a placement is one that a float32 holds", () => {
   }
 });
 
-Deno.test("placeImages() refuses images without three colours, and placements of another batch", () => {
-  const place = (images: readonly number[], parameters: readonly number[]) =>
+Deno.test("placeImages() refuses images without three colours, another size, and placements of another batch", () => {
+  const place = (images: readonly number[], parameters: readonly number[], options: Partial<PlaceImagesOptions> = {}) =>
     placeImages("placed", scratch("images", images), scratch("parameters", parameters), scratch("colours", [6]), {
       rotate: false,
+      ...options,
     });
   assertThrows(() => place([2, 4, 4, 1], [2, 17]), TypeError, "[N, H, W, 3] is required");
   for (const parameters of [[3, 17], [2, 16], [34]]) {
     assertThrows(() => place([2, 4, 4, 3], parameters), TypeError, "[2, at least 17] is required");
   }
+  const size = { height: 3, width: 4 }, resizing = "a resizing to 3 x 4 is required";
+  assertThrows(() => place([2, 4, 4, 3], [2, 17], { size }), TypeError, resizing);
+  assertThrows(() => place([2, 3, 4, 3], [2, 17], { size, packed: true }), TypeError, resizing);
+  assertEquals(place([2, 4, 4, 3], [2, 17], { size, rotate: true }).output.shape, [2, 3, 4, 3]);
 });
