@@ -2,8 +2,8 @@
  * Random changes to training images: which there are, and how they are drawn.
  *
  * What happens to an example is a function of (seed, epoch, example), so a resumed run sees the same images as one that
- * was never interrupted. Images in memory are placed on the device (`lib/ops/place_images.ts`), those of streams by the
- * threads that decode them (`place_image.ts`): the same bytes.
+ * was never interrupted. The device does it (`lib/ops/place_images.ts`); of streams, the threads that decode images draw
+ * it, since it depends on an image's size.
  *
  * @module
  */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { ImageSize } from "./augment.ts";
 import { PLACEMENT_PARAMETERS } from "./augmentation/placements.ts";
 import { imageBytes, type ImageFacts } from "./dataset.ts";
 
@@ -19,7 +20,7 @@ export class BufferRing {
   readonly #buffers: readonly BatchBuffers[];
   #turn = 0;
 
-  constructor({ height, width }: ImageFacts, batchSize: number, count = 2) {
+  constructor({ height, width }: ImageSize, batchSize: number, count = 2) {
     this.#buffers = Array.from({ length: count }, () => ({
       images: new Uint8Array(imageBytes(batchSize, height, width)),
       labels: new Uint32Array(batchSize),

@@ -39,7 +39,7 @@ export interface ImageSet extends ImageFacts {
   readonly images: Uint8Array;
 }
 
-/** Labelled images of any size that are decoded, fitted and augmented when a batch asks for them. */
+/** Labelled images of any size that are decoded when a batch asks for them. */
 export interface ImageStream extends ImageFacts {
   /** How an image becomes `height` x `width` where nothing is cut out of it at random. */
   readonly fit: Fit;

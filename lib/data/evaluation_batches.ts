@@ -59,7 +59,7 @@ async function* streamedBatches(stream: ImageStream, batchSize: number): AsyncGe
   for (let start = 0; start < stream.labels.length; start += batchSize) {
     const batch = nextBatch(buffers, stream, batchSize, start);
     const keys = Array.from({ length: batch.valid }, (_, row) => ({ seed: 0, epoch: 0, example: start + row }));
-    await renderer.render(keys, AUGMENTATIONS.none, batch.images);
+    await renderer.render(keys, AUGMENTATIONS.none, batch);
     yield batch;
   }
 }

@@ -64,8 +64,8 @@ export function checkFit({ size, shortSide = size }: Fit): void {
   );
 }
 
-/** Copies a part of an image. */
-function copyBox({ width, rgb }: RgbImage, box: Box, out: Uint8Array, offset: number): void {
+/** Copies a part of an image, into `out` from `offset` on. */
+export function copyBox({ width, rgb }: RgbImage, box: Box, out: Uint8Array, offset: number): void {
   for (let row = 0; row < box.height; row++) {
     const start = ((box.top + row) * width + box.left) * 3;
     out.set(rgb.subarray(start, start + box.width * 3), offset + row * box.width * 3);

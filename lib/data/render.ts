@@ -5,13 +5,24 @@
  */
 
 import { type Augmentation, type AugmentationKey, AUGMENTATIONS } from "./augment.ts";
-import { allocateImages, createImageSet, imageBytes, type ImageSet, type ImageStream } from "./dataset.ts";
+import { writePlacement } from "./augmentation/placements.ts";
+import { allocateImages, createImageSet, type ImageSet, type ImageStream } from "./dataset.ts";
 import type { PixelCache } from "./pixel_cache.ts";
-import { type RenderJob, renderJob } from "./render_job.ts";
+import { type Rendered, type RenderJob, renderJob } from "./render_job.ts";
 import { canStartThreads, PoolUnavailable, RenderPool } from "./render_pool.ts";
 
 /** Sets smaller than this are done before threads have started. */
 const WORTH_THREADS = 64;
+/** Jobs handed to a thread at once: enough to hide the messages, few enough to spread a batch. */
+const CHUNK = 4;
+
+/** Where examples are written. */
+export interface RenderTarget {
+  /** Their pixels, one example behind another. */
+  readonly images: Uint8Array;
+  /** `[examples, PLACEMENT_PARAMETERS]`: what is left to the device; nowhere unless given. */
+  readonly placements?: Float32Array;
+}
 
 /** Makes examples' pixels; to be disposed of after use. */
 export class Renderer implements Disposable {
@@ -33,28 +44,54 @@ export class Renderer implements Disposable {
   }
 
   /**
-   * Writes examples into `out`, `[keys.length, size, size, 3]`, in order. The bytes do not depend on the threads,
-   * nor on the stream's cache.
+   * Writes examples, in order: prepared for their augmentation, or the box of each that is cut out of the whole image, as
+   * `cutBox` says. The bytes do not depend on the threads, nor on the stream's cache.
    *
+   * @returns how many bytes of pixels there are
    * @throws {FormatError} if an image cannot be decoded
    */
-  async render(keys: readonly AugmentationKey[], augmentation: Augmentation, out: Uint8Array): Promise<void> {
-    const { fit, height, width, locate } = this.#stream;
-    const size = imageBytes(1, height, width);
+  async render(keys: readonly AugmentationKey[], augmentation: Augmentation, target: RenderTarget): Promise<number> {
+    const { fit, locate } = this.#stream;
     const jobs = keys.map((key): RenderJob => ({ location: locate(key.example), fit, augmentation, key }));
     try {
-      if (this.#pool) {
-        this.#decoded += await this.#pool.run(jobs, size, out);
-        return;
-      }
+      return await this.#write(this.#carryOut(jobs), target);
     } catch (error) {
       if (!(error instanceof PoolUnavailable)) throw error;
       this.#pool = undefined;
+      return await this.#write(this.#carryOut(jobs), target);
     }
-    this.#cache ??= this.#stream.cache?.open();
-    for (const [row, job] of jobs.entries()) {
-      if (await renderJob(job, out, row * size, this.#cache)) this.#decoded++;
+  }
+
+  /** The results in order, a few at a time. */
+  async *#carryOut(jobs: readonly RenderJob[]): AsyncGenerator<readonly Rendered[], void> {
+    const pool = this.#pool;
+    if (pool === undefined) {
+      this.#cache ??= this.#stream.cache?.open();
+      for (const job of jobs) yield [await renderJob(job, this.#cache)];
+      return;
     }
+    const results: Promise<readonly Rendered[]>[] = [];
+    for (let first = 0; first < jobs.length; first += CHUNK) results.push(pool.run(jobs.slice(first, first + CHUNK)));
+    // Those behind one that fails are not waited for, and their errors are nobody's.
+    for (const result of results) result.catch(() => {});
+    // What is written is let go.
+    for (let next = results.shift(); next !== undefined; next = results.shift()) yield await next;
+  }
+
+  async #write(results: AsyncIterable<readonly Rendered[]>, { images, placements }: RenderTarget): Promise<number> {
+    let row = 0, firstByte = 0, decodedFiles = 0;
+    for await (const few of results) {
+      for (const { image, placement, decoded } of few) {
+        const { height, width, rgb } = image, box = { left: 0, top: 0, height, width };
+        images.set(rgb, firstByte);
+        if (placements) writePlacement(placements, row, { firstByte, box, prepared: image, placement });
+        if (decoded) decodedFiles++;
+        firstByte += rgb.length;
+        row++;
+      }
+    }
+    this.#decoded += decodedFiles;
+    return firstByte;
   }
 
   /** Ends the threads. */
@@ -73,6 +110,6 @@ export async function holdStream(stream: ImageStream, memoryLimit?: number): Pro
   const images = allocateImages(name, labels.length, height, width, memoryLimit);
   using renderer = new Renderer(stream);
   const keys = Array.from(labels, (_, example) => ({ seed: 0, epoch: 0, example }));
-  await renderer.render(keys, AUGMENTATIONS.none, images);
+  await renderer.render(keys, AUGMENTATIONS.none, { images });
   return createImageSet({ name, height, width, classNames, labels, images });
 }

@@ -1,15 +1,16 @@
 /**
- * One example's pixels: read, decoded, fitted and augmented, on any thread.
+ * One example's pixels as they go to the device: read, decoded, and fitted or cut out, on any thread. What is drawn for
+ * them is a function of the job alone.
  *
  * @module
  */
 
-import { type Augmentation, type AugmentationKey, preparationOf } from "./augment.ts";
+import { type Augmentation, type AugmentationKey, drawPlacement, type Placement, preparationOf } from "./augment.ts";
+import { cutBox } from "./cut_box.ts";
 import { imageBytes, type ImageLocation } from "./dataset.ts";
 import { decodeImage } from "./decode.ts";
-import type { Fit } from "./fit.ts";
+import { type Fit, fitImage } from "./fit.ts";
 import { formatEntry, parseEntry, type PixelCache, pixelKey } from "./pixel_cache.ts";
-import { augmentPrepared, prepareImage } from "./place_image.ts";
 import { columnsToRgb, readRange } from "./planes.ts";
 import type { RgbImage } from "./resize.ts";
 
@@ -25,22 +26,30 @@ export interface RenderJob {
   readonly key: AugmentationKey;
 }
 
+/** What a job makes: plain data. */
+export interface Rendered {
+  /** The prepared image, or the box that is cut out of a whole one. Its bytes are nobody else's. */
+  readonly image: RgbImage;
+  /** What is still to be done to it. */
+  readonly placement: Placement;
+  /** Whether a file was decoded for it. */
+  readonly decoded: boolean;
+}
+
 /**
- * Carries out a job, into `out` from `offset` on.
+ * Carries out a job.
  *
  * @param cache where decoded files are kept, if anywhere; the pixels do not depend on it
- * @returns whether a file was decoded
  */
 export async function renderJob(
   { location, fit, augmentation, key }: RenderJob,
-  out: Uint8Array,
-  offset: number,
   cache?: PixelCache,
-): Promise<boolean> {
-  const preparation = preparationOf(fit, augmentation);
-  const { image, decoded } = await readPrepared(location, preparation, cache);
-  augmentPrepared(image, { height: fit.size, width: fit.size }, augmentation, key, out, offset);
-  return decoded;
+): Promise<Rendered> {
+  const { image, decoded } = await readPrepared(location, preparationOf(fit, augmentation), cache);
+  const size = { height: fit.size, width: fit.size };
+  const placement = drawPlacement(image, size, augmentation, key);
+  const cut = augmentation.kind === "resized-crop" ? cutBox(image, size, placement) : image;
+  return { image: cut, placement, decoded };
 }
 
 async function readPrepared(
@@ -50,11 +59,11 @@ async function readPrepared(
 ): Promise<{ image: RgbImage; decoded: boolean }> {
   switch (location.kind) {
     case "pixels":
-      return { image: prepareImage(location.image, preparation), decoded: false };
+      return { image: prepare(location.image, preparation), decoded: false };
     case "columns": {
       const { path, offset, height, width } = location;
       const planes = await readRange(path, offset, imageBytes(1, height, width));
-      return { image: prepareImage(columnsToRgb(planes, height, width), preparation), decoded: false };
+      return { image: prepare(columnsToRgb(planes, height, width), preparation), decoded: false };
     }
     case "file":
       return await readFile(location.path, preparation, cache);
@@ -67,7 +76,7 @@ async function readFile(
   cache: PixelCache | undefined,
 ): Promise<{ image: RgbImage; decoded: boolean }> {
   const bytes = await Deno.readFile(path);
-  const decode = async () => prepareImage(await decodeImage(bytes, path), preparation);
+  const decode = async () => prepare(await decodeImage(bytes, path), preparation);
   if (cache === undefined) return { image: await decode(), decoded: true };
   const key = pixelKey(bytes, preparation);
   const entry = cache.read(key);
@@ -76,4 +85,11 @@ async function readFile(
   const image = await decode();
   cache.write(key, formatEntry(key, image));
   return { image, decoded: true };
+}
+
+/** The image after its preparation: see {@linkcode preparationOf}. */
+function prepare(image: RgbImage, preparation: Fit | undefined): RgbImage {
+  if (preparation === undefined) return image;
+  const { size } = preparation;
+  return { height: size, width: size, rgb: fitImage(image, preparation) };
 }

@@ -6,26 +6,22 @@
 
 import { FormatError } from "../errors.ts";
 import type { SharedPixelCache } from "./pixel_cache.ts";
-import type { RenderJob } from "./render_job.ts";
+import type { Rendered, RenderJob } from "./render_job.ts";
 
 /** Jobs for a thread. */
 export interface RenderRequest {
   /** Stands in the reply. */
   readonly id: number;
   readonly jobs: readonly RenderJob[];
-  /** Bytes of one result. */
-  readonly size: number;
   /** Settings of the cache of decoded images, where there is one. */
   readonly cacheSettings?: unknown;
 }
 
-/** The results, one after the other, and how many files were decoded for them, or what went wrong. */
+/** The results in order, or what went wrong. */
 export type RenderReply =
-  | { readonly id: number; readonly pixels: Uint8Array<ArrayBuffer>; readonly decoded: number }
+  | { readonly id: number; readonly rendered: readonly Rendered[] }
   | { readonly id: number; readonly error: { readonly name: string; readonly message: string } };
 
-/** Jobs handed to a thread at once: enough to hide the messages, few enough to spread a batch. */
-const CHUNK = 4;
 /** One decoder keeps up with a good part of a device; more threads than this serve nobody. */
 const MOST_THREADS = 16;
 
@@ -41,11 +37,11 @@ export function canStartThreads(script: URL = SCRIPT): boolean {
 
 interface Task {
   readonly request: RenderRequest;
-  readonly resolve: (result: { readonly pixels: Uint8Array; readonly decoded: number }) => void;
+  readonly resolve: (rendered: readonly Rendered[]) => void;
   readonly reject: (error: Error) => void;
 }
 
-/** A few threads and the chunks that wait for one. */
+/** A few threads and the jobs that wait for one. */
 export class RenderPool implements Disposable {
   readonly #workers: Worker[];
   readonly #idle: Worker[];
@@ -70,40 +66,25 @@ export class RenderPool implements Disposable {
   }
 
   /**
-   * Carries out jobs, each result of `size` bytes, into `out` in order.
+   * Carries out a few jobs, on one thread.
    *
-   * @returns how many files were decoded
    * @throws {FormatError} if an image cannot be decoded
    * @throws {PoolUnavailable} if the threads cannot be started
    */
-  async run(jobs: readonly RenderJob[], size: number, out: Uint8Array): Promise<number> {
-    const chunks: Promise<number>[] = [];
-    for (let first = 0; first < jobs.length; first += CHUNK) {
-      const result = this.#submit(jobs.slice(first, first + CHUNK), size);
-      chunks.push(result.then(({ pixels, decoded }) => {
-        out.set(pixels, first * size);
-        return decoded;
-      }));
+  run(jobs: readonly RenderJob[]): Promise<readonly Rendered[]> {
+    const { promise, resolve, reject } = Promise.withResolvers<readonly Rendered[]>();
+    if (this.#closed) reject(this.#closed);
+    else {
+      const request = { id: this.#nextId++, jobs, cacheSettings: this.#cache?.settings };
+      this.#waiting.push({ request, resolve, reject });
+      this.#dispatch();
     }
-    // All are waited for, so that none writes into `out` after an error.
-    await Promise.allSettled(chunks);
-    return (await Promise.all(chunks)).reduce((sum, decoded) => sum + decoded, 0);
+    return promise;
   }
 
   /** Ends the threads; what they were at is given up. */
   [Symbol.dispose](): void {
     this.#close(new Error("Cannot render: the pool is closed"));
-  }
-
-  #submit(jobs: readonly RenderJob[], size: number): Promise<{ pixels: Uint8Array; decoded: number }> {
-    const { promise, resolve, reject } = Promise.withResolvers<{ pixels: Uint8Array; decoded: number }>();
-    if (this.#closed) reject(this.#closed);
-    else {
-      const cacheSettings = this.#cache?.settings;
-      this.#waiting.push({ request: { id: this.#nextId++, jobs, size, cacheSettings }, resolve, reject });
-      this.#dispatch();
-    }
-    return promise;
   }
 
   #dispatch(): void {
@@ -120,7 +101,7 @@ export class RenderPool implements Disposable {
       const task = this.#running.get(worker)!;
       this.#running.delete(worker);
       this.#idle.push(worker);
-      if ("pixels" in data) task.resolve(data);
+      if ("rendered" in data) task.resolve(data.rendered);
       else task.reject(new (data.error.name === "FormatError" ? FormatError : Error)(data.error.message));
       this.#dispatch();
     };

@@ -6,7 +6,7 @@
 
 import type { PixelCache } from "./pixel_cache.ts";
 import type { RenderReply, RenderRequest } from "./render_pool.ts";
-import { renderJob } from "./render_job.ts";
+import { type Rendered, renderJob } from "./render_job.ts";
 
 /** What a dedicated worker's global scope has; the library's types are those of the main thread. */
 interface WorkerScope {
@@ -22,13 +22,12 @@ interface WorkerScope {
 export function serveRenderJobs(openCache?: (settings: unknown) => PixelCache): void {
   const scope = self as unknown as WorkerScope;
   let cache: PixelCache | undefined;
-  scope.onmessage = async ({ data: { id, jobs, size, cacheSettings } }) => {
-    const pixels = new Uint8Array(jobs.length * size);
-    let decoded = 0;
+  scope.onmessage = async ({ data: { id, jobs, cacheSettings } }) => {
     try {
       cache ??= openCache?.(cacheSettings);
-      for (const [row, job] of jobs.entries()) if (await renderJob(job, pixels, row * size, cache)) decoded++;
-      scope.postMessage({ id, pixels, decoded }, [pixels.buffer]);
+      const rendered: Rendered[] = [];
+      for (const job of jobs) rendered.push(await renderJob(job, cache));
+      scope.postMessage({ id, rendered }, rendered.map(({ image }) => image.rgb.buffer as ArrayBuffer));
     } catch (error) {
       const { name, message } = error as Error;
       scope.postMessage({ id, error: { name, message } });

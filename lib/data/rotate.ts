@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { RgbImage } from "./resize.ts";
+import type { ImageSize } from "./augment.ts";
 
 /**
  * Which pixel of an image each pixel of the turned one is: column `(x + row * sin + column * cos) >> 16` and row
@@ -21,7 +21,7 @@ export interface Turn {
 }
 
 /** The turn of an image of that size, anticlockwise, by an angle in degrees. */
-export function turnOf({ width, height }: Pick<RgbImage, "width" | "height">, degrees: number): Turn {
+export function turnOf({ width, height }: ImageSize, degrees: number): Turn {
   const angle = -(degrees * Math.PI) / 180;
   // Pillow rounds the coefficients so that right angles are exact.
   const cos = Number(Math.cos(angle).toFixed(15)), sin = Number(Math.sin(angle).toFixed(15));
@@ -34,24 +34,6 @@ export function turnOf({ width, height }: Pick<RgbImage, "width" | "height">, de
     sin: fixed(sin),
     back: fixed(-sin),
   };
-}
-
-/** Turns an image anticlockwise by an angle in degrees; its size stays. */
-export function rotateImage(image: RgbImage, degrees: number): RgbImage {
-  const { width, height, rgb } = image, { cos, sin, back, ...turn } = turnOf(image, degrees);
-  const out = new Uint8Array(rgb.length);
-  let rowX = turn.x, rowY = turn.y;
-  for (let row = 0, target = 0; row < height; row++, rowX += sin, rowY += cos) {
-    for (let column = 0, x = rowX, y = rowY; column < width; column++, target += 3, x += cos, y += back) {
-      const left = x >> 16, top = y >> 16;
-      if (left < 0 || left >= width || top < 0 || top >= height) continue;
-      const from = (top * width + left) * 3;
-      out[target] = rgb[from];
-      out[target + 1] = rgb[from + 1];
-      out[target + 2] = rgb[from + 2];
-    }
-  }
-  return { width, height, rgb: out };
 }
 
 function fixed(value: number): number {

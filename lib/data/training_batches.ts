@@ -5,15 +5,16 @@
  */
 
 import { type Augmentation, AUGMENTATIONS, drawPlacement, type ImageSize, preparedSize } from "./augment.ts";
-import { writePlacement } from "./augmentation/placements.ts";
+import { type SourceSize, writePlacement } from "./augmentation/placements.ts";
 import { BufferRing } from "./batch_buffers.ts";
+import { largestBox } from "./cut_box.ts";
 import { imageBytes, type ImageSet, type ImageSource, type ImageStream, isStream } from "./dataset.ts";
 import { Renderer } from "./render.ts";
 import { type Epoch, TrainingOrder } from "./training_order.ts";
 
 /** A batch to train on. Its arrays are reused: they are valid until the next but one batch is asked for. */
 export interface TrainingBatch {
-  /** `[batchSize, height, width, 3]` pixels */
+  /** `[batchSize, height, width, 3]` pixels, or those of boxes one behind another: see {@linkcode SourceSize}. */
   readonly images: Uint8Array<ArrayBuffer>;
   /** `[batchSize, PLACEMENT_PARAMETERS]`: how the device augments the images; absent: it does not. */
   readonly placements?: Float32Array<ArrayBuffer>;
@@ -40,17 +41,18 @@ export interface DeviceAugmentation {
   /** What the device does to the images, by their placements; absent: they need nothing more. */
   readonly augmentation?: Augmentation;
   /** Size of the images that the device gets; absent: the one that they keep. */
-  readonly sourceSize?: ImageSize;
+  readonly sourceSize?: SourceSize;
 }
 
 /**
- * The augmentation that is left to the device: all of a set's, and of a stream's only what cuts out and resizes parts of
- * whole images that are in memory. Everything else of a stream the threads do that decode it.
+ * The augmentation is left to the device. Of a set it gets the images as they are; of a stream prepared for what is random,
+ * or, where parts of whole images are resized, those parts. What is whole and in memory stays whole.
  */
 export function deviceAugmentation(source: ImageSource, augmentation?: Augmentation): DeviceAugmentation {
   if (augmentation === undefined || augmentation.kind === "none") return {};
   if (!isStream(source)) return { augmentation };
-  if (source.whole === undefined || augmentation.kind !== "resized-crop") return {};
+  if (augmentation.kind !== "resized-crop") return { augmentation, sourceSize: preparedSize(source, augmentation) };
+  if (source.whole === undefined) return { augmentation, sourceSize: largestBox(source) };
   const { height, width } = source.whole;
   return { augmentation, sourceSize: { height, width } };
 }
@@ -78,9 +80,10 @@ export interface TrainingBatches extends Epoch, DeviceAugmentation, Disposable {
  */
 export function trainingBatches(source: ImageSource, options: BatchOptions): TrainingBatches {
   if (!isStream(source)) return new BatchSequence(source, options);
-  const { sourceSize } = deviceAugmentation(source, options.augmentation), { whole } = source;
-  if (sourceSize === undefined || whole === undefined) return new StreamedBatchSequence(source, options);
-  const { name, channels, classNames, labels, hash } = source;
+  const { name, channels, classNames, labels, hash, whole } = source;
+  if (options.augmentation?.kind !== "resized-crop" || whole === undefined) {
+    return new StreamedBatchSequence(source, options);
+  }
   return new BatchSequence({ name, channels, classNames, labels, hash, ...whole }, options, source);
 }
 
@@ -89,7 +92,7 @@ export class BatchSequence implements TrainingBatches {
   readonly batchSize: number;
   readonly stepsPerEpoch: number;
   readonly augmentation: Augmentation | undefined;
-  readonly sourceSize: ImageSize | undefined;
+  readonly sourceSize: SourceSize | undefined;
   readonly #set: ImageSet;
   readonly #size: ImageSize;
   readonly #order: TrainingOrder;
@@ -126,10 +129,13 @@ export class BatchSequence implements TrainingBatches {
   }
 
   #place(table: Float32Array, examples: Uint32Array, epoch: number, augmentation: Augmentation): void {
-    const { seed } = this.#order, prepared = preparedSize(this.#set, augmentation);
+    const { seed } = this.#order, { height, width } = this.#set, prepared = preparedSize(this.#set, augmentation);
+    const whole = { left: 0, top: 0, height, width }, size = imageBytes(1, height, width);
     examples.forEach((example, row) => {
       const placement = drawPlacement(prepared, this.#size, augmentation, { seed, epoch, example });
-      writePlacement(table, row, this.#set, augmentation, placement);
+      // Where an image is turned, all of it is resized first.
+      const box = augmentation.kind === "rotated-crop" ? whole : placement.box;
+      writePlacement(table, row, { firstByte: row * size, box, prepared, placement });
     });
   }
 
@@ -145,8 +151,9 @@ export class BatchSequence implements TrainingBatches {
 class StreamedBatchSequence implements TrainingBatches {
   readonly batchSize: number;
   readonly stepsPerEpoch: number;
+  readonly augmentation: Augmentation | undefined;
+  readonly sourceSize: SourceSize | undefined;
   readonly #stream: ImageStream;
-  readonly #augmentation: Augmentation;
   readonly #order: TrainingOrder;
   readonly #buffers: BufferRing;
   readonly #renderer: Renderer;
@@ -156,9 +163,12 @@ class StreamedBatchSequence implements TrainingBatches {
     this.#order = new TrainingOrder(stream, options.batchSize, options.seed);
     ({ batchSize: this.batchSize, stepsPerEpoch: this.stepsPerEpoch } = this.#order.epoch);
     this.#stream = stream;
-    this.#augmentation = options.augmentation ?? AUGMENTATIONS.none;
+    ({ augmentation: this.augmentation, sourceSize: this.sourceSize } = deviceAugmentation(
+      stream,
+      options.augmentation,
+    ));
     // Two that callers may hold, and the one that is filled ahead.
-    this.#buffers = new BufferRing(stream, this.batchSize, 3);
+    this.#buffers = new BufferRing(this.sourceSize ?? stream, this.batchSize, 3);
     this.#renderer = new Renderer(stream);
   }
 
@@ -178,11 +188,13 @@ class StreamedBatchSequence implements TrainingBatches {
 
   async #make(step: number): Promise<TrainingBatch> {
     const { examples: ordered, epoch } = this.#order.at(step), examples = ordered.slice();
-    const { images, labels } = this.#buffers.next();
+    const { images: room, labels, placements } = this.#buffers.next();
     labels.set(examples.map((example) => this.#stream.labels[example]));
     const keys = Array.from(examples, (example) => ({ seed: this.#order.seed, epoch, example }));
-    await this.#renderer.render(keys, this.#augmentation, images);
-    return { images, labels, examples, epoch };
+    const target = { images: room, placements };
+    const bytes = await this.#renderer.render(keys, this.augmentation ?? AUGMENTATIONS.none, target);
+    const batch = { images: room.subarray(0, bytes), labels, examples, epoch };
+    return this.augmentation === undefined ? batch : { ...batch, placements };
   }
 
   [Symbol.dispose](): void {

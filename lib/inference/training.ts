@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { Augmentation, ImageSize } from "../data/augment.ts";
+import type { Augmentation } from "../data/augment.ts";
+import type { SourceSize } from "../data/augmentation/placements.ts";
 import type { Normalisation } from "../data/normalisation.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { encodeLaunches, type Launch } from "../gpu/launch.ts";
@@ -41,7 +42,7 @@ export interface TrainingOptions {
   /** What the device does to the images, by their placements; absent: nothing. */
   readonly augmentation?: Augmentation;
   /** Size of the images before that; the network's unless given. */
-  readonly sourceSize?: ImageSize;
+  readonly sourceSize?: SourceSize;
   /** Share of a label's mass spread over all classes, 0 to 1; default 0. */
   readonly labelSmoothing?: number;
   /** Sampler or optimiser, and its constants. */
@@ -68,7 +69,7 @@ export interface TrainingOptions {
 
 /** A batch as `lib/data` makes it. */
 export interface Batch {
-  /** uint8 [B, H, W, 3] */
+  /** uint8 [B, H, W, 3], or boxes one behind another: as the session's `sourceSize` says. */
   readonly images: Uint8Array<ArrayBuffer>;
   /** [B, PLACEMENT_PARAMETERS]: required where the session augments. */
   readonly placements?: Float32Array<ArrayBuffer>;

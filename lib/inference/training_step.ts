@@ -12,6 +12,7 @@ import { lowerRecomputing } from "../graph/recompute.ts";
 import type { VectorLayout } from "../graph/vector.ts";
 import { buildClassifier, type Classifier, type ClassifierConfig } from "../models/classifier.ts";
 import { layoutModel } from "../models/device_model.ts";
+import { externalSizes } from "../models/externals.ts";
 import { type Dispatch, targetOf } from "../ops/operation.ts";
 import { estimateCoordinates } from "./head_coordinates.ts";
 import { SAMPLERS } from "./samplers.ts";
@@ -23,6 +24,7 @@ export interface MemoryEstimate {
   readonly gradients: number;
   readonly samplerState: number;
   readonly prior: number;
+  /** Of the step, with the batch that it begins with. */
   readonly activations: number;
   /** Least that any plan of the activations needs. */
   readonly activationsLowerBound: number;
@@ -59,14 +61,15 @@ export function estimateMemory(gpu: Gpu, config: ClassifierConfig, options: Trai
   const classifier = buildStep(config, options);
   const plan = planProgram(gpu, lowerStep(gpu, classifier, options), [classifier.totals]);
   const trainable = 4 * (layouts.backbone.paddedCount + layouts.head.paddedCount);
+  const batch = externalSizes(classifier).values().reduce((sum, bytes) => sum + bytes, 0);
   const rows = options.prior ? 2 + options.prior.rows.length : 0;
   const parts = {
     parameters: trainable + 4 * layouts.state.paddedCount,
     gradients: trainable,
     samplerState: SAMPLERS[options.settings.sampler].stateful ? trainable : 0,
     prior: 4 * layouts.backbone.paddedCount * rows + estimateHeadPrior(gpu, layouts.head, options),
-    activations: plan.bytes,
+    activations: plan.bytes + batch,
   };
   const total = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
-  return { ...parts, activationsLowerBound: plan.lowerBound, total };
+  return { ...parts, activationsLowerBound: plan.lowerBound + batch, total };
 }

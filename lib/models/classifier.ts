@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { Augmentation, ImageSize } from "../data/augment.ts";
-import { PLACEMENT_PARAMETERS, planPlacements } from "../data/augmentation/placements.ts";
+import type { Augmentation } from "../data/augment.ts";
+import { PLACEMENT_PARAMETERS, planPlacements, type SourceSize } from "../data/augmentation/placements.ts";
 import type { WeightTable } from "../data/augmentation/table.ts";
 import { type Normalisation, scaleAndShift } from "../data/normalisation.ts";
 import { fuse } from "../graph/fuse.ts";
@@ -27,7 +27,7 @@ export interface Classifier {
   readonly config: ClassifierConfig;
   readonly batchSize: number;
   readonly graph: Graph;
-  /** uint8 [B, H, W, 3], packed; of the size that they have before their augmentation. */
+  /** uint8 [B, H, W, 3], four to a word; of the size that they have before their augmentation. */
   readonly images: Tensor;
   /** [B, PLACEMENT_PARAMETERS]: how the images are augmented; absent unless asked for. */
   readonly placements?: Tensor;
@@ -57,7 +57,7 @@ export interface ClassifierOptions extends CrossEntropyOptions {
   /** What is done to training images on the device, each by its placement. */
   readonly augmentation?: Augmentation;
   /** Size of the images before that; the network's unless given. */
-  readonly sourceSize?: ImageSize;
+  readonly sourceSize?: SourceSize;
 }
 
 /** Builds the graph of a classifier for one batch size. */
@@ -71,7 +71,7 @@ export function buildClassifier(
   const images = graph.external("images", [batchSize, height, width, 3]);
   const colours = graph.external("colours", [6]);
   const labels = graph.external("labels", [batchSize]);
-  const { input, ...placing } = inputOf(graph, config, { images, colours }, options.augmentation);
+  const { input, ...placing } = inputOf(graph, config, { images, colours }, options);
   const network = onnxNetworkOf(config);
   const { logits, constants } = network === undefined
     ? { logits: residualOf(graph, config, input, options), constants: new Map() }
@@ -100,7 +100,7 @@ function inputOf(
   graph: Graph,
   size: ClassifierConfig,
   { images, colours }: { readonly images: Tensor; readonly colours: Tensor },
-  augmentation?: Augmentation,
+  { augmentation, sourceSize }: ClassifierOptions,
 ): { readonly input: Tensor; readonly placements?: Tensor; readonly tables: ReadonlyMap<Tensor, TableValues> } {
   const tables = new Map<Tensor, TableValues>();
   if (augmentation === undefined) return { input: graph.apply(normaliseImages("input", images, colours)), tables };
@@ -116,6 +116,7 @@ function inputOf(
     size,
     resize: resize &&
       { horizontal: axis("column weights", resize.horizontal), vertical: axis("row weights", resize.vertical) },
+    packed: sourceSize?.packed,
     rotate,
   });
   return { input: graph.apply(operation), placements, tables };

@@ -10,23 +10,29 @@ import type { Tensor } from "../ops/operation.ts";
 import { sizeOf } from "../tensor.ts";
 import { type Classifier, colourTable } from "./classifier.ts";
 
-/** Buffers of images, placements and labels, and those of colours and constants, which are written here. The caller frees them. */
+/** Bytes of the tensors through which the host meets a classifier. */
+export function externalSizes(classifier: Classifier): ReadonlyMap<Tensor, number> {
+  const { images, placements, labels, colours, lossScale, constants } = classifier;
+  const words = [labels, placements, colours, lossScale, ...constants.keys()].filter((tensor) => tensor !== undefined);
+  return new Map([
+    [images, sizeOf(images.shape)],
+    ...words.map((tensor) => [tensor, sizeOf(tensor.shape) * 4] as const),
+  ]);
+}
+
+/** Buffers of all that; those of colours and constants are written here. The caller frees them. */
 export function createExternals(
   gpu: Gpu,
   label: string,
-  { images, placements, labels, colours, lossScale, constants }: Classifier,
+  classifier: Classifier,
   normalisation: Normalisation,
 ): ReadonlyMap<Tensor, GPUBuffer> {
-  const buffers = new Map([
-    [images, gpu.createBuffer(`${label} images`, sizeOf(images.shape))],
-    [labels, gpu.createBuffer(`${label} labels`, sizeOf(labels.shape) * 4)],
-  ]);
-  if (placements) buffers.set(placements, gpu.createBuffer(`${label} placements`, sizeOf(placements.shape) * 4));
-  if (lossScale) buffers.set(lossScale, gpu.createBuffer(`${label} loss scale`, sizeOf(lossScale.shape) * 4));
-  for (const [tensor, values] of [[colours, colourTable(normalisation)] as const, ...constants]) {
-    const buffer = gpu.createBuffer(`${label} ${tensor.name}`, values.byteLength);
-    gpu.device.queue.writeBuffer(buffer, 0, values);
-    buffers.set(tensor, buffer);
+  const buffers = new Map<Tensor, GPUBuffer>();
+  for (const [tensor, bytes] of externalSizes(classifier)) {
+    buffers.set(tensor, gpu.createBuffer(`${label} ${tensor.name}`, bytes));
+  }
+  for (const [tensor, values] of [[classifier.colours, colourTable(normalisation)] as const, ...classifier.constants]) {
+    gpu.device.queue.writeBuffer(buffers.get(tensor)!, 0, values);
   }
   return buffers;
 }

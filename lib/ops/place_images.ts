@@ -11,23 +11,27 @@ import { type Operation, scratch, shapeError, type Tensor } from "./operation.ts
 import { type ImageResizing, resampleImages } from "./resample_images.ts";
 
 /** Fewest numbers that say where an image goes; see `lib/data/augmentation/placements.ts`. */
-const LEAST_PARAMETERS = 15;
+const LEAST_PARAMETERS = 17;
+/** Which of them say where an image begins. */
+const FIRST_BYTE = 15;
 
 /** What the images go through; whatever differs from image to image is in the parameters. */
 export interface PlaceImagesOptions {
-  /** Size of the result; the images' own unless given. Another one requires a resizing. */
+  /** Size of the result; the images' own unless given. Another one requires a resizing or a rotation. */
   readonly size?: { readonly height: number; readonly width: number };
   /** Resizing of each image's box; absent: the window is cut out of the whole image. */
   readonly resize?: ImageResizing;
+  /** The images are boxes of sizes of their own, one behind another; they require a resizing. */
+  readonly packed?: boolean;
   /** Rotation about the centre of the (resized) image, nearest pixel, as Pillow does it in fixed point. */
   readonly rotate: boolean;
 }
 
 /**
  * Resizes a box of each image, turns it, cuts out a window of the result's size, flips it and normalises its bytes:
- * `byte * scale + shift` per colour. The bytes are those of `lib/data/place_image.ts`.
+ * `byte * scale + shift` per colour.
  *
- * @param images uint8 [N, H, W, 3], packed four to a word
+ * @param images uint8 [N, H, W, 3], four to a word; where they are packed, room for boxes of at most H x W
  * @param parameters [N, numbers of an image]: see `lib/data/augmentation/placements.ts`
  * @param colours [6]: scale of red, green, blue bytes; shift of red, green, blue
  * @returns the operation; its output is [N, height, width, 3] of the result and has no gradient
@@ -38,7 +42,7 @@ export function placeImages(
   images: Tensor,
   parameters: Tensor,
   colours: Tensor,
-  { size, resize, rotate }: PlaceImagesOptions,
+  { size, resize, packed = false, rotate }: PlaceImagesOptions,
 ): Operation {
   const [n, h, w, c] = images.shape;
   const { height, width } = size ?? { height: h, width: w };
@@ -49,11 +53,11 @@ export function placeImages(
     const required = `[${n}, at least ${LEAST_PARAMETERS}] is required`;
     throw shapeError("placeImages", `parameters [${parameters.shape}]`, required);
   }
-  if (!resize && (height !== h || width !== w)) {
+  if (!resize && (packed || !rotate && (height !== h || width !== w))) {
     throw shapeError("placeImages", `images [${images.shape}]`, `a resizing to ${height} x ${width} is required`);
   }
   const output = scratch(name, [n, height, width, 3]);
-  const resized = resize && resampleImages(name, images, parameters, resize);
+  const resized = resize && resampleImages(name, images, parameters, resize, packed ? FIRST_BYTE : undefined);
   const [sourceH, sourceW] = resized ? resized.output.shape.slice(1) : [h, w];
   const tables = resize ? [resize.horizontal.weights, resize.vertical.weights] : [];
   return {

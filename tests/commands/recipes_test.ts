@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { drawPlacement, preparationOf } from "../../lib/data/augment.ts";
-import { augmentPrepared, prepareImage } from "../../lib/data/place_image.ts";
+import { augmentPrepared, prepareImage } from "../reference/place_image.ts";
 import { RECIPES } from "../../lib/data/recipes.ts";
 import { resizeImage, type RgbImage } from "../../lib/data/resize.ts";
 import { parseFlags } from "../../tasks/cli/flags.ts";

@@ -102,6 +102,11 @@ export function asStream(source: ImageSource): ImageStream {
 
 /** A grayscale PNG of one row. */
 export function trimapPng(values: readonly number[]): Uint8Array {
+  return png(values.length, 1, Uint8Array.from(values));
+}
+
+/** A PNG of so many columns and rows: grey where there is a byte a pixel, coloured where there are three. */
+export function png(width: number, height: number, pixels: Uint8Array): Uint8Array<ArrayBuffer> {
   const chunk = (type: string, data: Uint8Array) => {
     const out = new Uint8Array(12 + data.length), view = new DataView(out.buffer);
     view.setUint32(0, data.length);
@@ -110,14 +115,19 @@ export function trimapPng(values: readonly number[]): Uint8Array {
     view.setUint32(8 + data.length, crc32(out.subarray(4, 8 + data.length)));
     return out;
   };
-  const header = new Uint8Array(13), view = new DataView(header.buffer);
-  view.setUint32(0, values.length);
-  view.setUint32(4, 1);
-  header[8] = 8;
+  const stride = pixels.length / height, header = new Uint8Array(13), view = new DataView(header.buffer);
+  view.setUint32(0, width);
+  view.setUint32(4, height);
+  header.set([8, stride === width ? 0 : 2], 8);
+  // Before each row the number of its filter: none.
+  const rows = Array.from(
+    { length: height },
+    (_, y) => [Uint8Array.of(0), pixels.subarray(y * stride, (y + 1) * stride)],
+  );
   return concat([
     Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a),
     chunk("IHDR", header),
-    chunk("IDAT", new Uint8Array(deflateSync(Uint8Array.of(0, ...values)))),
+    chunk("IDAT", new Uint8Array(deflateSync(concat(rows.flat()), { level: 1 }))),
     chunk("IEND", new Uint8Array()),
   ]);
 }

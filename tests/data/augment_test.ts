@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Augmentation, AUGMENTATIONS } from "../../lib/data/augment.ts";
-import { augmentPrepared } from "../../lib/data/place_image.ts";
+import { augmentPrepared } from "../reference/place_image.ts";
 
 const HEIGHT = 6, WIDTH = 8;
 const SIZE = { height: HEIGHT, width: WIDTH };

@@ -2,9 +2,11 @@
 
 import { fromFileUrl } from "@std/path";
 import { type Augmentation, AUGMENTATIONS, type ImageSize, preparedSize } from "../../lib/data/augment.ts";
-import type { BatchOptions, TrainingBatch } from "../../lib/data/training_batches.ts";
-import { createImageSet, type ImageSet } from "../../lib/data/dataset.ts";
-import { augmentPrepared } from "../../lib/data/place_image.ts";
+import { PLACEMENT_PARAMETERS } from "../../lib/data/augmentation/placements.ts";
+import { type BatchOptions, deviceAugmentation, type TrainingBatch } from "../../lib/data/training_batches.ts";
+import { createImageSet, imageBytes, type ImageSet, type ImageStream } from "../../lib/data/dataset.ts";
+import { Renderer } from "../../lib/data/render.ts";
+import { augmentPrepared } from "../reference/place_image.ts";
 import { resizeImage, type RgbImage } from "../../lib/data/resize.ts";
 
 /** A file or folder of `tests/fixtures/data_images`. */
@@ -58,6 +60,21 @@ export function augmentedOnHost(
     augmentPrepared(image, size, augmentation, { seed, epoch, example }, out, row * bytes);
   });
   return out;
+}
+
+/** A stream's examples as they go to the device, at one draw, and how many files were decoded for them. */
+export async function renderAll(
+  stream: ImageStream,
+  augmentation: Augmentation,
+  { threads, epoch = 1 }: { readonly threads: number; readonly epoch?: number },
+): Promise<{ pixels: Uint8Array; placements: Float32Array; decoded: number }> {
+  using renderer = new Renderer(stream, threads);
+  const { sourceSize = stream } = deviceAugmentation(stream, augmentation), count = stream.labels.length;
+  const images = new Uint8Array(imageBytes(count, sourceSize.height, sourceSize.width));
+  const placements = new Float32Array(count * PLACEMENT_PARAMETERS);
+  const keys = Array.from({ length: count }, (_, example) => ({ seed: 3, epoch, example }));
+  const bytes = await renderer.render(keys, augmentation, { images, placements });
+  return { pixels: images.subarray(0, bytes), placements, decoded: renderer.decoded };
 }
 
 /** Runs `body` in a temporary folder that is removed afterwards. */

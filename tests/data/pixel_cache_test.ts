@@ -4,8 +4,7 @@ import { createImageStream, type ImageStream } from "../../lib/data/dataset.ts";
 import type { Fit } from "../../lib/data/fit.ts";
 import { formatEntry, parseEntry, type PixelCache, pixelKey } from "../../lib/data/pixel_cache.ts";
 import { RECIPES } from "../../lib/data/recipes.ts";
-import { Renderer } from "../../lib/data/render.ts";
-import { fixture, readFixture } from "./helpers.ts";
+import { fixture, readFixture, renderAll } from "./helpers.ts";
 
 const FILES = ["colour420.jpg", "gray.jpg", "colour.png"].map(fixture);
 const EVERY_KIND: readonly Augmentation[] = [
@@ -39,13 +38,9 @@ function files(fit: Fit, cache?: PixelCache): ImageStream {
   });
 }
 
-/** The pixels of every file at one draw, and how many were decoded for them. */
-async function rendered(stream: ImageStream, augmentation: Augmentation, epoch = 3) {
-  using renderer = new Renderer(stream, 0);
-  const pixels = new Uint8Array(FILES.length * stream.height * stream.width * 3);
-  await renderer.render(FILES.map((_, example) => ({ seed: 1, epoch, example })), augmentation, pixels);
-  return { pixels, decoded: renderer.decoded };
-}
+/** What becomes of every file at one draw. */
+const rendered = (stream: ImageStream, augmentation: Augmentation, epoch = 3) =>
+  renderAll(stream, augmentation, { threads: 0, epoch });
 
 Deno.test("Renderer decodes a file once, whatever is drawn, and makes the bytes that it makes without a cache", async () => {
   const fit: Fit = { size: 16, resize: "crop", shortSide: 18, filter: "bicubic" };
@@ -54,7 +49,7 @@ Deno.test("Renderer decodes a file once, whatever is drawn, and makes the bytes 
     for (const [epoch, decoded] of [[0, 3], [1, 0], [2, 0]]) {
       const expected = await rendered(files(fit), augmentation, epoch);
       assertEquals(expected.decoded, 3);
-      assertEquals(await rendered(files(fit, cache), augmentation, epoch), { pixels: expected.pixels, decoded });
+      assertEquals(await rendered(files(fit, cache), augmentation, epoch), { ...expected, decoded });
     }
     assertEquals(cache.entries.size, 3);
   }
@@ -70,8 +65,8 @@ Deno.test("Renderer keeps apart what differs in size, fit and filter, and shares
   ];
   const cache = new Kept();
   for (const fit of fits) {
-    const { pixels } = await rendered(files(fit), AUGMENTATIONS.none);
-    assertEquals(await rendered(files(fit, cache), AUGMENTATIONS.none), { pixels, decoded: 3 });
+    const expected = await rendered(files(fit), AUGMENTATIONS.none);
+    assertEquals(await rendered(files(fit, cache), AUGMENTATIONS.none), { ...expected, decoded: 3 });
   }
   // The whole image, too, is another entry; flips and the CIFAR crop are of the fitted one.
   assertEquals((await rendered(files(fits[0], cache), AUGMENTATIONS["resized-crop"])).decoded, 3);
@@ -83,7 +78,7 @@ Deno.test("Renderer keeps apart what differs in size, fit and filter, and shares
 
 Deno.test("Renderer tells a damaged entry, decodes its file again and replaces the entry", async () => {
   const fit: Fit = { size: 16, resize: "crop" }, cache = new Kept();
-  const { pixels } = await rendered(files(fit, cache), AUGMENTATIONS.flip);
+  const expected = await rendered(files(fit, cache), AUGMENTATIONS.flip);
   const [key, whole] = [...cache.entries][0], [otherKey, other] = [...cache.entries][1];
   const flipped = (at: number) => whole.map((byte, index) => index === at ? byte ^ 1 : byte);
   const damages = [
@@ -101,7 +96,7 @@ Deno.test("Renderer tells a damaged entry, decodes its file again and replaces t
   ];
   for (const damaged of damages) {
     cache.entries.set(key, damaged);
-    assertEquals(await rendered(files(fit, cache), AUGMENTATIONS.flip), { pixels, decoded: 1 });
+    assertEquals(await rendered(files(fit, cache), AUGMENTATIONS.flip), { ...expected, decoded: 1 });
     assertEquals(cache.entries.get(key), whole);
   }
   assertEquals(parseEntry(otherKey, other)?.width, 16);

@@ -1,12 +1,12 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { fromFileUrl } from "@std/path";
-import { type Augmentation, AUGMENTATIONS } from "../../lib/data/augment.ts";
+import { AUGMENTATIONS } from "../../lib/data/augment.ts";
 import { trainingBatches } from "../../lib/data/training_batches.ts";
 import { createImageStream, type ImageStream } from "../../lib/data/dataset.ts";
 import { RECIPES } from "../../lib/data/recipes.ts";
 import { holdStream, Renderer } from "../../lib/data/render.ts";
 import { FormatError } from "../../lib/errors.ts";
-import { augmentedOnHost, fixture, inTemporaryFolder } from "./helpers.ts";
+import { fixture, inTemporaryFolder, renderAll } from "./helpers.ts";
 
 /** Files, arrays and planes in turn; large enough for threads. */
 function mixed(count: number, bad?: string): ImageStream {
@@ -28,19 +28,12 @@ function mixed(count: number, bad?: string): ImageStream {
   });
 }
 
-async function rendered(stream: ImageStream, augmentation: Augmentation, threads: number): Promise<Uint8Array> {
-  const out = new Uint8Array(stream.labels.length * 16 * 16 * 3);
-  using renderer = new Renderer(stream, threads);
-  await renderer.render(Array.from(stream.labels, (_, example) => ({ seed: 3, epoch: 1, example })), augmentation, out);
-  return out;
-}
-
 Deno.test("Renderer makes the same bytes on this thread, on one other and on several", async () => {
   const stream = mixed(70);
   for (const augmentation of [AUGMENTATIONS["resized-crop"], RECIPES.oxford102flowers.augmentation]) {
-    const here = await rendered(stream, augmentation, 0);
-    assertEquals(await rendered(stream, augmentation, 1), here);
-    assertEquals(await rendered(stream, augmentation, 3), here);
+    const here = await renderAll(stream, augmentation, { threads: 0 });
+    assertEquals(await renderAll(stream, augmentation, { threads: 1 }), here);
+    assertEquals(await renderAll(stream, augmentation, { threads: 3 }), here);
   }
 });
 
@@ -49,9 +42,9 @@ Deno.test("Renderer names a damaged file, from any thread, and goes on with othe
     await Deno.writeTextFile(`${folder}/bad.jpg`, "no image");
     for (const threads of [0, 2]) {
       using renderer = new Renderer(mixed(70, `${folder}/bad.jpg`), threads);
-      const out = new Uint8Array(2 * 768);
+      const images = new Uint8Array(2 * 768);
       const render = (...examples: number[]) =>
-        renderer.render(examples.map((example) => ({ seed: 0, epoch: 0, example })), AUGMENTATIONS.none, out);
+        renderer.render(examples.map((example) => ({ seed: 0, epoch: 0, example })), AUGMENTATIONS.none, { images });
       await assertRejects(() => render(10, 11), FormatError, "bad.jpg");
       await render(10, 12);
     }
@@ -59,20 +52,20 @@ Deno.test("Renderer names a damaged file, from any thread, and goes on with othe
 
 Deno.test("a renderer that is disposed of gives up what it was at", async () => {
   const renderer = new Renderer(mixed(70), 1);
-  const pending = renderer.render([{ seed: 0, epoch: 0, example: 0 }], AUGMENTATIONS.none, new Uint8Array(768));
+  const keys = [{ seed: 0, epoch: 0, example: 0 }];
+  const pending = renderer.render(keys, AUGMENTATIONS.none, { images: new Uint8Array(768) });
   renderer[Symbol.dispose]();
   await assertRejects(() => pending, Error, "the pool is closed");
 });
 
 Deno.test("batches and sets that are decoded on threads are those of this thread", async () => {
   const stream = mixed(70), held = await holdStream(stream);
-  assertEquals(held.images, await rendered(stream, AUGMENTATIONS.none, 0));
+  assertEquals(held.images, (await renderAll(stream, AUGMENTATIONS.none, { threads: 0 })).pixels);
   const options = { batchSize: 32, seed: 4, augmentation: AUGMENTATIONS.flip };
   using streamed = trainingBatches(stream, options);
   using whole = trainingBatches(held, options);
   for (const step of [0, 1, 2, 7]) {
-    const { images } = await streamed.batchAt(step);
-    assertEquals(images, augmentedOnHost(held, await whole.batchAt(step), options));
+    assertEquals(await streamed.batchAt(step), await whole.batchAt(step));
   }
 });
 

@@ -9,7 +9,7 @@ import { createImageStream, type ImageLocation, type ImageStream } from "../../l
 import { holdStream } from "../../lib/data/render.ts";
 import { balancedSubset, splitTrainVal, takeExamples } from "../../lib/data/subset.ts";
 import { FormatError } from "../../lib/errors.ts";
-import { augmentedOnHost, fixture, inTemporaryFolder } from "./helpers.ts";
+import { fixture, inTemporaryFolder } from "./helpers.ts";
 
 const LABELS = Uint32Array.from({ length: 11 }, (_, index) => index % 3);
 
@@ -43,13 +43,11 @@ Deno.test("trainingBatches() of a stream are those of the same images in memory"
     const whole = new BatchSequence(held, options);
     assertEquals([streamed.batchSize, streamed.stepsPerEpoch], [4, 2]);
     assertEquals(epochOf(stream, 4), { batchSize: 4, stepsPerEpoch: 2 });
-    assertEquals(streamed.augmentation, undefined);
-    assertEquals(whole.augmentation?.kind, augmentation.kind === "none" ? undefined : augmentation.kind);
+    for (const { augmentation: left } of [streamed, whole]) {
+      assertEquals(left, augmentation.kind === "none" ? undefined : augmentation);
+    }
     for (const step of [0, 1, 2, 3, 9, 4, 4, 0]) {
-      const batch = await streamed.batchAt(step), other = whole.batchAt(step);
-      const { images: _, placements: __, ...rest } = other;
-      assertEquals(batch, { ...rest, images: batch.images });
-      assertEquals(batch.images, augmentedOnHost(held, other, options));
+      assertEquals(await streamed.batchAt(step), whole.batchAt(step));
     }
   }
 });

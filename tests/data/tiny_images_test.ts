@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type Augmentation, AUGMENTATIONS, preparationOf } from "../../lib/data/augment.ts";
 import { fitImage } from "../../lib/data/fit.ts";
-import { augmentPrepared, prepareImage } from "../../lib/data/place_image.ts";
+import { augmentPrepared, prepareImage } from "../reference/place_image.ts";
 import { RECIPES } from "../../lib/data/recipes.ts";
 import type { RgbImage } from "../../lib/data/resize.ts";
 

@@ -3,9 +3,8 @@ import { createHash } from "node:crypto";
 import recorded from "../fixtures/transforms.json" with { type: "json" };
 import { type Augmentation, preparationOf } from "../../lib/data/augment.ts";
 import { fitImage } from "../../lib/data/fit.ts";
-import { augmentPrepared, prepareImage } from "../../lib/data/place_image.ts";
+import { augmentPrepared, prepareImage, rotateImage } from "../reference/place_image.ts";
 import type { RgbImage } from "../../lib/data/resize.ts";
-import { rotateImage } from "../../lib/data/rotate.ts";
 
 /** The image of tests/fixtures/write_transforms.py. */
 function picture(width: number, height: number): RgbImage {

@@ -1,15 +1,14 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type Augmentation, AUGMENTATIONS } from "../../lib/data/augment.ts";
-import { PLACEMENT_PARAMETERS, planPlacements } from "../../lib/data/augmentation/placements.ts";
-import type { WeightTable } from "../../lib/data/augmentation/table.ts";
 import { BatchSequence } from "../../lib/data/training_batches.ts";
 import { createImageSet } from "../../lib/data/dataset.ts";
-import { scratch, type Tensor as DeviceTensor } from "../../lib/ops/operation.ts";
-import { placeImages } from "../../lib/ops/place_images.ts";
+import { scratch } from "../../lib/ops/operation.ts";
+import { placeImages, type PlaceImagesOptions } from "../../lib/ops/place_images.ts";
 import { augmentedOnHost } from "../data/helpers.ts";
-import { gpuTests, type Operand, runOperation } from "../gpu/harness.ts";
+import { gpuTests } from "../gpu/harness.ts";
 import { tensor } from "../reference/tensor.ts";
 import { assertClose } from "./helpers.ts";
+import { EXACT_COLOURS as colours, placed } from "./placing.ts";
 
 const gpuTest = gpuTests();
 
@@ -22,11 +21,6 @@ const cases: Readonly<Record<string, Augmentation>> = {
   "rotated-crop": { kind: "rotated-crop", margin: 0.2, degrees: 30, flip: true, verticalFlip: true },
   "rotated-crop all the way round": { kind: "rotated-crop", margin: 0, degrees: 180, flip: true },
 };
-
-/** int32 words as the harness uploads them. */
-function weightsOperand({ shape, values }: WeightTable): Operand {
-  return { value: tensor(shape, new Uint32Array(values.buffer)), layout: "labels" };
-}
 
 // Images of odd bytes, more than one workgroup's, wide and high.
 for (const { height, width } of [{ height: 17, width: 13 }, { height: 8, width: 24 }]) {
@@ -43,29 +37,10 @@ for (const { height, width } of [{ height: 17, width: 13 }, { height: 8, width: 
   for (const [name, augmentation] of Object.entries(cases)) {
     gpuTest(`placeImages() of ${height}x${width} makes the bytes of ${name} that the host makes`, async (gpu) => {
       const options = { batchSize: examples, seed: 3, augmentation };
-      // Exact in float32.
-      const colours = [1 / 64, -0.5, 2, -1.25, 3, 0.125];
       const batches = new BatchSequence(set, options), seen = new Set<string>();
       for (const step of [0, 1, 2]) {
-        const batch = batches.batchAt(step), { resize, rotate } = planPlacements(augmentation, set);
-        const build = (tensors: Readonly<Record<string, DeviceTensor>>) =>
-          placeImages("placed", tensors.images, tensors.placements, tensors.colours, {
-            resize: resize && {
-              horizontal: { weights: tensors.horizontal, firstFrom: resize.horizontal.firstFrom },
-              vertical: { weights: tensors.vertical, firstFrom: resize.vertical.firstFrom },
-            },
-            rotate,
-          });
-        const { output } = await runOperation(gpu, {
-          operands: {
-            images: { value: tensor([examples, height, width, 3], batch.images), layout: "bytes" },
-            placements: { value: tensor([examples, PLACEMENT_PARAMETERS], batch.placements!) },
-            colours: { value: tensor([6], colours) },
-            ...resize &&
-              { horizontal: weightsOperand(resize.horizontal), vertical: weightsOperand(resize.vertical) },
-          },
-          build,
-        });
+        const batch = batches.batchAt(step);
+        const output = await placed(gpu, batch, { augmentation, size: set, colours });
         const bytes = augmentedOnHost(set, batch, options);
         const expected = Array.from(bytes, (byte, i) => byte * colours[i % 3] + colours[3 + i % 3]);
         assertClose("output", output, tensor(output.shape, expected), 0);
@@ -91,13 +66,18 @@ Deno.test("every number of a placement is one that a float32 holds", () => {
   }
 });
 
-Deno.test("placeImages() refuses images without three colours, and placements of another batch", () => {
-  const place = (images: readonly number[], parameters: readonly number[]) =>
+Deno.test("placeImages() refuses images without three colours, another size, and placements of another batch", () => {
+  const place = (images: readonly number[], parameters: readonly number[], options: Partial<PlaceImagesOptions> = {}) =>
     placeImages("placed", scratch("images", images), scratch("parameters", parameters), scratch("colours", [6]), {
       rotate: false,
+      ...options,
     });
-  assertThrows(() => place([2, 4, 4, 1], [2, 16]), TypeError, "[N, H, W, 3] is required");
-  for (const parameters of [[3, 16], [2, 14], [32]]) {
-    assertThrows(() => place([2, 4, 4, 3], parameters), TypeError, "[2, at least 15] is required");
+  assertThrows(() => place([2, 4, 4, 1], [2, 17]), TypeError, "[N, H, W, 3] is required");
+  for (const parameters of [[3, 17], [2, 16], [34]]) {
+    assertThrows(() => place([2, 4, 4, 3], parameters), TypeError, "[2, at least 17] is required");
   }
+  const size = { height: 3, width: 4 }, resizing = "a resizing to 3 x 4 is required";
+  assertThrows(() => place([2, 4, 4, 3], [2, 17], { size }), TypeError, resizing);
+  assertThrows(() => place([2, 3, 4, 3], [2, 17], { size, packed: true }), TypeError, resizing);
+  assertEquals(place([2, 4, 4, 3], [2, 17], { size, rotate: true }).output.shape, [2, 3, 4, 3]);
 });

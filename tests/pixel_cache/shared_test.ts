@@ -3,11 +3,10 @@ import { type Augmentation, AUGMENTATIONS } from "../../lib/data/augment.ts";
 import type { ImageStream } from "../../lib/data/dataset.ts";
 import { openImageFolder } from "../../lib/data/file_stream.ts";
 import type { SharedPixelCache } from "../../lib/data/pixel_cache.ts";
-import { Renderer } from "../../lib/data/render.ts";
 import type { CacheHost } from "../../tasks/cli/cache_place.ts";
 import { sharedPixelCache } from "../../tasks/pixel_cache/shared.ts";
 import { namesIn, withFolder } from "../cli/run_cli.ts";
-import { readFixture } from "../data/helpers.ts";
+import { readFixture, renderAll } from "../data/helpers.ts";
 
 const COUNT = 70;
 const FIT = { size: 16, resize: "crop", shortSide: 18 } as const;
@@ -29,23 +28,18 @@ function open(folder: string, cache?: SharedPixelCache): Promise<ImageStream> {
   return openImageFolder(`${folder}/images`, { name: "images", fit: FIT, cache });
 }
 
-async function rendered(stream: ImageStream, augmentation: Augmentation, threads: number) {
-  using renderer = new Renderer(stream, threads);
-  const pixels = new Uint8Array(COUNT * 16 * 16 * 3);
-  const keys = Array.from({ length: COUNT }, (_, example) => ({ seed: 1, epoch: 2, example }));
-  await renderer.render(keys, augmentation, pixels);
-  return { pixels, decoded: renderer.decoded };
-}
+const rendered = (stream: ImageStream, augmentation: Augmentation, threads: number) =>
+  renderAll(stream, augmentation, { threads });
 
 Deno.test("sharedPixelCache() serves threads and this thread alike: the second pass decodes nothing", () =>
   withFolder(async (folder) => {
     await writeImages(folder);
     for (const kind of ["flip", "resized-crop"] as const) {
       const augmentation = AUGMENTATIONS[kind], cacheDir = `${folder}/${kind}`;
-      const { pixels } = await rendered(await open(folder), augmentation, 0);
+      const expected = await rendered(await open(folder), augmentation, 0);
       for (const [threads, decoded] of [[2, COUNT], [2, 0], [0, 0], [1, 0]]) {
         const stream = await open(folder, sharedPixelCache({ cacheDir, cacheSize: 1 }));
-        assertEquals(await rendered(stream, augmentation, threads), { pixels, decoded });
+        assertEquals(await rendered(stream, augmentation, threads), { ...expected, decoded });
       }
     }
   }));
@@ -60,9 +54,9 @@ Deno.test("sharedPixelCache() notices other content under the same name, size an
     file[file.length - 40] ^= 4;
     await Deno.writeFile(path, file);
     await Deno.utime(path, mtime!, mtime!);
-    const { pixels } = await rendered(await open(folder), AUGMENTATIONS.none, 0);
-    assertNotEquals(pixels, before.pixels);
-    assertEquals(await rendered(await open(folder, cache), AUGMENTATIONS.none, 0), { pixels, decoded: 1 });
+    const after = await rendered(await open(folder), AUGMENTATIONS.none, 0);
+    assertNotEquals(after.pixels, before.pixels);
+    assertEquals(await rendered(await open(folder, cache), AUGMENTATIONS.none, 0), { ...after, decoded: 1 });
   }));
 
 Deno.test("sharedPixelCache() survives damage to every entry and half of the folders gone", () =>
@@ -78,8 +72,8 @@ Deno.test("sharedPixelCache() survives damage to every entry and half of the fol
         for (const name of namesIn(`${cacheDir}/${shard}`)) await Deno.truncate(`${cacheDir}/${shard}/${name}`, 100);
       }
     }
-    assertEquals(await rendered(await cached(), AUGMENTATIONS.none, 2), { pixels: first.pixels, decoded: COUNT });
-    assertEquals(await rendered(await cached(), AUGMENTATIONS.none, 2), { pixels: first.pixels, decoded: 0 });
+    assertEquals(await rendered(await cached(), AUGMENTATIONS.none, 2), { ...first, decoded: COUNT });
+    assertEquals(await rendered(await cached(), AUGMENTATIONS.none, 2), { ...first, decoded: 0 });
   }));
 
 Deno.test("sharedPixelCache() is in the user's cache folder, if anywhere, and as large as it is told", () => {
@@ -117,9 +111,9 @@ Deno.test({
       fit: FIT,
       locate: () => ({ kind: "file", path: `${folder}/gray.jpg` }),
     };
-    const { pixels } = await rendered(files, AUGMENTATIONS.flip, 0);
+    const expected = await rendered(files, AUGMENTATIONS.flip, 0);
     for (const threads of [0, 2]) {
-      assertEquals(await rendered({ ...files, cache }, AUGMENTATIONS.flip, threads), { pixels, decoded: COUNT });
+      assertEquals(await rendered({ ...files, cache }, AUGMENTATIONS.flip, threads), { ...expected, decoded: COUNT });
     }
   },
 });

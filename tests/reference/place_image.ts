@@ -1,16 +1,22 @@
 /**
- * Augmentation on the host, bytes to bytes: for images of any size, on the threads that decode them. Padding is black
+ * Reference of `placeImages` for one image, bytes to bytes: what a draw of an augmentation makes of it. Padding is black
  * and comes before normalisation, as in torchvision.
  *
  * @module
  */
 
-import { type Augmentation, type AugmentationKey, drawPlacement, type ImageSize, type Placement } from "./augment.ts";
-import { type Fit, fitImage } from "./fit.ts";
-import { type Box, resizeImage, type RgbImage } from "./resize.ts";
-import { rotateImage } from "./rotate.ts";
+import {
+  type Augmentation,
+  type AugmentationKey,
+  drawPlacement,
+  type ImageSize,
+  type Placement,
+} from "../../lib/data/augment.ts";
+import { type Fit, fitImage } from "../../lib/data/fit.ts";
+import { type Box, resizeImage, type RgbImage } from "../../lib/data/resize.ts";
+import { turnOf } from "../../lib/data/rotate.ts";
 
-/** The image after its preparation: see {@linkcode preparationOf}. */
+/** The image after its preparation: see `preparationOf`. */
 export function prepareImage(image: RgbImage, preparation: Fit | undefined): RgbImage {
   if (preparation === undefined) return image;
   const { size } = preparation;
@@ -40,6 +46,24 @@ export function augmentPrepared(
     copyWindow(source, { left, top, height, width }, out, offset);
   }
   flip(out, size, placement, offset);
+}
+
+/** Turns an image anticlockwise by an angle in degrees; its size stays. */
+export function rotateImage(image: RgbImage, degrees: number): RgbImage {
+  const { width, height, rgb } = image, { cos, sin, back, ...turn } = turnOf(image, degrees);
+  const out = new Uint8Array(rgb.length);
+  let rowX = turn.x, rowY = turn.y;
+  for (let row = 0, target = 0; row < height; row++, rowX += sin, rowY += cos) {
+    for (let column = 0, x = rowX, y = rowY; column < width; column++, target += 3, x += cos, y += back) {
+      const left = x >> 16, top = y >> 16;
+      if (left < 0 || left >= width || top < 0 || top >= height) continue;
+      const from = (top * width + left) * 3;
+      out[target] = rgb[from];
+      out[target + 1] = rgb[from + 1];
+      out[target + 2] = rgb[from + 2];
+    }
+  }
+  return { width, height, rgb: out };
 }
 
 function flip(out: Uint8Array, size: ImageSize, { horizontalFlip, verticalFlip }: Placement, offset: number): void {
