@@ -8,8 +8,13 @@
 
 import { declaredBindings, replaceAccesses, splitAtBinding } from "./bindings.ts";
 
-/** Texels of a row: WebGPU's guaranteed width of an image, and a power of two. A single row is an image of one dimension. */
-export const IMAGE_WIDTH = 8192;
+/**
+ * Texels of a row, of images of two dimensions: the sizes of most activations and weights are multiples of so many, and
+ * are copied by one command.
+ */
+export const IMAGE_WIDTH = 1024;
+/** Most texels of an image of one dimension, and most rows of one of two: what WebGPU guarantees. */
+const MOST_TEXELS = 8192, MOST_ROWS = 8192;
 
 /** How a texel's four numbers are stored. */
 export type ImageFormat = "rgba32float" | "rgba16float";
@@ -27,9 +32,19 @@ export interface ImageBinding {
   readonly format: ImageFormat;
 }
 
-/** The dimensions of an image of so many texels. */
+/** The dimensions of an image of so many texels: one is a little quicker to read. */
 export function imageDimension(texels: number): "1d" | "2d" {
-  return texels <= IMAGE_WIDTH ? "1d" : "2d";
+  return texels <= MOST_TEXELS ? "1d" : "2d";
+}
+
+/** Width and height of an image of so many texels. */
+export function imageSize(texels: number): readonly [width: number, height: number] {
+  return imageDimension(texels) === "1d" ? [texels, 1] : [IMAGE_WIDTH, Math.ceil(texels / IMAGE_WIDTH)];
+}
+
+/** Whether an image can have so many texels. */
+export function fitsImage(texels: number): boolean {
+  return Number.isInteger(texels) && texels <= IMAGE_WIDTH * MOST_ROWS;
 }
 
 /** What reads an item out of texels: of four numbers, of two, or of one. */

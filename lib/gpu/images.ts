@@ -4,7 +4,7 @@
  * @module
  */
 
-import { IMAGE_WIDTH, imageDimension, type ImageFormat, TEXEL_BYTES } from "../../kernels/image.ts";
+import { IMAGE_WIDTH, imageDimension, type ImageFormat, imageSize, TEXEL_BYTES } from "../../kernels/image.ts";
 import type { Gpu } from "./device.ts";
 import type { BufferRange } from "./launch.ts";
 
@@ -18,14 +18,22 @@ export interface ImageRequest {
   readonly format: ImageFormat;
 }
 
-/** A copy that is made before a launch. */
+/** Copies that fill an image before a launch: commands' arguments, made once. */
 export interface ImageCopy {
-  /** What is copied. */
-  readonly source: BufferRange;
   /** Where to. */
   readonly texture: GPUTexture;
-  /** Bytes of a texel. */
-  readonly texelBytes: number;
+  /** Whole rows, and what is left. */
+  readonly parts: readonly {
+    readonly source: GPUTexelCopyBufferInfo;
+    readonly destination: GPUTexelCopyTextureInfo;
+    readonly size: GPUExtent3DDict;
+  }[];
+}
+
+/** Where the images of launches are. */
+export interface ImageSource {
+  /** The image for a request, and what is copied into it before each launch. */
+  of(request: ImageRequest, source: BufferRange): ImageCopy;
 }
 
 const keyOf = ({ slot, texels, format }: ImageRequest) => `${slot} ${format} ${imageDimension(texels)}`;
@@ -34,7 +42,7 @@ const keyOf = ({ slot, texels, format }: ImageRequest) => `${slot} ${format} ${i
  * The images of launches that run one after another, which therefore share them: one for each place in a launch, format
  * and number of dimensions, as large as the largest.
  */
-export class Images {
+export class Images implements ImageSource {
   readonly #gpu: Gpu;
   readonly #textures = new Map<string, GPUTexture>();
 
@@ -42,21 +50,14 @@ export class Images {
   constructor(gpu: Gpu, requests: Iterable<ImageRequest>) {
     this.#gpu = gpu;
     for (const [key, { texels, format }] of largestOf(requests)) {
-      const dimension = imageDimension(texels);
-      this.#textures.set(
-        key,
-        gpu.createImage(`image ${key}`, {
-          size: dimension === "1d" ? [texels] : [IMAGE_WIDTH, Math.ceil(texels / IMAGE_WIDTH)],
-          dimension,
-          format,
-        }),
-      );
+      const size = [...imageSize(texels)], dimension = imageDimension(texels);
+      this.#textures.set(key, gpu.createImage(`image ${key}`, { size, dimension, format }));
     }
   }
 
   /** The image for a request, and the copy into it. */
   of(request: ImageRequest, source: BufferRange): ImageCopy {
-    return { source, texture: this.#textures.get(keyOf(request))!, texelBytes: TEXEL_BYTES[request.format] };
+    return copyOf(this.#textures.get(keyOf(request))!, TEXEL_BYTES[request.format], source);
   }
 
   /** Frees the device memory. */
@@ -78,20 +79,65 @@ function largestOf(requests: Iterable<ImageRequest>): Map<string, ImageRequest> 
 export function imageBytes(requests: Iterable<ImageRequest>): number {
   let bytes = 0;
   for (const { texels, format } of largestOf(requests).values()) {
-    const width = imageDimension(texels) === "1d" ? texels : IMAGE_WIDTH;
-    bytes += Math.ceil(texels / width) * width * TEXEL_BYTES[format];
+    const [width, height] = imageSize(texels);
+    bytes += width * height * TEXEL_BYTES[format];
   }
   return bytes;
 }
 
-/** Encodes a copy: whole rows, then what is left. */
-export function encodeImageCopy(encoder: GPUCommandEncoder, { source, texture, texelBytes }: ImageCopy): void {
-  const texels = source.size / texelBytes, rows = Math.floor(texels / IMAGE_WIDTH), rest = texels % IMAGE_WIDTH;
-  const { buffer, offset } = source, bytesPerRow = IMAGE_WIDTH * texelBytes;
-  if (rows > 0) encoder.copyBufferToTexture({ buffer, offset, bytesPerRow }, { texture }, [IMAGE_WIDTH, rows]);
-  if (rest === 0) return;
-  encoder.copyBufferToTexture({ buffer, offset: offset + rows * bytesPerRow }, { texture, origin: [0, rows] }, [
-    rest,
-    1,
-  ]);
+/** Images of what does not change: each range has one of its own, and is copied once. */
+export class HeldImages implements ImageSource {
+  readonly #gpu: Gpu;
+  readonly #images: { readonly range: BufferRange; readonly texture: GPUTexture }[] = [];
+
+  /** No images yet. */
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu;
+  }
+
+  /** The image of a range, copied at the first call; afterwards its buffer is not needed. */
+  of({ texels, format }: ImageRequest, range: BufferRange): ImageCopy {
+    const { buffer, offset, size } = range;
+    const held = this.#images.find((image) =>
+      image.range.buffer === buffer && image.range.offset === offset && image.range.size === size
+    );
+    if (held !== undefined) return { texture: held.texture, parts: [] };
+    const texture = this.#gpu.createImage(`image of ${buffer.label}`, {
+      size: [...imageSize(texels)],
+      dimension: imageDimension(texels),
+      format,
+    });
+    this.#images.push({ range, texture });
+    const encoder = this.#gpu.device.createCommandEncoder({ label: texture.label });
+    encodeImageCopy(encoder, copyOf(texture, TEXEL_BYTES[format], range));
+    this.#gpu.device.queue.submit([encoder.finish()]);
+    return { texture, parts: [] };
+  }
+
+  /** Frees the device memory. */
+  destroy(): void {
+    this.#images.forEach(({ texture }) => this.#gpu.destroyImage(texture));
+  }
+}
+
+/** The copy of a range into an image. */
+function copyOf(texture: GPUTexture, texelBytes: number, { buffer, offset, size }: BufferRange): ImageCopy {
+  const texels = size / texelBytes, width = texture.dimension === "1d" ? texels : IMAGE_WIDTH;
+  const rows = Math.floor(texels / width), rest = texels % width, bytesPerRow = width * texelBytes;
+  const whole = {
+    source: rows > 1 ? { buffer, offset, bytesPerRow } : { buffer, offset },
+    destination: { texture },
+    size: { width, height: rows },
+  };
+  const left = {
+    source: { buffer, offset: offset + rows * bytesPerRow },
+    destination: { texture, origin: [0, rows] },
+    size: { width: rest, height: 1 },
+  };
+  return { texture, parts: [...rows > 0 ? [whole] : [], ...rest > 0 ? [left] : []] };
+}
+
+/** Encodes a copy. */
+export function encodeImageCopy(encoder: GPUCommandEncoder, { parts }: ImageCopy): void {
+  for (const { source, destination, size } of parts) encoder.copyBufferToTexture(source, destination, size);
 }

@@ -5,11 +5,11 @@
  */
 
 import { packBindings } from "../../kernels/half.ts";
-import { IMAGE_WIDTH, type ImageBinding, imageBindings, imageDimension, TEXEL_BYTES } from "../../kernels/image.ts";
+import { fitsImage, type ImageBinding, imageBindings, imageDimension, TEXEL_BYTES } from "../../kernels/image.ts";
 import { type Constants, expand } from "../../kernels/template.ts";
 import { OutOfMemoryError } from "../errors.ts";
 import type { BindingKind, Gpu } from "./device.ts";
-import { encodeImageCopy, type ImageCopy, type ImageRequest, type Images } from "./images.ts";
+import { encodeImageCopy, type ImageCopy, type ImageRequest, type ImageSource } from "./images.ts";
 
 /** A kernel and its launch shape. */
 export interface KernelLaunch {
@@ -73,7 +73,7 @@ export function imagesOf(
   return images.flatMap((index, slot) => {
     const format = packed.includes(index) ? "rgba16float" : "rgba32float";
     const texels = sizes[index] / TEXEL_BYTES[format];
-    return Number.isInteger(texels) && texels <= IMAGE_WIDTH ** 2 ? [{ index, slot, texels, format }] : [];
+    return fitsImage(texels) ? [{ index, slot, texels, format }] : [];
   });
 }
 
@@ -86,7 +86,7 @@ export async function prepareLaunch(
   gpu: Gpu,
   kernel: KernelLaunch,
   bindings: readonly BufferRange[],
-  images?: Images,
+  images?: ImageSource,
 ): Promise<Launch> {
   const { label, groups, flops, kind = label.replace(/ \d+$/, "") } = kernel;
   for (const { buffer, size } of bindings) {
@@ -118,7 +118,16 @@ export async function prepareLaunch(
     })),
   });
   const bytes = bindings.reduce((sum, { size }) => sum + size, 0);
-  return { label, kind, flops, bytes, pipeline, bindGroup, groups, copies: [...copies.values()] };
+  return {
+    label,
+    kind,
+    flops,
+    bytes,
+    pipeline,
+    bindGroup,
+    groups,
+    copies: [...copies.values()].filter(({ parts }) => parts.length > 0),
+  };
 }
 
 /** Encodes launches in order: in one compute pass, but for copies between them. */

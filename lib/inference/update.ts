@@ -32,6 +32,9 @@ const Phase = { explicit: 0, stage: 1, finish: 2, project: 3, gram: 4, combine: 
 /** Those that change weights or sampler state. */
 const WRITING_PHASES: ReadonlySet<number> = new Set([Phase.explicit, Phase.stage, Phase.finish]);
 
+/** Mean, Psi and rows among the bindings of `prior_step.wgsl`. */
+const PRIOR_BINDINGS = [4, 5, 6];
+
 /** Partial sums that a phase leaves. */
 function columnsOf(phase: number, rank: number): number {
   if (phase === Phase.gram) return rank * (rank + 1) / 2;
@@ -141,6 +144,7 @@ export class FlatUpdate {
     if (prior !== undefined) {
       update.#density = [...await phase(Phase.project), await update.#sum(Phase.project, "projection")];
     }
+    if (rank > 0 && prior?.images() !== undefined) prior.releaseBuffers();
     if (update.state !== undefined) update.#initialise = await update.#fillNormal(update.state);
     return update;
   }
@@ -233,13 +237,19 @@ export class FlatUpdate {
         bindings.push(rows, whole(buffers.coefficients), whole(buffers.partial), whole(buffers.weights));
       }
       const name = Object.keys(Phase)[phase];
-      return prepareLaunch(this.#gpu, {
-        label: `${label} ${name} ${index}`,
-        source,
-        constants,
-        floats: { PADDING_PSI },
-        groups,
-      }, bindings);
+      return prepareLaunch(
+        this.#gpu,
+        {
+          label: `${label} ${name} ${index}`,
+          source,
+          constants,
+          floats: { PADDING_PSI },
+          images: prior && rank > 0 ? PRIOR_BINDINGS : [],
+          groups,
+        },
+        bindings,
+        rank > 0 ? prior?.images() : undefined,
+      );
     }));
     if (WRITING_PHASES.has(phase)) this.#writing.push(...launches);
     return launches;

@@ -8,7 +8,7 @@
  * Reads of each number from which on an image of a binding pays for the copy into it, which costs about as much as one
  * read of a buffer (`kernels/image.ts`; measured on lavapipe, Mesa 22.3.6).
  */
-const LEAST_READS = 1.5;
+const LEAST_READS = 2.5;
 
 /** Lanes of a workgroup where subgroups cannot be used and operands go through workgroup memory. */
 const LANES_WITHOUT_SUBGROUPS = 16;

@@ -4,7 +4,9 @@
  * @module
  */
 
+import { fitsImage } from "../../kernels/image.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { HeldImages } from "../gpu/images.ts";
 import { RowMatrix } from "../graph/rows.ts";
 import { FlatVector, type VectorLayout } from "../graph/vector.ts";
 import type { Gaussian } from "./gaussian.ts";
@@ -29,9 +31,12 @@ export class DeviceGaussian {
   readonly rows: RowMatrix;
   /** The host's copy. */
   readonly host: Gaussian;
+  readonly #gpu: Gpu;
+  #images: HeldImages | undefined;
 
   constructor(gpu: Gpu, layout: VectorLayout, host: Gaussian) {
     requirePriorFits(host, layout);
+    this.#gpu = gpu;
     this.host = host;
     this.mean = new FlatVector(gpu, "prior mean", layout);
     this.mean.write(host.mean);
@@ -41,10 +46,26 @@ export class DeviceGaussian {
     host.rows.forEach((row, k) => this.rows.write(k, row));
   }
 
-  /** Frees the device memory. */
-  destroy(): void {
+  /**
+   * Images that take the place of the buffers, where the schedule is for a CPU: nothing of a prior changes, so that they
+   * are copied once (see `kernels/image.ts`). Absent where a device would not take them.
+   */
+  images(): HeldImages | undefined {
+    if (this.#gpu.schedule !== "cpu") return undefined;
+    if (!this.rows.segments.every((_, index) => fitsImage(this.rows.rangeOf(index).size / 16))) return undefined;
+    return this.#images ??= new HeldImages(this.#gpu);
+  }
+
+  /** Frees the buffers, where every launch that reads them has an image instead. */
+  releaseBuffers(): void {
     this.mean.destroy();
     this.psi.destroy();
     this.rows.destroy();
+  }
+
+  /** Frees the device memory. */
+  destroy(): void {
+    this.releaseBuffers();
+    this.#images?.destroy();
   }
 }

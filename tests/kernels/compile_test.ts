@@ -141,7 +141,7 @@ const READ_AS_IMAGES = /^(conv2d|conv2d_strip|conv2d_winograd|conv2d_(\w+_)?weig
 
 /** What the compiler refuses of a kernel that reads images, of either number of dimensions and format. */
 async function refusalOfImages(gpu: Gpu, code: string): Promise<string | undefined> {
-  for (const [texels, format] of [[64, "rgba32float"], [IMAGE_WIDTH + 1, "rgba16float"]] as const) {
+  for (const [texels, format] of [[64, "rgba32float"], [9 * IMAGE_WIDTH, "rgba16float"]] as const) {
     const message = await refusal(gpu, imageBindings(code, [0, 1].map((index) => ({ index, texels, format }))));
     if (message !== undefined) return message;
   }

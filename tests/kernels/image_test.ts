@@ -69,7 +69,10 @@ const SPECIAL = Float32Array.of(0, -0, 1e-40, -1e-45, Infinity, -Infinity, 3.4e3
 
 for (const width of [1, 2, 4]) {
   for (
-    const [name, numbers] of [["one row", 520], ["a row and a bit", 4 * IMAGE_WIDTH + 24], ["two", 8 * IMAGE_WIDTH]]
+    const [name, numbers] of [["one dimension", 520], ["rows and a bit", 36 * IMAGE_WIDTH + 24], [
+      "whole rows",
+      40 * IMAGE_WIDTH,
+    ]]
   ) {
     gpuTest(`a kernel reads items of ${width} out of an image of ${name}, bit for bit`, async (gpu) => {
       const floats = Float32Array.from({ length: Number(numbers) }, (_, i) => SPECIAL[i] ?? hashedUnit(3, i));
@@ -90,7 +93,7 @@ gpuTest("a kernel reads every f16 out of an image as out of a buffer", async (gp
 });
 
 gpuTest("launches that share an image read their own numbers, and those of each run", async (gpu) => {
-  const sizes = [64, 256, 4 * IMAGE_WIDTH + 64];
+  const sizes = [64, 256, 36 * IMAGE_WIDTH + 64];
   const sources = sizes.map((size) => gpu.createBuffer("source", 4 * size));
   const outputs = sizes.map((size) => gpu.createBuffer("output", 4 * size));
   const kernels = sizes.map((size) => reversing(4, size));
@@ -121,7 +124,7 @@ gpuTest("launches that share an image read their own numbers, and those of each 
 
 gpuTest("a launch without images, or with a binding that no image holds, reads its buffer", async (gpu) => {
   assertEquals(imagesOf(reversing(1, 63), [63 * 4]), []);
-  assertEquals(imagesOf(reversing(4, 64), [16 * IMAGE_WIDTH ** 2 + 16]), []);
+  assertEquals(imagesOf(reversing(4, 64), [16 * 8192 * IMAGE_WIDTH + 16]), []);
   const buffers = [0, 1].map((k) => gpu.createBuffer(`buffer ${k}`, 256));
   const ranges = buffers.map((buffer) => ({ buffer, offset: 0, size: buffer.size }));
   const launch = await prepareLaunch(gpu, reversing(4, 64), ranges);
@@ -134,10 +137,10 @@ gpuTest("images count as memory of the device, as much as imageBytes() says", (g
   const requests = [
     { slot: 0, texels: 100, format: "rgba32float" },
     { slot: 0, texels: 300, format: "rgba32float" },
-    { slot: 1, texels: IMAGE_WIDTH + 1, format: "rgba16float" },
+    { slot: 1, texels: 9 * IMAGE_WIDTH + 1, format: "rgba16float" },
   ] as const;
   const images = new Images(gpu, requests);
-  assertEquals(gpu.live.bytes - before, 300 * 16 + 2 * IMAGE_WIDTH * 8);
+  assertEquals(gpu.live.bytes - before, 300 * 16 + 10 * IMAGE_WIDTH * 8);
   assertEquals(imageBytes(requests), gpu.live.bytes - before);
   images.destroy();
   assertEquals(gpu.live.bytes, before);
