@@ -1,22 +1,13 @@
 /**
- * Images that hold a copy of what a launch reads: see `kernels/image.ts`.
+ * Images that hold a copy of what launches read: see `kernels/image.ts`.
  *
  * @module
  */
 
 import { IMAGE_WIDTH, imageDimension, type ImageFormat, imageSize, TEXEL_BYTES } from "../../kernels/image.ts";
 import type { Gpu } from "./device.ts";
+import { type ImageRequest, planImages, poolOf } from "./image_plan.ts";
 import type { BufferRange } from "./launch.ts";
-
-/** An image that a launch reads. */
-export interface ImageRequest {
-  /** Which of the launch's images. */
-  readonly slot: number;
-  /** Texels in all. */
-  readonly texels: number;
-  /** How a texel's four numbers are stored. */
-  readonly format: ImageFormat;
-}
 
 /** Copies that fill an image before a launch: commands' arguments, made once. */
 export interface ImageCopy {
@@ -30,34 +21,41 @@ export interface ImageCopy {
   }[];
 }
 
-/** Where the images of launches are. */
+/** Where the images of a launch are. */
 export interface ImageSource {
-  /** The image for a request, and what is copied into it before each launch. */
-  of(request: ImageRequest, source: BufferRange): ImageCopy;
+  /** What is copied before the launch. */
+  readonly copies: readonly ImageCopy[];
+  /** The image that holds a range when the launch runs. */
+  imageOf(request: ImageRequest): GPUTexture;
 }
 
-const keyOf = ({ slot, texels, format }: ImageRequest) => `${slot} ${format} ${imageDimension(texels)}`;
+/** What a launch binds: ranges that it reads as images, and all others. */
+export interface LaunchBindings {
+  readonly images: readonly ImageRequest[];
+  readonly buffers: readonly BufferRange[];
+}
 
-/**
- * The images of launches that run one after another, which therefore share them: one for each place in a launch, format
- * and number of dimensions, as large as the largest.
- */
-export class Images implements ImageSource {
+/** The images of launches that always run one after another, and therefore share them. */
+export class Images {
   readonly #gpu: Gpu;
-  readonly #textures = new Map<string, GPUTexture>();
+  readonly #textures: readonly GPUTexture[];
+  readonly #sources: readonly ImageSource[];
 
-  /** Images for all of `requests`. */
-  constructor(gpu: Gpu, requests: Iterable<ImageRequest>) {
+  /** Images for launches that bind this, in their order. */
+  constructor(gpu: Gpu, launches: readonly LaunchBindings[]) {
     this.#gpu = gpu;
-    for (const [key, { texels, format }] of largestOf(requests)) {
-      const size = [...imageSize(texels)], dimension = imageDimension(texels);
-      this.#textures.set(key, gpu.createImage(`image ${key}`, { size, dimension, format }));
-    }
+    const pool = poolOf(launches.flatMap(({ images }) => images));
+    this.#textures = pool.map(({ texels, format }) => createImage(gpu, "image", texels, format));
+    const textures = this.#textures;
+    this.#sources = planImages(launches, pool).map(({ uses, copies }) => ({
+      copies: copies.map(({ image, request }) => copyOf(textures[image], request)),
+      imageOf: (request) => textures[uses.get(request.index)!],
+    }));
   }
 
-  /** The image for a request, and the copy into it. */
-  of(request: ImageRequest, source: BufferRange): ImageCopy {
-    return copyOf(this.#textures.get(keyOf(request))!, TEXEL_BYTES[request.format], source);
+  /** The images of the launch of that index. */
+  ofLaunch(index: number): ImageSource {
+    return this.#sources[index];
   }
 
   /** Frees the device memory. */
@@ -66,63 +64,56 @@ export class Images implements ImageSource {
   }
 }
 
-function largestOf(requests: Iterable<ImageRequest>): Map<string, ImageRequest> {
-  const largest = new Map<string, ImageRequest>();
-  for (const request of requests) {
-    const key = keyOf(request);
-    if (request.texels > (largest.get(key)?.texels ?? 0)) largest.set(key, request);
-  }
-  return largest;
-}
-
-/** Bytes of the images that serve all of `requests`. */
-export function imageBytes(requests: Iterable<ImageRequest>): number {
-  let bytes = 0;
-  for (const { texels, format } of largestOf(requests).values()) {
-    const [width, height] = imageSize(texels);
-    bytes += width * height * TEXEL_BYTES[format];
-  }
-  return bytes;
-}
-
 /** Images of what does not change: each range has one of its own, and is copied once. */
 export class HeldImages implements ImageSource {
+  readonly copies: readonly ImageCopy[] = [];
   readonly #gpu: Gpu;
-  readonly #images: { readonly range: BufferRange; readonly texture: GPUTexture }[] = [];
+  readonly #held: { readonly range: BufferRange; readonly texture: GPUTexture }[] = [];
 
   /** No images yet. */
   constructor(gpu: Gpu) {
     this.#gpu = gpu;
   }
 
-  /** The image of a range, copied at the first call; afterwards its buffer is not needed. */
-  of({ texels, format }: ImageRequest, range: BufferRange): ImageCopy {
-    const { buffer, offset, size } = range;
-    const held = this.#images.find((image) =>
-      image.range.buffer === buffer && image.range.offset === offset && image.range.size === size
-    );
-    if (held !== undefined) return { texture: held.texture, parts: [] };
-    const texture = this.#gpu.createImage(`image of ${buffer.label}`, {
-      size: [...imageSize(texels)],
-      dimension: imageDimension(texels),
-      format,
-    });
-    this.#images.push({ range, texture });
+  /** The image of a range, which is copied at the first call; afterwards its buffer is not needed. */
+  imageOf(request: ImageRequest): GPUTexture {
+    const { range, texels, format } = request;
+    const held = this.#held.find((image) => isSame(image.range, range));
+    if (held !== undefined) return held.texture;
+    const texture = createImage(this.#gpu, `image of ${range.buffer.label}`, texels, format);
+    this.#held.push({ range, texture });
     const encoder = this.#gpu.device.createCommandEncoder({ label: texture.label });
-    encodeImageCopy(encoder, copyOf(texture, TEXEL_BYTES[format], range));
+    encodeImageCopy(encoder, copyOf(texture, request));
     this.#gpu.device.queue.submit([encoder.finish()]);
-    return { texture, parts: [] };
+    return texture;
   }
 
   /** Frees the device memory. */
   destroy(): void {
-    this.#images.forEach(({ texture }) => this.#gpu.destroyImage(texture));
+    this.#held.forEach(({ texture }) => this.#gpu.destroyImage(texture));
   }
 }
 
+/** Bytes of the images that serve all of `requests`. */
+export function imageBytes(requests: readonly Pick<ImageRequest, "texels" | "format">[]): number {
+  return poolOf(requests).reduce((bytes, { texels, format }) => {
+    const [width, height] = imageSize(texels);
+    return bytes + width * height * TEXEL_BYTES[format];
+  }, 0);
+}
+
+function isSame(a: BufferRange, b: BufferRange): boolean {
+  return a.buffer === b.buffer && a.offset === b.offset && a.size === b.size;
+}
+
+function createImage(gpu: Gpu, label: string, texels: number, format: ImageFormat): GPUTexture {
+  return gpu.createImage(label, { size: [...imageSize(texels)], dimension: imageDimension(texels), format });
+}
+
 /** The copy of a range into an image. */
-function copyOf(texture: GPUTexture, texelBytes: number, { buffer, offset, size }: BufferRange): ImageCopy {
-  const texels = size / texelBytes, width = texture.dimension === "1d" ? texels : IMAGE_WIDTH;
+function copyOf(texture: GPUTexture, { range, texels, format }: ImageRequest): ImageCopy {
+  const { buffer, offset } = range, texelBytes = TEXEL_BYTES[format];
+  const width = texture.dimension === "1d" ? texels : IMAGE_WIDTH;
   const rows = Math.floor(texels / width), rest = texels % width, bytesPerRow = width * texelBytes;
   const whole = {
     source: rows > 1 ? { buffer, offset, bytesPerRow } : { buffer, offset },

@@ -9,7 +9,7 @@ import { fitsImage, type ImageBinding, imageBindings, imageDimension, TEXEL_BYTE
 import { type Constants, expand } from "../../kernels/template.ts";
 import { OutOfMemoryError } from "../errors.ts";
 import type { BindingKind, Gpu } from "./device.ts";
-import { encodeImageCopy, type ImageCopy, type ImageRequest, type ImageSource } from "./images.ts";
+import { encodeImageCopy, type ImageCopy, type ImageSource, type LaunchBindings } from "./images.ts";
 
 /** A kernel and its launch shape. */
 export interface KernelLaunch {
@@ -69,12 +69,21 @@ export interface Launch {
 export function imagesOf(
   { images = [], packed = [] }: Pick<KernelLaunch, "images" | "packed">,
   sizes: readonly number[],
-): (ImageBinding & ImageRequest)[] {
-  return images.flatMap((index, slot) => {
+): ImageBinding[] {
+  return images.flatMap((index) => {
     const format = packed.includes(index) ? "rgba16float" : "rgba32float";
     const texels = sizes[index] / TEXEL_BYTES[format];
-    return fitsImage(texels) ? [{ index, slot, texels, format }] : [];
+    return fitsImage(texels) ? [{ index, texels, format }] : [];
   });
+}
+
+/** What a launch reads as images, and what else it binds. */
+export function bindingsOf(kernel: KernelLaunch, ranges: readonly BufferRange[]): LaunchBindings {
+  const images = imagesOf(kernel, ranges.map(({ size }) => size)).map((image) => ({
+    ...image,
+    range: ranges[image.index],
+  }));
+  return { images, buffers: ranges.filter((_, index) => images.every((image) => image.index !== index)) };
 }
 
 /**
@@ -97,10 +106,10 @@ export async function prepareLaunch(
       );
     }
   }
-  const requests = images === undefined ? [] : imagesOf(kernel, bindings.map(({ size }) => size));
-  const copies = new Map(requests.map((request) => [request.index, images!.of(request, bindings[request.index])]));
+  const requests = images === undefined ? [] : bindingsOf(kernel, bindings).images;
+  const textures = new Map(requests.map((request) => [request.index, images!.imageOf(request)]));
   const text = imageBindings(expand(kernel.source, kernel.constants, kernel.floats), requests);
-  const packed = (kernel.packed ?? []).filter((index) => !copies.has(index));
+  const packed = (kernel.packed ?? []).filter((index) => !textures.has(index));
   const kinds: BindingKind[] = bindings.map(() => "buffer");
   for (const { index, texels, format } of requests) kinds[index] = `${imageDimension(texels)} ${format}`;
   const pipeline = await gpu.pipeline(
@@ -114,7 +123,7 @@ export async function prepareLaunch(
     layout: gpu.bindGroupLayout(kinds),
     entries: bindings.map((buffer, binding) => ({
       binding,
-      resource: copies.get(binding)?.texture.createView() ?? buffer,
+      resource: textures.get(binding)?.createView() ?? buffer,
     })),
   });
   const bytes = bindings.reduce((sum, { size }) => sum + size, 0);
@@ -126,7 +135,7 @@ export async function prepareLaunch(
     pipeline,
     bindGroup,
     groups,
-    copies: [...copies.values()].filter(({ parts }) => parts.length > 0),
+    copies: images?.copies ?? [],
   };
 }
 

@@ -6,8 +6,8 @@
 
 import { OutOfMemoryError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { imageBytes, type ImageRequest, Images } from "../gpu/images.ts";
-import { type BufferRange, imagesOf, type Launch, prepareLaunch } from "../gpu/launch.ts";
+import { imageBytes, Images } from "../gpu/images.ts";
+import { bindingsOf, type BufferRange, imagesOf, type Launch, prepareLaunch } from "../gpu/launch.ts";
 import {
   bytesOf,
   type Dispatch,
@@ -100,11 +100,6 @@ function packedOf({ bindings }: Dispatch): number[] {
   return bindings.flatMap((tensor, index) => storageOf(tensor).elements === "f16" ? [index] : []);
 }
 
-/** The images that a launch needs, whose bindings are of these sizes in bytes. */
-function imageRequests(dispatch: Dispatch, sizes: readonly number[]): ImageRequest[] {
-  return imagesOf({ images: dispatch.images, packed: packedOf(dispatch) }, sizes);
-}
-
 function scratchRange(plan: MemoryPlan, slabs: readonly GPUBuffer[], tensor: Tensor): BufferRange {
   const place = plan.places.get(storageOf(tensor));
   if (place === undefined) throw new RangeError(`Cannot bind ${tensor.name}: no launch of the program uses it`);
@@ -130,7 +125,11 @@ export function planProgram(gpu: Gpu, dispatches: readonly Dispatch[], keep: rea
     );
   }
   const plan = planMemory(dispatches, new Set(keep), Math.min(MAX_SLAB_BYTES, gpu.device.limits.maxBufferSize));
-  const images = imageBytes(dispatches.flatMap((dispatch) => imageRequests(dispatch, dispatch.bindings.map(bytesOf))));
+  const images = imageBytes(
+    dispatches.flatMap((dispatch) =>
+      imagesOf({ images: dispatch.images, packed: packedOf(dispatch) }, dispatch.bindings.map(bytesOf))
+    ),
+  );
   const bytes = plan.slabs.reduce((sum, slab) => sum + slab, images);
   return { ...plan, lowerBound: plan.lowerBound + images, bytes };
 }
@@ -165,12 +164,12 @@ export async function compile(gpu: Gpu, dispatches: readonly Dispatch[], options
   };
   try {
     plan.slabs.forEach((bytes, index) => slabs.push(gpu.createBuffer(`${options.label} slab ${index}`, bytes)));
+    const kernels = dispatches.map((dispatch) => ({ ...dispatch, packed: packedOf(dispatch) }));
     const ranges = dispatches.map(({ bindings }) => bindings.map(rangeOf));
-    const sizes = ranges.map((bound) => bound.map(({ size }) => size));
-    images = new Images(gpu, dispatches.flatMap((dispatch, i) => imageRequests(dispatch, sizes[i])));
+    images = new Images(gpu, kernels.map((kernel, i) => bindingsOf(kernel, ranges[i])));
     const launches: Launch[] = [];
-    for (const [i, dispatch] of dispatches.entries()) {
-      launches.push(await prepareLaunch(gpu, { ...dispatch, packed: packedOf(dispatch) }, ranges[i], images));
+    for (const [i, kernel] of kernels.entries()) {
+      launches.push(await prepareLaunch(gpu, kernel, ranges[i], images.ofLaunch(i)));
     }
     return new Program(gpu, plan, slabs, images, launches);
   } catch (error) {

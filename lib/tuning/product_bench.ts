@@ -11,9 +11,9 @@ import workgroupSumSource from "../../kernels/workgroup_sum.wgsl" with { type: "
 import { DeviceLostError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Images } from "../gpu/images.ts";
-import { type BufferRange, imagesOf, type Launch, prepareLaunch, submitLaunches } from "../gpu/launch.ts";
+import { bindingsOf, type BufferRange, type Launch, prepareLaunch, submitLaunches } from "../gpu/launch.ts";
 import { shapeLoop } from "../ops/elementwise.ts";
-import { bytesOf, storageOf, type Tensor } from "../ops/operation.ts";
+import { storageOf, type Tensor } from "../ops/operation.ts";
 import type { Product, Variant } from "../ops/product.ts";
 import { sizeOf } from "../tensor.ts";
 import type { LaunchClock } from "./launch_clock.ts";
@@ -69,15 +69,12 @@ export class DeviceProductBench implements ProductBench {
     try {
       return await rejecting(this.#gpu, async () => {
         const launches: Launch[] = [], dispatches = variant.lower();
-        images = new Images(
-          this.#gpu,
-          dispatches.flatMap((dispatch) => imagesOf(dispatch, dispatch.bindings.map(bytesOf))),
+        const ranges = dispatches.map(({ bindings }) =>
+          bindings.map((tensor) => whole(this.#buffers.get(storageOf(tensor)) ?? this.#bufferOf(scratch, tensor)))
         );
-        for (const dispatch of dispatches) {
-          const ranges = dispatch.bindings.map((tensor) =>
-            whole(this.#buffers.get(storageOf(tensor)) ?? this.#bufferOf(scratch, tensor))
-          );
-          launches.push(await prepareLaunch(this.#gpu, dispatch, ranges, images));
+        images = new Images(this.#gpu, dispatches.map((dispatch, i) => bindingsOf(dispatch, ranges[i])));
+        for (const [i, dispatch] of dispatches.entries()) {
+          launches.push(await prepareLaunch(this.#gpu, dispatch, ranges[i], images.ofLaunch(i)));
         }
         await this.#requireEqual(launches);
         return await this.#clock.time(launches);

@@ -2,10 +2,9 @@
  * What each objective without labels makes of a small backbone: accuracy of 20 nearest neighbours and of a linear
  * classifier on CIFAR-10 by epoch, at equal budget and settings. Writes `results/ssl.md`:
  *
- * `deno run -A tests/bench/ssl.ts [--short | --long] [objective ...]`
+ * `deno run -A tests/bench/ssl.ts [--short] [objective ...]`
  *
- * With `--short` objectives have the settings that suit so short a run, and `results/ssl_short.md` is written; with `--long`
- * they learn four times as long, with the original system's settings, for `results/ssl_long.md`.
+ * With `--short` objectives have the settings that suit so short a run, and `results/ssl_short.md` is written.
  *
  * It needs `../shared/data` beside the project and about three minutes an objective on two CPU cores. Objectives that are
  * done are kept in `runs`, so that a stopped bench goes on.
@@ -30,12 +29,11 @@ import { initialWeights } from "../../lib/models/weights.ts";
 import { VIEW } from "./ssl_view.ts";
 
 const DATA = new URL("../../../shared/data/cifar10", import.meta.url).pathname;
-const flags = parseArgs(Deno.args, { boolean: ["short", "long"] });
-const NAME = flags.short ? "ssl_short" : flags.long ? "ssl_long" : "ssl";
-const LOG = `runs/${NAME}.jsonl`;
-const RESULTS = new URL(`results/${NAME}.md`, import.meta.url);
+const flags = parseArgs(Deno.args, { boolean: ["short"] });
+const LOG = flags.short ? "runs/ssl_short.jsonl" : "runs/ssl.jsonl";
+const RESULTS = new URL(flags.short ? "results/ssl_short.md" : "results/ssl.md", import.meta.url);
 const ENCODER = "resnet8_narrow";
-const EPOCHS = flags.long ? 40 : 10, EVERY = flags.long ? 8 : 2, BATCH = 128, LEARNING_RATE = 0.004;
+const EPOCHS = 10, EVERY = 2, BATCH = 128, LEARNING_RATE = 0.004;
 const STEPS_PER_EPOCH = Math.floor(4000 / BATCH);
 /** Of objectives that have them; all else is the original system's. */
 const SIZES: Readonly<Record<string, number>> = {
@@ -111,31 +109,26 @@ async function readLog(): Promise<Curve[]> {
   return OBJECTIVE_NAMES.flatMap((name) => curves.filter(({ objective }) => objective === name));
 }
 
-const TITLES = { ssl: "", ssl_short: ": settings for a short run", ssl_long: ": four times as long" };
-
 /** What is said of settings and of what they came to. */
-const REMARKS: Readonly<Record<typeof NAME, readonly string[]>> = {
-  ssl: [
-    "and a cosine; two views of one kind; the objectives' own temperatures and weights; one seed. Settings are not tuned for",
-    "any of them, and this is a tenth of the epochs and a hundredth of the network that they are made for: it shows what",
-    "each makes of little, not which is best. A difference of less than about 4 may be chance.",
-    "So neither table shows that byol, dino, nnbyol, swav and wmse learn here; the last loss of dino is near log 128, that of equal",
-    "prototypes: the momentum network has hardly moved by then. With settings for so short a run: [ssl_short.md](ssl_short.md);",
-    "for longer: [ssl_long.md](ssl_long.md). On the built-in task each objective is measured with settings of its own, and the",
-    "test states the margin (`tests/inference/objectives/learning_test.ts`). swav's queue would begin in epoch 15.",
-  ],
-  ssl_short: [
-    "and a cosine; two views of one kind; one seed. Of the settings of [ssl.md](ssl.md), which are the original system's and meant",
-    "for a hundred times as many steps, these differ: a share of 0.9 of a momentum network's weights stays at first (byol, dino,",
-    "nnbyol), the final target temperature is 0.04 (dino), the queue begins in epoch 3 (swav), and projections of 16 numbers are",
-    "whitened in parts of 64 rows (wmse). A difference of less than about 4 may be chance.",
-    "wmse gains more than that by either classifier, swav by the linear one; byol, dino and nnbyol do not.",
-  ],
-  ssl_long: [
-    "and a cosine; two views of one kind; one seed; the settings of [ssl.md](ssl.md), which are the original system's. Those",
-    "objectives that gain no more than chance in ten epochs. A difference of less than about 4 may be chance.",
-  ],
-};
+function remarks(): string[] {
+  return flags.short
+    ? [
+      "and a cosine; two views of one kind; one seed. Of the settings of [ssl.md](ssl.md), which are the original system's and meant",
+      "for a hundred times as many steps, these differ: a share of 0.9 of a momentum network's weights stays at first (byol, dino,",
+      "nnbyol), the final target temperature is 0.04 (dino), the queue begins in epoch 3 (swav), and projections of 16 numbers are",
+      "whitened in parts of 64 rows (wmse). A difference of less than about 4 may be chance.",
+      "wmse gains more than that by either classifier, swav by the linear one; byol, dino and nnbyol do not.",
+    ]
+    : [
+      "and a cosine; two views of one kind; the objectives' own temperatures and weights; one seed. Settings are not tuned for",
+      "any of them, and this is a tenth of the epochs and a hundredth of the network that they are made for: it shows what",
+      "each makes of little, not which is best. A difference of less than about 4 may be chance.",
+      "So neither table shows that byol, dino, nnbyol, swav and wmse learn here; the last loss of dino is near log 128, that of equal",
+      "prototypes: the momentum network has hardly moved by then. With settings for so short a run: [ssl_short.md](ssl_short.md). On",
+      "the built-in task each objective is measured with settings of its own, and the test states the margin",
+      "(`tests/inference/objectives/learning_test.ts`). swav's queue would begin in epoch 15.",
+    ];
+}
 
 function render(curves: readonly Curve[]): string {
   const percent = (value: number) => (100 * value).toFixed(1);
@@ -148,12 +141,14 @@ function render(curves: readonly Curve[]): string {
     ),
   ];
   return [
-    `# Objectives without labels, by what can be read off the features${TITLES[NAME]}`,
+    `# Objectives without labels, by what can be read off the features${
+      flags.short ? ": settings for a short run" : ""
+    }`,
     "",
     `Written by \`tests/bench/ssl.ts\` on ${[...new Set(curves.map(({ adapter }) => adapter))].join(", ")}.`,
     `${ENCODER} from scratch on the first 4,000 training images of CIFAR-10; accuracy in % on the first 1,000 test images`,
     `(standard error about 1.5). ${EPOCHS} epochs of batches of ${BATCH}, AdamW at ${LEARNING_RATE} with a warm-up of one epoch`,
-    ...REMARKS[NAME],
+    ...remarks(),
     "",
     "## 20 nearest neighbours",
     "",
@@ -163,12 +158,12 @@ function render(curves: readonly Curve[]): string {
     "",
     ...table("linear"),
     "",
-    ...NAME === "ssl" ? [] : ["## Linear classifier that is trained along", "", ...table("online"), ""],
+    ...flags.short ? ["## Linear classifier that is trained along", "", ...table("online"), ""] : [],
     "## Losses",
     "",
     "Of the first and the last step; no two objectives' are comparable." +
-    (NAME === "ssl" ? " That of deepclusterv2 is 0 in its first epoch, which" : ""),
-    ...NAME !== "ssl" ? [] : [
+    (flags.short ? "" : " That of deepclusterv2 is 0 in its first epoch, which"),
+    ...flags.short ? [] : [
       "fills its memory and has no clusters yet, as in the original system: it learns for nine of the ten. The paper's authors",
       "fill the memory before they train.",
     ],

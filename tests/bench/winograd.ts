@@ -11,9 +11,9 @@
 
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
 import { Images } from "../../lib/gpu/images.ts";
-import { imagesOf, type Launch, prepareLaunch } from "../../lib/gpu/launch.ts";
+import { bindingsOf, type Launch, prepareLaunch } from "../../lib/gpu/launch.ts";
 import { conv2d } from "../../lib/ops/conv2d.ts";
-import { bytesOf, scratch, storageOf, targetOf, type Tensor } from "../../lib/ops/operation.ts";
+import { scratch, storageOf, targetOf, type Tensor } from "../../lib/ops/operation.ts";
 import type { Product, Variant } from "../../lib/ops/product.ts";
 import { PhiloxSequence, Stream } from "../../lib/random/philox.ts";
 import { sizeOf } from "../../lib/tensor.ts";
@@ -125,13 +125,12 @@ async function measure(gpu: Gpu, clock: LaunchClock, shape: typeof SHAPES[number
     for (const variant of comparedOf(product)) {
       const launches: Launch[] = [];
       const dispatches = variant.lower();
-      const images = new Images(
-        gpu,
-        dispatches.flatMap((dispatch) => imagesOf(dispatch, dispatch.bindings.map(bytesOf))),
+      const ranges = dispatches.map(({ bindings }) =>
+        bindings.map(bufferOf).map((buffer) => ({ buffer, offset: 0, size: buffer.size }))
       );
-      for (const dispatch of dispatches) {
-        const ranges = dispatch.bindings.map(bufferOf).map((buffer) => ({ buffer, offset: 0, size: buffer.size }));
-        launches.push(await prepareLaunch(gpu, dispatch, ranges, images));
+      const images = new Images(gpu, dispatches.map((dispatch, i) => bindingsOf(dispatch, ranges[i])));
+      for (const [i, dispatch] of dispatches.entries()) {
+        launches.push(await prepareLaunch(gpu, dispatch, ranges[i], images.ofLaunch(i)));
       }
       await clock.time(launches);
       const found = new Float32Array(await gpu.read(bufferOf(product.output)));

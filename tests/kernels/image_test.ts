@@ -2,8 +2,15 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { IMAGE_WIDTH, imageBindings } from "../../kernels/image.ts";
 import { widenFloat16 } from "../../lib/checkpoint/half.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
-import { imageBytes, Images } from "../../lib/gpu/images.ts";
-import { encodeTimed, imagesOf, type KernelLaunch, prepareLaunch, submitLaunches } from "../../lib/gpu/launch.ts";
+import { HeldImages, imageBytes, Images } from "../../lib/gpu/images.ts";
+import {
+  bindingsOf,
+  encodeTimed,
+  imagesOf,
+  type KernelLaunch,
+  prepareLaunch,
+  submitLaunches,
+} from "../../lib/gpu/launch.ts";
 import { gpuTests } from "../gpu/harness.ts";
 import { hashedUnit } from "../reference/hashed.ts";
 
@@ -52,10 +59,8 @@ async function reverse(gpu: Gpu, kernel: KernelLaunch, values: Uint32Array | Uin
     return buffer;
   });
   const ranges = buffers.map((buffer) => ({ buffer, offset: 0, size: buffer.size }));
-  const requests = imagesOf(kernel, ranges.map(({ size }) => size));
-  assertEquals(requests.length, 1);
-  const images = new Images(gpu, requests);
-  const launch = await prepareLaunch(gpu, kernel, ranges, images);
+  const images = new Images(gpu, [bindingsOf(kernel, ranges)]);
+  const launch = await prepareLaunch(gpu, kernel, ranges, images.ofLaunch(0));
   assertEquals(launch.copies.length, 1);
   submitLaunches(gpu, "reverse", [launch]);
   const bytes = await gpu.read(buffers[1]);
@@ -92,34 +97,55 @@ gpuTest("a kernel reads every f16 out of an image as out of a buffer", async (gp
   }
 });
 
-gpuTest("launches that share an image read their own numbers, and those of each run", async (gpu) => {
-  const sizes = [64, 256, 36 * IMAGE_WIDTH + 64];
-  const sources = sizes.map((size) => gpu.createBuffer("source", 4 * size));
-  const outputs = sizes.map((size) => gpu.createBuffer("output", 4 * size));
-  const kernels = sizes.map((size) => reversing(4, size));
-  const images = new Images(gpu, kernels.flatMap((kernel, i) => imagesOf(kernel, [4 * sizes[i]])));
-  const launches = await Promise.all(
-    kernels.map((kernel, i) =>
-      prepareLaunch(
-        gpu,
-        kernel,
-        [sources[i], outputs[i]].map((buffer) => ({ buffer, offset: 0, size: buffer.size })),
-        images,
-      )
-    ),
-  );
-  assertEquals(launches[0].copies[0].texture, launches[1].copies[0].texture);
-  for (const run of [1, 2]) {
-    const values = sizes.map((size, i) => Float32Array.from({ length: size }, (_, k) => hashedUnit(run + 10 * i, k)));
-    sources.forEach((buffer, i) => gpu.device.queue.writeBuffer(buffer, 0, values[i]));
-    submitLaunches(gpu, "run", [...launches, launches[0]]);
-    for (const [i, buffer] of outputs.entries()) {
-      const found = new Uint32Array(await gpu.read(buffer));
-      assertEquals(found, reversed(new Uint32Array(values[i].buffer), 4));
+gpuTest(
+  "launches that share images read their own numbers, what an earlier one left, and those of each run",
+  async (gpu) => {
+    // Six chains of a source, what one launch makes of it, and what another makes of that: more images than there are.
+    const sizes = [64, 256, 36 * IMAGE_WIDTH + 64, 40 * IMAGE_WIDTH, 128, 44 * IMAGE_WIDTH];
+    const chains = sizes.map((size) => ["source", "between", "output"].map((name) => gpu.createBuffer(name, 4 * size)));
+    const whole = (buffer: GPUBuffer) => ({ buffer, offset: 0, size: buffer.size });
+    const bound = [0, 1].flatMap((link) =>
+      sizes.map((size, i) => ({
+        kernel: reversing(4, size),
+        ranges: [whole(chains[i][link]), whole(chains[i][link + 1])],
+      }))
+    );
+    const images = new Images(gpu, bound.map(({ kernel, ranges }) => bindingsOf(kernel, ranges)));
+    const launches = await Promise.all(
+      bound.map(({ kernel, ranges }, i) => prepareLaunch(gpu, kernel, ranges, images.ofLaunch(i))),
+    );
+    for (const run of [1, 2]) {
+      const values = sizes.map((size, i) => Float32Array.from({ length: size }, (_, k) => hashedUnit(run + 10 * i, k)));
+      chains.forEach(([source], i) => gpu.device.queue.writeBuffer(source, 0, values[i]));
+      submitLaunches(gpu, "run", launches);
+      for (const [i, [, between, output]] of chains.entries()) {
+        const bits = new Uint32Array(values[i].buffer);
+        assertEquals(new Uint32Array(await gpu.read(between)), reversed(bits, 4));
+        assertEquals(new Uint32Array(await gpu.read(output)), bits);
+      }
     }
+    images.destroy();
+    chains.flat().forEach((buffer) => gpu.destroyBuffer(buffer));
+  },
+);
+
+gpuTest("an image that is held keeps its numbers when the buffer is gone", async (gpu) => {
+  const values = Float32Array.from({ length: 9 * 4 * IMAGE_WIDTH }, (_, i) => hashedUnit(5, i));
+  const [source, output] = [0, 1].map(() => gpu.createBuffer("test", values.byteLength));
+  gpu.device.queue.writeBuffer(source, 0, values);
+  const ranges = [source, output].map((buffer) => ({ buffer, offset: 0, size: buffer.size }));
+  const held = new HeldImages(gpu), kernel = reversing(4, values.length);
+  const launches = [await prepareLaunch(gpu, kernel, ranges, held), await prepareLaunch(gpu, kernel, ranges, held)];
+  assertEquals(gpu.live.count, 3);
+  gpu.destroyBuffer(source);
+  for (const launch of launches) {
+    assertEquals(launch.copies, []);
+    submitLaunches(gpu, "held", [launch]);
+    const found = new Uint32Array(await gpu.read(output));
+    assertEquals(found, reversed(new Uint32Array(values.buffer), 4));
   }
-  images.destroy();
-  [...sources, ...outputs].forEach((buffer) => gpu.destroyBuffer(buffer));
+  held.destroy();
+  gpu.destroyBuffer(output);
 });
 
 gpuTest("a launch without images, or with a binding that no image holds, reads its buffer", async (gpu) => {
@@ -134,14 +160,18 @@ gpuTest("a launch without images, or with a binding that no image holds, reads i
 
 gpuTest("images count as memory of the device, as much as imageBytes() says", (gpu) => {
   const before = gpu.live.bytes;
+  const buffer = gpu.createBuffer("test", 300 * 16), after = gpu.live.bytes;
+  const range = { buffer, offset: 0, size: buffer.size };
   const requests = [
-    { slot: 0, texels: 100, format: "rgba32float" },
-    { slot: 0, texels: 300, format: "rgba32float" },
-    { slot: 1, texels: 9 * IMAGE_WIDTH + 1, format: "rgba16float" },
+    { index: 0, texels: 100, format: "rgba32float", range },
+    { index: 0, texels: 300, format: "rgba32float", range },
+    { index: 1, texels: 9 * IMAGE_WIDTH + 1, format: "rgba16float", range },
   ] as const;
-  const images = new Images(gpu, requests);
-  assertEquals(gpu.live.bytes - before, 300 * 16 + 10 * IMAGE_WIDTH * 8);
-  assertEquals(imageBytes(requests), gpu.live.bytes - before);
+  assertEquals(imageBytes(requests), 2 * 300 * 16 + 10 * IMAGE_WIDTH * 8);
+  const small = requests.slice(0, 2);
+  const images = new Images(gpu, small.map((request) => ({ images: [request], buffers: [] })));
+  assertEquals(gpu.live.bytes - after, imageBytes(small));
+  gpu.destroyBuffer(buffer);
   images.destroy();
   assertEquals(gpu.live.bytes, before);
 });
@@ -153,8 +183,9 @@ gpuTest("the copy into an image counts in the time of a launch", async (gpu) => 
   const ranges = buffers.map((buffer) => ({ buffer, offset: 0, size: buffer.size }));
   // One item is read of all that is copied.
   const kernel = { ...reversing(4, 4), groups: [1, 1, 1] as const };
-  const images = new Images(gpu, imagesOf(kernel, [4 * size]));
-  const launch = await prepareLaunch(gpu, kernel, ranges, images), plain = await prepareLaunch(gpu, kernel, ranges);
+  const images = new Images(gpu, [bindingsOf(kernel, ranges)]);
+  const launch = await prepareLaunch(gpu, kernel, ranges, images.ofLaunch(0)),
+    plain = await prepareLaunch(gpu, kernel, ranges);
   const querySet = gpu.device.createQuerySet({ type: "timestamp", count: 4 });
   const resolved = gpu.createBuffer("times", 32, GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC);
   let copied = Infinity, without = Infinity;
