@@ -26,11 +26,11 @@ export {
   type BindingKind,
   Gpu,
   type GpuOptions,
+  type ImageFormat,
   type KernelSchedule,
   openGpu,
 } from "./lib/gpu/device.ts";
 export { type TuningTable } from "./lib/gpu/tuning_table.ts";
-export type { ImageFormat } from "./kernels/image.ts";
 export type { ImageCopy } from "./lib/gpu/images.ts";
 export { type BufferRange, type Launch } from "./lib/gpu/launch.ts";
 export { type LaunchWork, type ProfiledStep, Profiler, type ProfilerOptions, type Span } from "./lib/gpu/profiler.ts";

@@ -8,6 +8,8 @@ import { type ImageFormat, TEXEL_BYTES } from "../../kernels/image.ts";
 import { DeviceLostError, GpuValidationError, NoAdapterError, OutOfMemoryError } from "../errors.ts";
 import type { TuningTable } from "./tuning_table.ts";
 
+export type { ImageFormat };
+
 /**
  * How matrix products are computed.
  * - `cpu`: operands shared within a subgroup, few loads, no workgroup memory where subgroups are there
