@@ -1,5 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fromFileUrl } from "@std/path";
+import { PLACEMENT_PARAMETERS } from "../../lib/data/augmentation/placements.ts";
 import { readPrior, writePrior } from "../../lib/priors/files.ts";
 import { readOnnxFixture } from "../fixtures/onnx_model.ts";
 import { assertRefused, namesIn, runCli, withFolder } from "../cli/run_cli.ts";
@@ -180,8 +181,12 @@ Deno.test("infer --onnx plans, recomputes and profiles", async () => {
     const gpu = ["--kernel-schedule", "gpu"];
     const plan = resultOf(await runCli([...infer, ...gpu, "--out", folder, "--dry-run", "--json"], READ));
     const [file] = resultOf(await runCli(["inspect", onnx, "--batch-size", "8", "--json"], READ)).files;
-    assertEquals([plan.out, plan.activations], [null, file.batch.trainingBytes]);
-    const short = resultOf(await runCli([...infer, "--out", folder, "--dry-run", "--recompute", "--json"], READ));
+    // A run's batch besides: pixels, placements and labels, and the table of colours.
+    const batch = 8 * 32 * 32 * 3 + 4 * 8 * (PLACEMENT_PARAMETERS + 1) + 4 * 6;
+    assertEquals([plan.out, plan.activations], [null, file.batch.trainingBytes + batch]);
+    const short = resultOf(
+      await runCli([...infer, ...gpu, "--out", folder, "--dry-run", "--recompute", "--json"], READ),
+    );
     assert(short.activations < plan.activations);
 
     await runJson([...infer, "--out", `${folder}/kept`]);
