@@ -92,9 +92,13 @@ export function replaceAccesses(code: string, name: string, accesses: Accesses):
   }
 }
 
-/** A kernel's text in three: before the declaration of a binding, that declaration, and behind it. */
-export function splitAtBinding(code: string, index: number): readonly [before: string, after: string] {
-  const declaration = new RegExp(`@group\\(0\\) @binding\\(${index}\\) var<storage, read_write> \\w+: [^;]*;`);
+/** A kernel's text before the declaration of a binding, and behind it. */
+export function splitAtBinding(
+  code: string,
+  index: number,
+  name: string,
+): readonly [before: string, after: string] {
+  const declaration = new RegExp(`@group\\(0\\) @binding\\(${index}\\) var<storage, read_write> ${name}: [^;]*;`);
   const [before, after] = code.split(declaration);
   return [before, after];
 }

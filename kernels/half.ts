@@ -61,7 +61,7 @@ export function packBindings(code: string, indices: Iterable<number>): string {
       read: (item: string) => `unpack_${name}(${item})`,
       write: (item: string, value: string) => `pack_${name}(${item}, ${value})`,
     };
-    const [before, after] = splitAtBinding(packed, index);
+    const [before, after] = splitAtBinding(packed, index, name);
     packed = replaceAccesses(before, name, accesses) + packedDeclaration(index, name, width) +
       replaceAccesses(after, name, accesses);
   }

@@ -85,7 +85,7 @@ export function imageBindings(code: string, images: readonly ImageBinding[]): st
     const { name, width } = declared.get(image.index) ?? { name: String(image.index), width: 0 };
     if (width === 0) throw new SyntaxError(`Cannot read binding ${name} as an image: items of f32 are required`);
     const accesses = { read: (item: string) => `texel_${name}(${item})` };
-    const [before, after] = splitAtBinding(rewritten, image.index);
+    const [before, after] = splitAtBinding(rewritten, image.index, name);
     rewritten = replaceAccesses(before, name, accesses) + imageDeclaration(image, name, width) +
       replaceAccesses(after, name, accesses);
   }
