@@ -5,8 +5,8 @@
  */
 
 /**
- * Reads of each number from which on an image of a binding pays for the copy into it, which costs about as much as one
- * read of a buffer (`kernels/image.ts`; measured on lavapipe, Mesa 22.3.6).
+ * Reads of each number from which on an image of a binding pays for the copy into it, which costs about as much as a read
+ * of a buffer, and the host's time to say so (`kernels/image.ts`; measured on lavapipe, Mesa 22.3.6).
  */
 const LEAST_READS = 2.5;
 
