@@ -35,19 +35,25 @@ export interface LaunchBindings {
   readonly buffers: readonly BufferRange[];
 }
 
-/** The images of launches that always run one after another, and therefore share them. */
+/** The images of launches that run one after another, and therefore share them. */
 export class Images {
   readonly #gpu: Gpu;
   readonly #textures: readonly GPUTexture[];
   readonly #sources: readonly ImageSource[];
 
-  /** Images for launches that bind this, in their order. */
-  constructor(gpu: Gpu, launches: readonly LaunchBindings[]) {
+  /**
+   * Images for launches that bind this, in their order.
+   *
+   * @param runs numbers of launches that always run together; all of them unless given
+   */
+  constructor(gpu: Gpu, launches: readonly LaunchBindings[], runs: readonly number[] = [launches.length]) {
     this.#gpu = gpu;
     const pool = poolOf(launches.flatMap(({ images }) => images));
     this.#textures = pool.map(({ texels, format }) => createImage(gpu, "image", texels, format));
     const textures = this.#textures;
-    this.#sources = planImages(launches, pool).map(({ uses, copies }) => ({
+    let first = 0;
+    const plans = runs.flatMap((count) => planImages(launches.slice(first, first += count), pool));
+    this.#sources = plans.map(({ uses, copies }) => ({
       copies: copies.map(({ image, request }) => copyOf(textures[image], request)),
       imageOf: (request) => textures[uses.get(request.index)!],
     }));

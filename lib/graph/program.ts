@@ -48,6 +48,11 @@ export interface ProgramOptions {
   readonly gradients?: Partial<GradientVectors>;
   /** Where the external tensors are. */
   readonly externals: ExternalPlaces;
+  /**
+   * Numbers of launches that always run together, one run after another: what an image holds serves one run alone. All
+   * launches are one unless given.
+   */
+  readonly runs?: readonly number[];
   /** Scratch tensors that the host reads after a run. */
   readonly keep?: readonly Tensor[];
 }
@@ -166,7 +171,7 @@ export async function compile(gpu: Gpu, dispatches: readonly Dispatch[], options
     plan.slabs.forEach((bytes, index) => slabs.push(gpu.createBuffer(`${options.label} slab ${index}`, bytes)));
     const kernels = dispatches.map((dispatch) => ({ ...dispatch, packed: packedOf(dispatch) }));
     const ranges = dispatches.map(({ bindings }) => bindings.map(rangeOf));
-    images = new Images(gpu, kernels.map((kernel, i) => bindingsOf(kernel, ranges[i])));
+    images = new Images(gpu, kernels.map((kernel, i) => bindingsOf(kernel, ranges[i])), options.runs);
     const launches: Launch[] = [];
     for (const [i, kernel] of kernels.entries()) {
       launches.push(await prepareLaunch(gpu, kernel, ranges[i], images.ofLaunch(i)));

@@ -60,6 +60,7 @@ export async function prepareOperation(
     vectors: {} as ModelVectors,
     externals: buffers,
     keep: [operation.output],
+    runs: [...parts.values()].map(({ length }) => length),
   });
   let first = 0;
   const launches = new Map([...parts].map(([name, dispatches]) => {

@@ -129,6 +129,25 @@ gpuTest(
   },
 );
 
+gpuTest("runs of launches that share images need nothing of one another", async (gpu) => {
+  const [source, ...outputs] = [0, 1, 2].map(() => gpu.createBuffer("test", 256));
+  const whole = (buffer: GPUBuffer) => ({ buffer, offset: 0, size: buffer.size });
+  const bound = outputs.map((output) => [whole(source), whole(output)]), kernel = reversing(4, 64);
+  const uses = bound.map((ranges) => bindingsOf(kernel, ranges));
+  const together = new Images(gpu, uses), apart = new Images(gpu, uses, [1, 1]);
+  const copies = (images: Images) => uses.map((_, i) => images.ofLaunch(i).copies.length);
+  assertEquals([copies(together), copies(apart)], [[1, 0], [1, 1]]);
+  const values = Float32Array.from({ length: 64 }, (_, i) => hashedUnit(9, i));
+  const second = await prepareLaunch(gpu, kernel, bound[1], apart.ofLaunch(1));
+  gpu.device.queue.writeBuffer(source, 0, values);
+  submitLaunches(gpu, "the second run", [second]);
+  const found = new Uint32Array(await gpu.read(outputs[1]));
+  assertEquals(found, reversed(new Uint32Array(values.buffer), 4));
+  together.destroy();
+  apart.destroy();
+  [source, ...outputs].forEach((buffer) => gpu.destroyBuffer(buffer));
+});
+
 gpuTest("an image that is held keeps its numbers when the buffer is gone", async (gpu) => {
   const values = Float32Array.from({ length: 9 * 4 * IMAGE_WIDTH }, (_, i) => hashedUnit(5, i));
   const [source, output] = [0, 1].map(() => gpu.createBuffer("test", values.byteLength));
