@@ -35,7 +35,10 @@ export interface LearnSelfSupervisedOptions extends SubspaceOptions {
   readonly model: ClassifierConfig;
   /** Where the backbone starts; its running statistics as well. */
   readonly weights: Weights;
-  /** Images; only evaluation and objectives that need them use their labels, if any. Views are cut out of them at the size that they have here. */
+  /**
+   * Images; only evaluation and objectives that need them use their labels, if any. Views are cut out of them at the size
+   * that they have here.
+   */
   readonly train: ImageSource;
   /** A name of {@linkcode OBJECTIVE_NAMES}. */
   readonly objective: string;
