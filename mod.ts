@@ -89,7 +89,7 @@ export { readNpy, readNpz, writeNpy, writeNpz } from "./lib/checkpoint/npy.ts";
 export { type Augmentation, type AugmentationName, AUGMENTATIONS, type ImageSize } from "./lib/data/augment.ts";
 export { type SourceSize } from "./lib/data/augmentation/placements.ts";
 export { type ColourJitter, type View, type ViewResize, type ViewWindow } from "./lib/data/augmentation/view.ts";
-export { type ViewGroup } from "./lib/data/augmentation/views.ts";
+export { type ViewGroup } from "./lib/data/augmentation/view_source.ts";
 export {
   type ImageFacts,
   type ImageLocation,

@@ -7,6 +7,7 @@
 import type { ImageSize, Placement } from "./augment.ts";
 import type { SourceSize } from "./augmentation/placements.ts";
 import { copyBox } from "./fit.ts";
+import type { Filter } from "./resample_weights.ts";
 import { resizeImage, type RgbImage } from "./resize.ts";
 
 /** How many times as long as the result's a side may be of what goes to the device. */
@@ -26,12 +27,18 @@ export function largestBox({ height, width }: ImageSize): SourceSize {
  * make the same bytes, so that it does not matter which of them did it.
  *
  * @param size of the result
+ * @param filter by which the device resizes
  * @returns the box as an image of its own
  */
-export function cutBox(image: RgbImage, size: ImageSize, { box }: Pick<Placement, "box">): RgbImage {
+export function cutBox(
+  image: RgbImage,
+  size: ImageSize,
+  { box }: Pick<Placement, "box">,
+  filter: Filter = "bilinear",
+): RgbImage {
   const largest = largestBox(size);
   if (box.height > largest.height || box.width > largest.width) {
-    return { ...size, rgb: resizeImage(image, size.width, size.height, { box }) };
+    return { ...size, rgb: resizeImage(image, size.width, size.height, { box, filter }) };
   }
   const rgb = new Uint8Array(box.height * box.width * 3);
   copyBox(image, box, rgb, 0);

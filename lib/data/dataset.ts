@@ -143,6 +143,12 @@ export function createImageStream({ identity, ...parts }: ImageStreamParts): Ima
   return { ...parts, height: parts.fit.size, width: parts.fit.size, channels: 3, hash };
 }
 
+/** The whole images of a stream as a set, where they are in memory and of one size. */
+export function wholeSetOf(stream: ImageStream): ImageSet | undefined {
+  const { name, channels, classNames, labels, hash, whole } = stream;
+  return whole && { name, channels, classNames, labels, hash, ...whole };
+}
+
 /** Whether a source's images are decoded when they are asked for. */
 export function isStream(source: ImageSource): source is ImageStream {
   return "locate" in source;

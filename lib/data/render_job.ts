@@ -6,6 +6,8 @@
  */
 
 import { type Augmentation, type AugmentationKey, drawPlacement, type Placement, preparationOf } from "./augment.ts";
+import { drawView, type ViewKey } from "./augmentation/draw.ts";
+import type { View, ViewDraw } from "./augmentation/view.ts";
 import { cutBox } from "./cut_box.ts";
 import { imageBytes, type ImageLocation } from "./dataset.ts";
 import { decodeImage } from "./decode.ts";
@@ -15,7 +17,10 @@ import { columnsToRgb, readRange } from "./planes.ts";
 import type { RgbImage } from "./resize.ts";
 
 /** What makes an example's pixels: plain data. */
-export interface RenderJob {
+export type RenderJob = PlacementJob | ViewJob;
+
+/** An image that is trained on or evaluated. */
+export interface PlacementJob {
   /** Where the whole image is. */
   readonly location: ImageLocation;
   /** What size it gets. */
@@ -26,30 +31,57 @@ export interface RenderJob {
   readonly key: AugmentationKey;
 }
 
-/** What a job makes: plain data. */
-export interface Rendered {
-  /** The prepared image, or the box that is cut out of a whole one. Its bytes are nobody else's. */
+/** Views of an image, each cut out of the whole one at random. */
+export interface ViewJob {
+  /** Where the whole image is. */
+  readonly location: ImageLocation;
+  readonly views: readonly View[];
+  /** Which draw of the first view; the others are numbered from there on. */
+  readonly key: ViewKey;
+}
+
+/** A prepared image, or a box that is cut out of a whole one. */
+export interface Piece<Draw extends Placement = Placement> {
+  /** Its bytes are nobody else's. */
   readonly image: RgbImage;
-  /** What is still to be done to it. */
-  readonly placement: Placement;
+  /** What is still to be done to it; its `box` is that of the whole image. */
+  readonly draw: Draw;
+}
+
+/** What a job makes: plain data. */
+export interface Rendered<Draw extends Placement = Placement> {
+  /** One, or one for each view. */
+  readonly pieces: readonly Piece<Draw>[];
   /** Whether a file was decoded for it. */
   readonly decoded: boolean;
 }
+
+/** What a job of that kind makes. */
+export type RenderedOf<Job extends RenderJob> = Job extends ViewJob ? Rendered<ViewDraw> : Rendered;
 
 /**
  * Carries out a job.
  *
  * @param cache where decoded files are kept, if anywhere; the pixels do not depend on it
  */
-export async function renderJob(
-  { location, fit, augmentation, key }: RenderJob,
-  cache?: PixelCache,
-): Promise<Rendered> {
-  const { image, decoded } = await readPrepared(location, preparationOf(fit, augmentation), cache);
+export async function renderJob<Job extends RenderJob>(job: Job, cache?: PixelCache): Promise<RenderedOf<Job>> {
+  const preparation = "views" in job ? undefined : preparationOf(job.fit, job.augmentation);
+  const { image, decoded } = await readPrepared(job.location, preparation, cache);
+  const rendered: Rendered = { pieces: "views" in job ? cutViews(image, job) : [place(image, job)], decoded };
+  return rendered as RenderedOf<Job>;
+}
+
+function place(image: RgbImage, { fit, augmentation, key }: PlacementJob): Piece {
   const size = { height: fit.size, width: fit.size };
-  const placement = drawPlacement(image, size, augmentation, key);
-  const cut = augmentation.kind === "resized-crop" ? cutBox(image, size, placement) : image;
-  return { image: cut, placement, decoded };
+  const draw = drawPlacement(image, size, augmentation, key);
+  return { image: augmentation.kind === "resized-crop" ? cutBox(image, size, draw) : image, draw };
+}
+
+function cutViews(image: RgbImage, { views, key }: ViewJob): Piece<ViewDraw>[] {
+  return views.map((view, index) => {
+    const draw = drawView(view, image, { ...key, view: key.view + index });
+    return { image: cutBox(image, view, draw, view.resize?.filter), draw };
+  });
 }
 
 async function readPrepared(

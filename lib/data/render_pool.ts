@@ -6,7 +6,7 @@
 
 import { FormatError } from "../errors.ts";
 import type { SharedPixelCache } from "./pixel_cache.ts";
-import type { Rendered, RenderJob } from "./render_job.ts";
+import type { Rendered, RenderedOf, RenderJob } from "./render_job.ts";
 
 /** Jobs for a thread. */
 export interface RenderRequest {
@@ -71,7 +71,7 @@ export class RenderPool implements Disposable {
    * @throws {FormatError} if an image cannot be decoded
    * @throws {PoolUnavailable} if the threads cannot be started
    */
-  run(jobs: readonly RenderJob[]): Promise<readonly Rendered[]> {
+  async run<Job extends RenderJob>(jobs: readonly Job[]): Promise<readonly RenderedOf<Job>[]> {
     const { promise, resolve, reject } = Promise.withResolvers<readonly Rendered[]>();
     if (this.#closed) reject(this.#closed);
     else {
@@ -79,7 +79,7 @@ export class RenderPool implements Disposable {
       this.#waiting.push({ request, resolve, reject });
       this.#dispatch();
     }
-    return promise;
+    return await promise as readonly RenderedOf<Job>[];
   }
 
   /** Ends the threads; what they were at is given up. */

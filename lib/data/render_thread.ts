@@ -27,7 +27,8 @@ export function serveRenderJobs(openCache?: (settings: unknown) => PixelCache): 
       cache ??= openCache?.(cacheSettings);
       const rendered: Rendered[] = [];
       for (const job of jobs) rendered.push(await renderJob(job, cache));
-      scope.postMessage({ id, rendered }, rendered.map(({ image }) => image.rgb.buffer as ArrayBuffer));
+      const pieces = rendered.flatMap(({ pieces }) => pieces);
+      scope.postMessage({ id, rendered }, pieces.map(({ image }) => image.rgb.buffer as ArrayBuffer));
     } catch (error) {
       const { name, message } = error as Error;
       scope.postMessage({ id, error: { name, message } });

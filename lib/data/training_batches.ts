@@ -6,9 +6,10 @@
 
 import { type Augmentation, AUGMENTATIONS, drawPlacement, type ImageSize, preparedSize } from "./augment.ts";
 import { type SourceSize, writePlacement } from "./augmentation/placements.ts";
+import { BatchAhead } from "./batch_ahead.ts";
 import { BufferRing } from "./batch_buffers.ts";
 import { largestBox } from "./cut_box.ts";
-import { imageBytes, type ImageSet, type ImageSource, type ImageStream, isStream } from "./dataset.ts";
+import { imageBytes, type ImageSet, type ImageSource, type ImageStream, isStream, wholeSetOf } from "./dataset.ts";
 import { Renderer } from "./render.ts";
 import { type Epoch, TrainingOrder } from "./training_order.ts";
 
@@ -80,11 +81,8 @@ export interface TrainingBatches extends Epoch, DeviceAugmentation, Disposable {
  */
 export function trainingBatches(source: ImageSource, options: BatchOptions): TrainingBatches {
   if (!isStream(source)) return new BatchSequence(source, options);
-  const { name, channels, classNames, labels, hash, whole } = source;
-  if (options.augmentation?.kind !== "resized-crop" || whole === undefined) {
-    return new StreamedBatchSequence(source, options);
-  }
-  return new BatchSequence({ name, channels, classNames, labels, hash, ...whole }, options, source);
+  const whole = options.augmentation?.kind === "resized-crop" ? wholeSetOf(source) : undefined;
+  return whole ? new BatchSequence(whole, options, source) : new StreamedBatchSequence(source, options);
 }
 
 /** {@linkcode TrainingBatches} of images in memory, which the device augments. */
@@ -157,7 +155,7 @@ class StreamedBatchSequence implements TrainingBatches {
   readonly #order: TrainingOrder;
   readonly #buffers: BufferRing;
   readonly #renderer: Renderer;
-  #ahead: { readonly step: number; readonly batch: Promise<TrainingBatch> } | undefined;
+  readonly #ahead = new BatchAhead((step) => this.#make(step));
 
   constructor(stream: ImageStream, options: BatchOptions) {
     this.#order = new TrainingOrder(stream, options.batchSize, options.seed);
@@ -172,14 +170,8 @@ class StreamedBatchSequence implements TrainingBatches {
     this.#renderer = new Renderer(stream);
   }
 
-  async batchAt(step: number): Promise<TrainingBatch> {
-    // A batch that was decoded ahead for another step is let go once it is done with its buffers.
-    if (this.#ahead?.step !== step) await this.#ahead?.batch.catch(() => {});
-    const batch = await (this.#ahead?.step === step ? this.#ahead.batch : this.#make(step));
-    this.#ahead = { step: step + 1, batch: this.#make(step + 1) };
-    // Its error is thrown when the batch is asked for.
-    this.#ahead.batch.catch(() => {});
-    return batch;
+  batchAt(step: number): Promise<TrainingBatch> {
+    return this.#ahead.at(step);
   }
 
   placesBefore(step: number): Uint32Array<ArrayBuffer> {

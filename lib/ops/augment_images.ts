@@ -13,7 +13,9 @@ import { type Dispatch, type Operation, scratch, shapeError, type Tensor } from 
 import { type ImageResizing, resampleImages } from "./resample_images.ts";
 
 /** Fewest numbers that say what becomes of one image; see `lib/data/augmentation/table.ts`. */
-const LEAST_PARAMETERS = 21;
+const LEAST_PARAMETERS = 23;
+/** Which of them say where a box begins. */
+const FIRST_BYTE = 21;
 
 /** What the images go through; whatever differs from image to image is in the parameters. */
 export interface AugmentImagesOptions {
@@ -22,6 +24,8 @@ export interface AugmentImagesOptions {
   readonly width: number;
   /** Resizing of each image's box; absent: the window is cut out of the whole image. */
   readonly resize?: ImageResizing;
+  /** The images are boxes of sizes of their own, one behind another; they require a resizing. */
+  readonly packed?: boolean;
   /** Rotation about the centre of the (resized) image. */
   readonly rotation?: "nearest" | "bilinear";
   /** Brightness, contrast, saturation and hue. */
@@ -35,7 +39,7 @@ export interface AugmentImagesOptions {
  * Resizes a box of each image, rotates, cuts out a window, flips, changes colours, makes grey, blurs, solarises and
  * normalises, in this order. The images of the result are rows of `parameters`; each names the image that it is made of.
  *
- * @param images uint8 [B, H, W, 3], packed four to a word
+ * @param images uint8 [B, H, W, 3], four to a word; where they are packed, room for boxes of at most H x W
  * @param parameters [N, numbers of an image]: see `lib/data/augmentation/table.ts`
  * @param colours [6]: scale of red, green, blue bytes; shift of red, green, blue
  * @returns the operation; its output is [N, height, width, 3] and has no gradient
@@ -50,9 +54,9 @@ export function augmentImages(
 ): Operation {
   requireShapes(images, parameters, options);
   const [, h, w] = images.shape, n = parameters.shape[0];
-  const { resize, height, width, blurKernel } = options;
+  const { resize, packed = false, height, width, blurKernel } = options;
   const output = scratch(name, [n, height, width, 3]);
-  const resized = resize && resampleImages(name, images, parameters, resize);
+  const resized = resize && resampleImages(name, images, parameters, resize, packed ? FIRST_BYTE : undefined);
   const [sourceH, sourceW] = resized ? resized.output.shape.slice(1) : [h, w];
   const blurred = blurKernel === undefined ? [] : [scratch(`${name} blurred rows`, output.shape)];
   const forward = (): Dispatch[] => [
@@ -90,13 +94,17 @@ export function augmentImages(
   };
 }
 
-function requireShapes(images: Tensor, parameters: Tensor, { height, width, blurKernel }: AugmentImagesOptions): void {
+function requireShapes(images: Tensor, parameters: Tensor, options: AugmentImagesOptions): void {
+  const { resize, packed, height, width, blurKernel } = options;
   if (images.shape.length !== 4 || images.shape[3] !== 3) {
     throw shapeError("augmentImages", `images [${images.shape}]`, "[B, H, W, 3] is required");
   }
   if (parameters.shape.length !== 2 || parameters.shape[1] < LEAST_PARAMETERS) {
     const required = `[N, at least ${LEAST_PARAMETERS}] is required`;
     throw shapeError("augmentImages", `parameters [${parameters.shape}]`, required);
+  }
+  if (packed && !resize) {
+    throw shapeError("augmentImages", `boxes [${images.shape}]`, `a resizing to ${height} x ${width} is required`);
   }
   if (blurKernel === undefined) return;
   if (blurKernel % 2 !== 1 || blurKernel < 1 || (blurKernel - 1) / 2 >= Math.min(height, width)) {

@@ -85,10 +85,20 @@ async function openSplit(
   return set;
 }
 
+/** Which training images are wanted. */
+export interface TrainOptions {
+  /**
+   * Whole images, decoded as they are needed, rather than fitted ones in memory; default where the original's treatment
+   * is asked for, which cuts out of whole ones.
+   */
+  readonly whole?: boolean;
+}
+
 /** Training images, and those that `--val-split` holds out. */
 async function loadTrain(
   flags: DataFlags,
   seed: number,
+  { whole = transformsOf(flags) === "original" }: TrainOptions = {},
 ): Promise<{ train: ImageSource; val: ImageSource | undefined; classNames: readonly string[] }> {
   const all = await openSplit(flags, flags.trainDataset, "train");
   const parts = flags.valSplit > 0 ? splitTrainVal(all, flags.valSplit, seed) : undefined;
@@ -96,8 +106,7 @@ async function loadTrain(
   const count = flags.numOfTrainExamples;
   const train = count === undefined ? pool : takeExamples(pool, balancedSubset(pool, count, seed));
   return {
-    // What the original cuts out of whole images cannot be had of fitted ones.
-    train: transformsOf(flags) === "plain" ? await held(train) : train,
+    train: whole ? train : await held(train),
     val: parts && await held(takeExamples(all, parts.val)),
     classNames: all.classNames,
   };
@@ -144,8 +153,8 @@ export function requireLabels(set: ImageSource): void {
 }
 
 /** The training images alone: learning a prior evaluates nothing. */
-export async function loadSource(flags: DataFlags, seed: number): Promise<ImageSource> {
-  return (await loadTrain(flags, seed)).train;
+export async function loadSource(flags: DataFlags, seed: number, options?: TrainOptions): Promise<ImageSource> {
+  return (await loadTrain(flags, seed, options)).train;
 }
 
 /** The training images as evaluation sees them: fitted, and in memory where they are not too many. */
@@ -156,8 +165,8 @@ export async function loadFitted(flags: DataFlags, seed: number): Promise<ImageS
 /**
  * Loads the training and validation images. A test set never chooses anything: with `--val-split` it is not even read.
  */
-export async function loadTask(flags: DataFlags, seed: number): Promise<TaskData> {
-  const { train, val, classNames } = await loadTrain(flags, seed);
+export async function loadTask(flags: DataFlags, seed: number, options?: TrainOptions): Promise<TaskData> {
+  const { train, val, classNames } = await loadTrain(flags, seed, options);
   if (val !== undefined) return { train, val: requireMeasurable(val) };
   // A second data set gets the size of the first.
   const sized = { ...flags, imageSize: train.height };

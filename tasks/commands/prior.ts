@@ -114,10 +114,12 @@ async function loadPriorTask(flags: Flags, onnx: OnnxFile | undefined): Promise<
     requireLabels(train);
     return await withNetwork(flags, onnx, { train, data });
   }
-  // Views are cut on the device, out of whole images of one size.
-  const read = { ...data, transforms: "plain" as const };
-  if (!flags.knnEvery) return await withNetwork(flags, onnx, { train: await loadSource(read, flags.seed), data });
-  const { train, val } = await loadTask(read, flags.seed);
+  // Views have a treatment of their own. They are cut out of whole images.
+  const read = { ...data, transforms: "plain" as const }, whole = { whole: true };
+  if (!flags.knnEvery) {
+    return await withNetwork(flags, onnx, { train: await loadSource(read, flags.seed, whole), data });
+  }
+  const { train, val } = await loadTask(read, flags.seed, whole);
   requireClassifierFlags(flags, train);
   const labelled = { ...read, trainDir: undefined, imageSize: train.height };
   const bank = isUnlabelled(train) ? await loadSplit(labelled, flags.trainDataset, "train") : undefined;

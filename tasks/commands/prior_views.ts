@@ -6,7 +6,7 @@
 
 import { MOST_VIEWS } from "../../lib/data/augmentation/draw.ts";
 import type { View } from "../../lib/data/augmentation/view.ts";
-import type { ViewGroup } from "../../lib/data/augmentation/views.ts";
+import type { ViewGroup } from "../../lib/data/augmentation/view_source.ts";
 import type { ImageFacts } from "../../lib/data/dataset.ts";
 import { UsageError } from "../../lib/errors.ts";
 import { OBJECTIVE_NAMES, objectiveOf } from "../../lib/inference/objectives/objectives.ts";

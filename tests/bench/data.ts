@@ -251,8 +251,7 @@ The batches of ${BATCH} of a training run: images a second that one thread deliv
 the host (the thread and the main one) and on the device, which is the same CPU, from a batch's bytes to its first \
 activation. A random resized crop goes up as its box, which the device resizes; flowers as images of 230 pixels, which it \
 turns and cuts. Median of ${ROUNDS} rounds of 4 epochs. "Before" is the revision in which threads did all of that, by the \
-same loop in the same hour. Other programs ran on the two cores, which CPU time feels less than images a second do. A \
-thread delivers more; where a CPU is the device, work is moved and none is saved: compare the sums. No GPU was measured.
+same loop. A thread delivers more; where a CPU is the device, work is moved and none is saved: compare the sums. No GPU was measured.
 
 | stream | revision | thread, images/s | host, CPU ms an image | device, CPU ms an image | MB a batch |
 | --- | --- | --- | --- | --- | --- |

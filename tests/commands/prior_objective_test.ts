@@ -2,7 +2,7 @@ import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import type { FeatureEvaluation } from "../../lib/inference/features.ts";
 import { readPrior } from "../../lib/priors/files.ts";
 import { assertRefused, runCli, withFolder } from "../cli/run_cli.ts";
-import { writeTree } from "../data/arrays.ts";
+import { png, writeTree } from "../data/arrays.ts";
 import { exists, killPrior } from "./kill.ts";
 import { makeTask, manifestOf, runJson, type Task, taskFlags } from "./task.ts";
 
@@ -95,6 +95,48 @@ Deno.test("prior --objective simclr --supervised-contrast learns from labels, an
       /supervised variant of the objective simclr from stl10 \(unlabelled\): 20 of its 20 images have no labels, but all/,
     );
     assertEquals(await exists(out), false);
+  });
+});
+
+Deno.test("prior --objective simclr cuts views out of the whole images of a folder, which it keeps decoded", async () => {
+  await withFolder(async (folder) => {
+    const files: Record<string, Uint8Array> = {};
+    for (const part of ["train", "val"]) {
+      for (let index = 0; index < 24; index++) {
+        const height = 20 + 5 * index, width = 130 - 4 * index, colour = index % 3;
+        const pixels = Uint8Array.from(
+          { length: height * width * 3 },
+          (_, at) => at % 3 === colour ? 200 : at * at % 90,
+        );
+        files[`${part}/${"abc"[colour]}/${index}.png`] = png(width, height, pixels);
+      }
+    }
+    await writeTree(`${folder}/set`, files);
+    const data = [
+      "--train-dataset",
+      "custom",
+      "--data-dir",
+      `${folder}/set`,
+      "--image-size",
+      "24",
+      "--batch-size",
+      "8",
+    ];
+    const learn = async (name: string, ...more: string[]) => {
+      const out = `${folder}/${name}.safetensors`;
+      const sizes = ["--encoder", "resnet8_narrow", "--proj-hidden-dim", "16", "--proj-output-dim", "8"];
+      const length = ["--pretrain-epochs", "1", "--epochs", "1", "--interval-steps", "1", "--max-rank", "2"];
+      const cache = ["--cache-dir", `${folder}/cache`];
+      const result = await runJson([
+        ...["prior", "--objective", "simclr", ...data, ...sizes, ...length, ...cache, ...more, "--out", out],
+      ]);
+      return { result, prior: await Deno.readFile(out) };
+    };
+    const { result, prior } = await learn("measured", "--knn-every", "1");
+    // deno-lint-ignore no-explicit-any
+    assertEquals(result.evaluations.map(({ steps }: any) => steps), [0, 3, 6]);
+    assertEquals((await learn("again")).prior, prior);
+    assertNotEquals((await learn("other", "--seed", "2")).prior, prior);
   });
 });
 

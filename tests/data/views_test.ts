@@ -128,12 +128,12 @@ const SMALL: View = { height: 2, width: 2, window: { kind: "random", padding: 1 
 /** A batch, copied: its arrays are used again. */
 function copied({ images, parameters, labels, ...facts }: ViewBatch): ViewBatch {
   const tables = parameters.map((table) => table.slice());
-  return { images: images.slice(), parameters: tables, labels: labels.slice(), ...facts };
+  return { images: images.map((bytes) => bytes.slice()), parameters: tables, labels: labels.slice(), ...facts };
 }
 
 Deno.test("viewBatches() names the image that each row is made of, view by view, in each group", () => {
   const sequence = viewBatches(SET, [[SMALL, SMALL], [{ ...SMALL, height: 1 }]], { batchSize: 4, seed: 1 });
-  const { images, parameters, examples, labels } = sequence.batchAt(0);
+  const { images: [images], parameters, examples, labels } = sequence.batchAt(0);
   assertEquals(parameters.map(({ length }) => length / VIEW_PARAMETERS), [8, 4]);
   for (const table of parameters) {
     for (let row = 0; row < table.length / VIEW_PARAMETERS; row++) {

@@ -160,7 +160,7 @@ Deno.test("augmentImages() rejects what does not fit", () => {
       blurKernel,
     });
   assertThrows(() => build([2, 4, 4, 1], [2, 24]), TypeError, "[B, H, W, 3] is required");
-  assertThrows(() => build([2, 4, 4, 3], [2, 20]), TypeError, "at least 21");
+  assertThrows(() => build([2, 4, 4, 3], [2, 20]), TypeError, "at least 23");
   assertThrows(() => build([2, 4, 4, 3], [2, 24], 4), TypeError, "an odd number is required");
   assertThrows(() => build([2, 4, 4, 3], [2, 24], 13), TypeError, "half is below");
 });

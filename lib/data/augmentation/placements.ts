@@ -7,7 +7,7 @@
 import { type Augmentation, type ImageSize, type Placement, preparedSize } from "../augment.ts";
 import type { Box } from "../resize.ts";
 import { turnOf } from "../rotate.ts";
-import { type WeightTable, weightTable } from "./table.ts";
+import { halves, type WeightTable, weightTable } from "./table.ts";
 
 /** Numbers of one image in the table. */
 export const PLACEMENT_PARAMETERS = 17;
@@ -83,10 +83,4 @@ export function writePlacement(
     [cos, sin, back, ...halves(x), ...halves(y), ...halves(firstByte)],
     row * PLACEMENT_PARAMETERS + 8,
   );
-}
-
-/** What is above and below 16 bits. */
-function halves(value: number): [number, number] {
-  const above = Math.floor(value / 65536);
-  return [above, value - above * 65536];
 }

@@ -24,12 +24,12 @@ const NO_THRESHOLD = 2;
  * Writes a draw into row `row` of the table:
  * 0 image, 1 left, 2 top, 3 width, 4 height of the box, 5 left and 6 top of the window, 7 flips (1 horizontal, 2
  * vertical), 8 cosine and 9 sine of the rotation, 10 grey, 11 threshold, 12 sigma, 13-16 changes of colour in their
- * order, 17-20 their factors.
+ * order, 17-20 their factors; above and below 16 bits, 21 and 22 the box's first byte, where boxes are all that there is.
  *
  * @param table [rows, {@linkcode VIEW_PARAMETERS}]
  * @param image row of the batch that the image is made of
  */
-export function writeDraw(table: Float32Array, row: number, image: number, draw: ViewDraw): void {
+export function writeDraw(table: Float32Array, row: number, image: number, draw: ViewDraw, firstByte = 0): void {
   const { box, changes } = draw, angle = draw.angle * Math.PI / 180;
   const values = table.subarray(row * VIEW_PARAMETERS, (row + 1) * VIEW_PARAMETERS);
   values.fill(0);
@@ -44,6 +44,13 @@ export function writeDraw(table: Float32Array, row: number, image: number, draw:
     values[13 + order] = CHANGE_NUMBERS[kind];
     values[17 + order] = factor;
   });
+  values.set(halves(firstByte), 21);
+}
+
+/** What is above and below 16 bits: a float32 holds either. */
+export function halves(value: number): [number, number] {
+  const above = Math.floor(value / 65536);
+  return [above, value - above * 65536];
 }
 
 /** Weights of a resizing along one axis, for each size that a box may have. */

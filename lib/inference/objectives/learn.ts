@@ -4,7 +4,8 @@
  * @module
  */
 
-import { viewBatches, type ViewGroup } from "../../data/augmentation/views.ts";
+import { type ViewGroup, viewSource } from "../../data/augmentation/view_source.ts";
+import { viewBatches } from "../../data/augmentation/views.ts";
 import { epochOf } from "../../data/training_order.ts";
 import type { ImageSource } from "../../data/dataset.ts";
 import { countUnlabelled, isUnlabelled } from "../../data/stl10.ts";
@@ -36,8 +37,8 @@ export interface LearnSelfSupervisedOptions extends SubspaceOptions {
   /** Where the backbone starts; its running statistics as well. */
   readonly weights: Weights;
   /**
-   * Images; only evaluation and objectives that need them use their labels, if any. Views are cut out of them at the size
-   * that they have here.
+   * Images; only evaluation and objectives that need them use their labels, if any. What views are cut out of says
+   * {@linkcode viewSource}.
    */
   readonly train: ImageSource;
   /** A name of {@linkcode OBJECTIVE_NAMES}. */
@@ -120,6 +121,7 @@ function networkOptionsOf(
     objective,
     settings: all,
     views,
+    source: viewSource(train, views),
     batchSize,
     stepsPerEpoch,
     normalisation,

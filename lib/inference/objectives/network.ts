@@ -4,9 +4,10 @@
  * @module
  */
 
-import type { ViewBatch } from "../../data/augmentation/views.ts";
+import type { ImageSize } from "../../data/augment.ts";
 import { VIEW_PARAMETERS, viewWeights } from "../../data/augmentation/table.ts";
-import type { ViewGroup } from "../../data/augmentation/views.ts";
+import { roomOf, type ViewGroup, type ViewSource } from "../../data/augmentation/view_source.ts";
+import type { ViewBatch } from "../../data/augmentation/views.ts";
 import type { Normalisation } from "../../data/normalisation.ts";
 import { fuse } from "../../graph/fuse.ts";
 import type { Graph } from "../../graph/graph.ts";
@@ -28,6 +29,8 @@ export interface NetworkOptions {
   readonly settings: ObjectiveSettings;
   /** Large views first; views of one size together. */
   readonly views: readonly ViewGroup[];
+  /** What views are made of; images of the network's size unless given. */
+  readonly source?: ViewSource;
   /** Examples a step. */
   readonly batchSize: number;
   /** Steps of a pass over the images. */
@@ -50,8 +53,8 @@ export type StepInput = (facts: StepFacts) => Float32Array<ArrayBuffer> | Uint32
 /** A graph and the tensors that the host meets. Those of one name are one buffer in both networks. */
 export interface ObjectiveNetwork {
   readonly graph: Graph;
-  /** uint8 [B, H, W, 3], packed. */
-  readonly images: Tensor;
+  /** uint8 [B, H, W, 3], four to a word; where each view has a box to itself, room for those of each group. */
+  readonly images: readonly Tensor[];
   /** For each group of views [views * B, numbers of a draw]. */
   readonly parameters: readonly Tensor[];
   /** What is written once. */
@@ -93,7 +96,7 @@ export function buildTrainedNetwork(options: NetworkOptions): ObjectiveNetwork {
 }
 
 function build(
-  { model, settings, views, batchSize, stepsPerEpoch, normalisation }: NetworkOptions,
+  { model, settings, views, source = model, batchSize, stepsPerEpoch, normalisation }: NetworkOptions,
   end: (
     context: ObjectiveContext,
     features: Tensor,
@@ -117,15 +120,22 @@ function build(
     return tensor;
   };
   let orders = 0;
-  const images = graph.external("images", [batchSize, model.height, model.width, 3]);
+  const rooms = views.map((group) => roomOf(source, group)), [{ height, width }] = rooms;
+  const images = source === "boxes"
+    ? views.map((group, index) =>
+      graph.external(`boxes ${index}`, [group.length * batchSize, rooms[index].height, rooms[index].width, 3])
+    )
+    : [graph.external("images", [batchSize, height, width, 3])];
   const colours = constant("colours", [6], colourTable(normalisation));
   const parameters = views.map((group, index) =>
     graph.external(`parameters ${index}`, [group.length * batchSize, VIEW_PARAMETERS])
   );
   const features = views.map((group, index) => {
-    const pixels = graph.apply(augmentImages(`views ${index}`, images, parameters[index], colours, {
+    const { packed } = rooms[index];
+    const pixels = graph.apply(augmentImages(`views ${index}`, images[packed ? index : 0], parameters[index], colours, {
       ...augmentOptions(group),
-      resize: resizeTensors(group, model, (name, shape, values) => constant(`${name} ${index}`, shape, values)),
+      packed,
+      resize: resizeTensors(group, rooms[index], (name, shape, values) => constant(`${name} ${index}`, shape, values)),
     }));
     const encoded = encoder(graph, model, pixels);
     for (const [tensor, values] of encoded.constants) constants.set(tensor, values);
@@ -186,7 +196,7 @@ function augmentOptions(group: ViewGroup) {
 
 function resizeTensors(
   [view]: ViewGroup,
-  size: ClassifierConfig,
+  size: ImageSize,
   constant: (name: string, shape: readonly number[], values: Int32Array<ArrayBuffer>) => Tensor,
 ) {
   const tables = viewWeights(view, size);

@@ -120,9 +120,9 @@ function createExternals(
 ): { buffers: Map<string, GPUBuffer>; of(network: ObjectiveNetwork): Map<Tensor, GPUBuffer> } {
   const buffers = new Map<string, GPUBuffer>();
   const bytesOf = (network: ObjectiveNetwork, tensor: Tensor) =>
-    sizeOf(tensor.shape) * (tensor === network.images ? 1 : 4);
+    sizeOf(tensor.shape) * (network.images.includes(tensor) ? 1 : 4);
   const tensorsOf = (network: ObjectiveNetwork) => [
-    network.images,
+    ...network.images,
     ...network.parameters,
     ...network.constants.keys(),
     ...network.inputs.keys(),
@@ -249,7 +249,7 @@ export class SelfSupervisedSession implements Steppable<ViewBatch, LossMetrics> 
     const { objective, settings, steps, seed } = this.#options;
     const { queue } = this.#gpu.device;
     profiler?.mark("upload");
-    this.#gpu.writeBytes(externals.get(network.images)!, batch.images);
+    network.images.forEach((tensor, index) => this.#gpu.writeBytes(externals.get(tensor)!, batch.images[index]));
     network.parameters.forEach((tensor, index) =>
       queue.writeBuffer(externals.get(tensor)!, 0, batch.parameters[index])
     );

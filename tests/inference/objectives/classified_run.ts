@@ -98,7 +98,7 @@ export async function featuresOf(
 ): Promise<Float32Array> {
   const end = graph.operations.findIndex(({ output }) => output === features) + 1;
   const written: [Tensor, Uint8Array<ArrayBuffer> | TableValues][] = [
-    [images, batch.images],
+    ...images.map((tensor, index): [Tensor, Uint8Array<ArrayBuffer>] => [tensor, batch.images[index]]),
     ...parameters.map((tensor, index): [Tensor, TableValues] => [tensor, batch.parameters[index]]),
     ...constants,
   ];

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import { viewBatches, type ViewGroup } from "../../../lib/data/augmentation/views.ts";
+import type { ViewGroup } from "../../../lib/data/augmentation/view_source.ts";
+import { viewBatches } from "../../../lib/data/augmentation/views.ts";
 import { createImageSet, UNLABELLED } from "../../../lib/data/dataset.ts";
 import type { Gpu } from "../../../lib/gpu/device.ts";
 import { submitLaunches } from "../../../lib/gpu/launch.ts";
