@@ -14,7 +14,7 @@ const LEAST_READS = 2.5;
 const LANES_WITHOUT_SUBGROUPS = 16;
 
 /** Arithmetic below which a longer kernel text takes longer to build than a training run would save. */
-const LEAST_FLOPS = 1e8;
+const LEAST_FLOPS = 2e7;
 
 /** Whether a product of so much arithmetic is worth a kernel text that is longer, and faster. */
 export function worthLongText(flops: number): boolean {
