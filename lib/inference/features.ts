@@ -14,8 +14,8 @@ import type { Gpu } from "../gpu/device.ts";
 import { submitLaunches } from "../gpu/launch.ts";
 import { fuse } from "../graph/fuse.ts";
 import { Graph, lowerForward } from "../graph/graph.ts";
-import { compile, type Program } from "../graph/program.ts";
-import { colourTable } from "../models/classifier.ts";
+import { compile, planProgram, type Program } from "../graph/program.ts";
+import { type ClassifierConfig, colourTable } from "../models/classifier.ts";
 import type { DeviceModel } from "../models/device_model.ts";
 import { encoder } from "../models/encoder.ts";
 import { normaliseImages } from "../ops/images.ts";
@@ -24,6 +24,27 @@ import { sizeOf } from "../tensor.ts";
 import { headLogits } from "./last_layer.ts";
 import { neighbourAccuracy } from "./nearest_neighbours.ts";
 import type { PredictionOptions } from "./prediction.ts";
+
+/** The forward pass of a backbone. */
+function buildFeatures(config: ClassifierConfig, batchSize: number) {
+  const graph = new Graph();
+  const images = graph.external("images", [batchSize, config.height, config.width, 3]);
+  const colours = graph.external("colours", [6]);
+  const { features, constants } = encoder(graph, config, graph.apply(normaliseImages("input", images, colours)));
+  return { graph: fuse(graph, [features]), images, colours, features, constants };
+}
+
+/** Bytes that a {@linkcode FeatureSession} would allocate, and how many features an image gets; allocates nothing. */
+export function estimateFeatures(
+  gpu: Gpu,
+  config: ClassifierConfig,
+  batchSize: number,
+): { readonly bytes: number; readonly width: number } {
+  const { graph, images, colours, features, constants } = buildFeatures(config, batchSize);
+  const plan = planProgram(gpu, lowerForward(graph, targetOf(gpu, { training: false })), [features]);
+  const tables = [colours, ...constants.keys()].reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
+  return { bytes: plan.bytes + sizeOf(images.shape) + tables, width: features.shape[1] };
+}
 
 /** A backbone in evaluation mode, over the weights of a model that may be in training. */
 export class FeatureSession {
@@ -52,10 +73,7 @@ export class FeatureSession {
     { batchSize, normalisation }: PredictionOptions,
   ): Promise<FeatureSession> {
     const { gpu, config } = model;
-    const graph = new Graph();
-    const images = graph.external("images", [batchSize, config.height, config.width, 3]);
-    const colours = graph.external("colours", [6]);
-    const { features, constants } = encoder(graph, config, graph.apply(normaliseImages("input", images, colours)));
+    const { graph, images, colours, features, constants } = buildFeatures(config, batchSize);
     const imageBuffer = gpu.createBuffer("feature images", sizeOf(images.shape));
     const externals = new Map([[images, imageBuffer]]);
     for (const [tensor, values] of [[colours, colourTable(normalisation)] as const, ...constants]) {
@@ -63,7 +81,7 @@ export class FeatureSession {
       gpu.device.queue.writeBuffer(buffer, 0, values);
       externals.set(tensor, buffer);
     }
-    const program = await compile(gpu, lowerForward(fuse(graph, [features]), targetOf(gpu, { training: false })), {
+    const program = await compile(gpu, lowerForward(graph, targetOf(gpu, { training: false })), {
       label: "features",
       vectors: model.vectors,
       externals,

@@ -16,9 +16,10 @@ import {
 import type { Gpu } from "../gpu/device.ts";
 import { submitLaunches } from "../gpu/launch.ts";
 import { Graph, lowerForward } from "../graph/graph.ts";
-import { compile, type Program } from "../graph/program.ts";
+import { compile, planProgram, type Program } from "../graph/program.ts";
 import { linear } from "../ops/linear.ts";
 import { targetOf, type Tensor } from "../ops/operation.ts";
+import { sizeOf } from "../tensor.ts";
 
 /** Examples and queries whose similarities are read at once: 8 MiB. */
 const BLOCK = { examples: 2048, queries: 1024 } as const;
@@ -48,11 +49,7 @@ export async function neighbourClasses(
   const known = { features: unitRows(bank.features, width), count: size };
   const asked = { features: unitRows(queries.features, width), count };
   const k = Math.min(neighbours, size), classes = new Uint32Array(count);
-  const products = await BlockProducts.create(gpu, {
-    width,
-    examples: Math.min(BLOCK.examples, size),
-    queries: Math.min(BLOCK.queries, count),
-  });
+  const products = await BlockProducts.create(gpu, blockSizes(width, size, count));
   try {
     for (let start = 0; start < count; start += products.queries) {
       const end = Math.min(count, start + products.queries);
@@ -110,6 +107,25 @@ interface BlockSizes {
   readonly queries: number;
 }
 
+/** The sizes of the blocks of so many examples and queries. */
+function blockSizes(width: number, examples: number, queries: number): BlockSizes {
+  return { width, examples: Math.min(BLOCK.examples, examples), queries: Math.min(BLOCK.queries, queries) };
+}
+
+function buildProducts({ width, examples, queries }: BlockSizes) {
+  const graph = new Graph();
+  const known = graph.external("known features", [examples, width]);
+  const asked = graph.external("asked features", [width, queries]);
+  return { graph, known, asked, products: graph.apply(linear("similarities", known, asked)) };
+}
+
+/** Bytes that {@linkcode neighbourClasses} would allocate on the device meanwhile; allocates nothing. */
+export function estimateNeighbours(gpu: Gpu, width: number, examples: number, queries: number): number {
+  const { graph, known, asked, products } = buildProducts(blockSizes(width, examples, queries));
+  const { bytes } = planProgram(gpu, lowerForward(graph, targetOf(gpu, { training: false })), [products]);
+  return bytes + 4 * (sizeOf(known.shape) + sizeOf(asked.shape));
+}
+
 /** The products of a block of examples with a block of queries, on the device. */
 class BlockProducts {
   readonly examples: number;
@@ -140,13 +156,10 @@ class BlockProducts {
   }
 
   static async create(gpu: Gpu, sizes: BlockSizes): Promise<BlockProducts> {
-    const { width, examples, queries } = sizes, graph = new Graph();
-    const known = graph.external("known features", [examples, width]);
-    const asked = graph.external("asked features", [width, queries]);
-    const products = graph.apply(linear("similarities", known, asked));
+    const { graph, known, asked, products } = buildProducts(sizes);
     const buffers = {
-      known: gpu.createBuffer(known.name, 4 * examples * width),
-      asked: gpu.createBuffer(asked.name, 4 * width * queries),
+      known: gpu.createBuffer(known.name, 4 * sizeOf(known.shape)),
+      asked: gpu.createBuffer(asked.name, 4 * sizeOf(asked.shape)),
     };
     const program = await compile(gpu, lowerForward(graph, targetOf(gpu, { training: false })), {
       label: "similarities",

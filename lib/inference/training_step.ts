@@ -28,6 +28,8 @@ export interface MemoryEstimate {
   readonly activations: number;
   /** Least that any plan of the activations needs. */
   readonly activationsLowerBound: number;
+  /** Of what measures features along the way, where anything does. */
+  readonly evaluation?: number;
   readonly total: number;
 }
 

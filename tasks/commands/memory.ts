@@ -21,6 +21,7 @@ export function memoryLines(memory: MemoryEstimate & { readonly swag?: number })
     `activations     ${mebibytes(memory.activations)}  (no plan needs less than ${
       mebibytes(memory.activationsLowerBound).trim()
     })`,
+    ...memory.evaluation === undefined ? [] : [`evaluation      ${mebibytes(memory.evaluation)}`],
     ...memory.swag === undefined ? [] : [`SWAG            ${mebibytes(memory.swag)}`],
     `total           ${mebibytes(memory.total)}`,
   ];

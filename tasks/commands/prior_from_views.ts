@@ -8,12 +8,13 @@ import { epochOf } from "../../lib/data/training_order.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { seedOfChain } from "../../lib/inference/learn_prior.ts";
 import {
+  estimateLearning,
   learnSelfSupervised,
   type LearnSelfSupervisedOptions,
   sessionOptionsOf,
 } from "../../lib/inference/objectives/learn.ts";
 import type { ObjectiveSettings } from "../../lib/inference/objectives/objective.ts";
-import { estimateSelfSupervised, layoutObjective } from "../../lib/inference/objectives/session.ts";
+import { layoutObjective } from "../../lib/inference/objectives/session.ts";
 import type { Flags } from "./prior.ts";
 import { pcaRankOf } from "./prior_flags.ts";
 import type { PriorLearning, PriorTask } from "./prior_learning.ts";
@@ -83,7 +84,7 @@ export function fromViews(
     batchSize,
     schedule,
     layouts: layoutObjective(trained),
-    estimate: () => estimateSelfSupervised(gpu, trained),
+    estimate: () => estimateLearning(gpu, options, batchSize),
     learn: (hooks, from, chain) =>
       learnSelfSupervised(gpu, { ...options, seed: seedOfChain(flags.seed, chain), hooks }, from),
   };

@@ -17,10 +17,11 @@ import { DeviceModel } from "../../models/device_model.ts";
 import { initialHead } from "../../models/initial_head.ts";
 import { initialPart, type Weights } from "../../models/weights.ts";
 import { SubspaceCollector, type SubspaceOptions } from "../../priors/subspace/collector.ts";
-import { evaluateFeatures, type FeatureEvaluation, FeatureSession } from "../features.ts";
+import { estimateFeatures, evaluateFeatures, type FeatureEvaluation, FeatureSession } from "../features.ts";
 import { readFinite, readFiniteSwag } from "../finite.ts";
 import type { LearnedPrior, PriorCheckpoint } from "../learn_prior.ts";
 import { type LoopHooks, trainSteps } from "../loop.ts";
+import { estimateNeighbours } from "../nearest_neighbours.ts";
 import type { OptimiserSettings } from "../optimisers/optimiser.ts";
 import { PredictionSession } from "../prediction.ts";
 import { highestRate, type Schedule } from "../schedules.ts";
@@ -28,7 +29,14 @@ import type { NetworkOptions } from "./network.ts";
 import type { ObjectiveSettings } from "./objective.ts";
 import { OBJECTIVE_NAMES, objectiveOf, settingsOf } from "./objectives.ts";
 import type { OnlineClassifierOptions } from "./online_classifier.ts";
-import { layoutObjective, type LossMetrics, type SelfSupervisedOptions, SelfSupervisedSession } from "./session.ts";
+import type { MemoryEstimate } from "../training_step.ts";
+import {
+  estimateSelfSupervised,
+  layoutObjective,
+  type LossMetrics,
+  type SelfSupervisedOptions,
+  SelfSupervisedSession,
+} from "./session.ts";
 
 /** What to learn a prior from, and how. */
 export interface LearnSelfSupervisedOptions extends SubspaceOptions {
@@ -169,6 +177,17 @@ export function sessionOptionsOf(options: LearnSelfSupervisedOptions, batchSize:
     classifier: classifierOf(options),
     momentumClassifier: momentumClassifierOf(options),
   };
+}
+
+/** What a run would allocate by batches of `batchSize` examples, but for SWAG's vectors; allocates nothing. */
+export function estimateLearning(gpu: Gpu, options: LearnSelfSupervisedOptions, batchSize: number): MemoryEstimate {
+  const { model, train, evaluation } = options, trained = sessionOptionsOf(options, batchSize);
+  const estimate = estimateSelfSupervised(gpu, trained);
+  if (evaluation === undefined) return estimate;
+  const features = estimateFeatures(gpu, model, batchSize), backbones = trained.momentumClassifier ? 2 : 1;
+  const examples = (evaluation.bank ?? train).labels.length, queries = evaluation.val.labels.length;
+  const bytes = backbones * features.bytes + estimateNeighbours(gpu, features.width, examples, queries);
+  return { ...estimate, evaluation: bytes, total: estimate.total + bytes };
 }
 
 /**

@@ -98,48 +98,51 @@ export function estimateSelfSupervised(gpu: Gpu, options: SelfSupervisedOptions)
   ];
   const ofClassifiers = (part: keyof (typeof classifiers)[number]) =>
     classifiers.reduce((sum, estimate) => sum + estimate[part], 0);
+  const host = externalSizes(target ? [trained, target] : [trained]).values().reduce((sum, bytes) => sum + bytes, 0);
   const trainable = 4 * (layouts.backbone.paddedCount + layouts.head.paddedCount);
   const parts = {
     parameters: (trainable + 4 * layouts.state.paddedCount) * (target ? 2 : 1) + ofClassifiers("parameters"),
     gradients: trainable + ofClassifiers("gradients"),
     samplerState: trainable * (options.optimiser.optimiser === "adamw" ? 2 : 1) + ofClassifiers("samplerState"),
     prior: 0,
-    activations: plan.bytes + (targetPlan?.bytes ?? 0) + ofClassifiers("activations") +
+    activations: plan.bytes + (targetPlan?.bytes ?? 0) + ofClassifiers("activations") + host +
       4 * [...trained.memories.keys()].reduce((sum, { shape }) => sum + sizeOf(shape), 0),
   };
   const total = Object.values(parts).reduce((sum, size) => sum + size, 0);
   const activationsLowerBound = plan.lowerBound + (targetPlan?.lowerBound ?? 0) +
-    ofClassifiers("activationsLowerBound");
+    ofClassifiers("activationsLowerBound") + host;
   return { ...parts, activationsLowerBound, total };
 }
 
-/** The buffers of a network's externals; what another network has under the same name is shared. */
+/** Through which the host meets a network. */
+function externalsOf({ images, parameters, constants, inputs, targets }: ObjectiveNetwork): Tensor[] {
+  return [...images, ...parameters, ...constants.keys(), ...inputs.keys(), ...targets ? [targets] : []];
+}
+
+/** Bytes of networks' externals; what another network has under the same name is shared. */
+function externalSizes(networks: readonly ObjectiveNetwork[]): ReadonlyMap<string, number> {
+  const sizes = networks.flatMap((network) =>
+    externalsOf(network).map((tensor) => {
+      return [tensor.name, sizeOf(tensor.shape) * (network.images.includes(tensor) ? 1 : 4)] as const;
+    })
+  );
+  return new Map(sizes);
+}
+
+/** The buffers of networks' externals, as {@linkcode externalSizes} says. */
 function createExternals(
   gpu: Gpu,
   networks: readonly ObjectiveNetwork[],
 ): { buffers: Map<string, GPUBuffer>; of(network: ObjectiveNetwork): Map<Tensor, GPUBuffer> } {
-  const buffers = new Map<string, GPUBuffer>();
-  const bytesOf = (network: ObjectiveNetwork, tensor: Tensor) =>
-    sizeOf(tensor.shape) * (network.images.includes(tensor) ? 1 : 4);
-  const tensorsOf = (network: ObjectiveNetwork) => [
-    ...network.images,
-    ...network.parameters,
-    ...network.constants.keys(),
-    ...network.inputs.keys(),
-    ...network.targets ? [network.targets] : [],
-  ];
-  for (const network of networks) {
-    for (const tensor of tensorsOf(network)) {
-      if (buffers.has(tensor.name)) continue;
-      const buffer = gpu.createBuffer(tensor.name, bytesOf(network, tensor));
-      buffers.set(tensor.name, buffer);
-      const values = network.constants.get(tensor);
-      if (values !== undefined) gpu.device.queue.writeBuffer(buffer, 0, values);
-    }
+  const buffers = new Map(
+    externalSizes(networks).entries().map(([name, bytes]) => [name, gpu.createBuffer(name, bytes)]),
+  );
+  for (const [tensor, values] of networks.flatMap(({ constants }) => [...constants])) {
+    gpu.device.queue.writeBuffer(buffers.get(tensor.name)!, 0, values);
   }
   return {
     buffers,
-    of: (network) => new Map(tensorsOf(network).map((tensor) => [tensor, buffers.get(tensor.name)!])),
+    of: (network) => new Map(externalsOf(network).map((tensor) => [tensor, buffers.get(tensor.name)!])),
   };
 }
 
