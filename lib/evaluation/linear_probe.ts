@@ -4,8 +4,6 @@
  * @module
  */
 
-import type { LabelledFeatures } from "./nearest_neighbours.ts";
-
 /** How the classifier is fitted. */
 export interface ProbeOptions {
   readonly numClasses: number;
@@ -15,87 +13,88 @@ export interface ProbeOptions {
   readonly penalty?: number;
 }
 
-/** Mean and standard deviation of each feature. */
-function scalesOf(features: Float32Array, width: number): { mean: Float64Array; scale: Float64Array } {
-  const count = features.length / width;
-  const mean = new Float64Array(width), square = new Float64Array(width);
-  features.forEach((value, i) => mean[i % width] += value / count);
-  features.forEach((value, i) => square[i % width] += (value - mean[i % width]) ** 2 / count);
-  return { mean, scale: square.map((variance) => variance > 0 ? 1 / Math.sqrt(variance) : 0) };
+/** The gradient [C * F + C] of the mean cross-entropy of all examples at weights [C * F + C]: weight, then bias. */
+export type ProbeGradient = (weights: Float64Array) => Float64Array | Promise<Float64Array>;
+
+/** Makes features have mean 0 and standard deviation 1, each over the rows that are given here. */
+export class Standardisation {
+  readonly #mean: Float64Array;
+  readonly #scale: Float64Array;
+
+  /** @param features [n, width] */
+  constructor(features: Float32Array, width: number) {
+    const count = features.length / width, mean = new Float64Array(width), square = new Float64Array(width);
+    for (let start = 0; start < features.length; start += width) {
+      for (let i = 0; i < width; i++) mean[i] += features[start + i] / count;
+    }
+    for (let start = 0; start < features.length; start += width) {
+      for (let i = 0; i < width; i++) square[i] += (features[start + i] - mean[i]) ** 2 / count;
+    }
+    this.#mean = mean;
+    this.#scale = square.map((variance) => variance > 0 ? 1 / Math.sqrt(variance) : 0);
+  }
+
+  /** The same features [n, width] on those scales; one that never varied becomes 0. */
+  apply(features: Float32Array): Float32Array<ArrayBuffer> {
+    const mean = this.#mean, scale = this.#scale, width = mean.length, out = new Float32Array(features.length);
+    for (let start = 0; start < features.length; start += width) {
+      for (let i = 0; i < width; i++) out[start + i] = (features[start + i] - mean[i]) * scale[i];
+    }
+    return out;
+  }
 }
 
 /**
  * Fits multinomial logistic regression to standardised features, by Nesterov's accelerated descent at the step that the
- * curvature allows, and measures it on other ones.
+ * curvature allows.
  *
- * @returns share of `queries` that is classified right, 0 to 1
- * @throws RangeError where there are no examples
+ * @returns [C * F + C]: weight, then bias
  */
-export function probeAccuracy(
-  train: LabelledFeatures,
-  queries: LabelledFeatures,
+export async function fitProbe(
+  gradientOf: ProbeGradient,
+  width: number,
   { numClasses, steps = 200, penalty = 1e-3 }: ProbeOptions,
-): number {
-  const count = train.labels.length;
-  if (count === 0 || queries.labels.length === 0) {
-    throw new RangeError(
-      `Cannot fit a classifier to ${count} examples and measure it on ${queries.labels.length}: some are required`,
-    );
-  }
-  const width = train.features.length / count;
-  const { mean, scale } = scalesOf(train.features, width);
-  const standardised = (features: Float32Array) =>
-    features.map((value, i) => (value - mean[i % width]) * scale[i % width]);
-  const inputs = standardised(train.features);
-  const size = (width + 1) * numClasses;
-  let weights = new Float64Array(size), ahead: Float64Array = weights;
+): Promise<Float64Array> {
+  const biases = width * numClasses;
+  let weights = new Float64Array(biases + numClasses), ahead: Float64Array = weights;
   // The curvature of softmax is at most 1/2, of the inputs at most their mean squared length, bias included.
   const rate = 1 / (0.5 * (width + 1) + penalty);
   for (let step = 0; step < steps; step++) {
-    const gradient = gradientOf(inputs, train.labels, ahead, { width, numClasses, penalty });
-    const next = ahead.map((weight, i) => weight - rate * gradient[i]);
+    const gradient = await gradientOf(ahead);
+    const next = ahead.map((weight, i) => weight - rate * (gradient[i] + (i < biases ? penalty * weight : 0)));
     const momentum = step / (step + 3);
     ahead = next.map((weight, i) => weight + momentum * (weight - weights[i]));
     weights = next;
   }
-  const asked = standardised(queries.features), logits = new Float64Array(numClasses);
-  let right = 0;
-  queries.labels.forEach((label, row) => {
-    logitsOf(asked, row, weights, width, logits);
-    if (logits.indexOf(Math.max(...logits)) === label) right++;
-  });
-  return right / queries.labels.length;
+  return weights;
 }
 
-/** Logits of a row; weights are [width + 1, classes], the bias last. */
-function logitsOf(inputs: Float32Array, row: number, weights: Float64Array, width: number, out: Float64Array): void {
-  const classes = out.length;
-  for (let c = 0; c < classes; c++) out[c] = weights[width * classes + c];
-  for (let i = 0; i < width; i++) {
-    const value = inputs[row * width + i];
-    for (let c = 0; c < classes; c++) out[c] += value * weights[i * classes + c];
-  }
-}
-
-function gradientOf(
-  inputs: Float32Array,
-  labels: Uint32Array,
+/**
+ * The gradient, in float64, on this thread.
+ *
+ * @param features [n, F]
+ * @param weights [C * F + C]: weight, then bias
+ * @returns the gradient of the mean cross-entropy [C * F + C]
+ */
+export function logisticGradient(
+  features: ArrayLike<number>,
+  labels: ArrayLike<number>,
   weights: Float64Array,
-  { width, numClasses, penalty }: { width: number; numClasses: number; penalty: number },
+  numClasses: number,
 ): Float64Array {
-  const gradient = weights.map((weight, i) => i < width * numClasses ? penalty * weight : 0);
-  const logits = new Float64Array(numClasses), share = 1 / labels.length;
-  labels.forEach((label, row) => {
-    logitsOf(inputs, row, weights, width, logits);
-    const top = Math.max(...logits);
-    let sum = 0;
-    for (let c = 0; c < numClasses; c++) sum += logits[c] = Math.exp(logits[c] - top);
-    for (let c = 0; c < numClasses; c++) logits[c] = share * (logits[c] / sum - (c === label ? 1 : 0));
-    for (let i = 0; i < width; i++) {
-      const value = inputs[row * width + i];
-      for (let c = 0; c < numClasses; c++) gradient[i * numClasses + c] += value * logits[c];
+  const count = labels.length, width = features.length / count, bias = width * numClasses;
+  const gradient = new Float64Array(weights.length), logits = new Float64Array(numClasses);
+  for (let row = 0; row < count; row++) {
+    for (let c = 0; c < numClasses; c++) {
+      logits[c] = weights[bias + c];
+      for (let i = 0; i < width; i++) logits[c] += features[row * width + i] * weights[c * width + i];
     }
-    for (let c = 0; c < numClasses; c++) gradient[width * numClasses + c] += logits[c];
-  });
+    const top = Math.max(...logits), sum = logits.reduce((total, logit) => total + Math.exp(logit - top), 0);
+    for (let c = 0; c < numClasses; c++) {
+      const slope = (Math.exp(logits[c] - top) / sum - (c === labels[row] ? 1 : 0)) / count;
+      for (let i = 0; i < width; i++) gradient[c * width + i] += slope * features[row * width + i];
+      gradient[bias + c] += slope;
+    }
+  }
   return gradient;
 }

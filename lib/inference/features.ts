@@ -6,10 +6,6 @@
 
 import { evaluationBatches } from "../data/evaluation_batches.ts";
 import { DEFAULT_MEMORY_LIMIT, type ImageSource } from "../data/dataset.ts";
-import { probeAccuracy } from "../evaluation/linear_probe.ts";
-import { computeMetrics } from "../evaluation/metrics.ts";
-import type { LabelledFeatures } from "../evaluation/nearest_neighbours.ts";
-import { softmax } from "../evaluation/softmax.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { submitLaunches } from "../gpu/launch.ts";
 import { fuse } from "../graph/fuse.ts";
@@ -21,7 +17,8 @@ import { encoder } from "../models/encoder.ts";
 import { normaliseImages } from "../ops/images.ts";
 import { targetOf, type Tensor } from "../ops/operation.ts";
 import { sizeOf } from "../tensor.ts";
-import { headLogits } from "./last_layer.ts";
+import { headAccuracy, type LinearHead } from "./linear_classifier.ts";
+import { probeAccuracy } from "./linear_probe.ts";
 import { neighbourAccuracy } from "./nearest_neighbours.ts";
 import type { PredictionOptions } from "./prediction.ts";
 
@@ -138,19 +135,6 @@ export interface FeatureEvaluation {
   readonly momentum?: number;
 }
 
-/** A linear classifier. */
-export interface LinearHead {
-  /** [C * F + C]: weight, then bias. */
-  readonly weights: Float32Array;
-  /** C */
-  readonly numClasses: number;
-}
-
-/** Share of the examples that a linear classifier gets right, 0 to 1. */
-export function headAccuracy({ features, labels }: LabelledFeatures, { weights, numClasses }: LinearHead): number {
-  return computeMetrics(softmax(headLogits(features, weights, numClasses), numClasses), labels).accuracy;
-}
-
 /**
  * Measures a backbone: labels of `train` are known, those of `val` are asked for.
  *
@@ -171,7 +155,7 @@ export async function evaluateFeatures(
   const numClasses = Math.max(train.classNames.length, val.classNames.length);
   return {
     knn: await neighbourAccuracy(session.gpu, bank, queries, { numClasses }),
-    linear: probeAccuracy(bank, queries, { numClasses }),
+    linear: await probeAccuracy(session.gpu, bank, queries, { numClasses }),
     ...online && { online: headAccuracy(queries, online) },
     ...momentum && {
       momentum: headAccuracy(

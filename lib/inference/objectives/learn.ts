@@ -21,6 +21,7 @@ import { estimateFeatures, evaluateFeatures, type FeatureEvaluation, FeatureSess
 import { readFinite, readFiniteSwag } from "../finite.ts";
 import type { LearnedPrior, PriorCheckpoint } from "../learn_prior.ts";
 import { type LoopHooks, trainSteps } from "../loop.ts";
+import { estimateProbe } from "../linear_probe.ts";
 import { estimateNeighbours } from "../nearest_neighbours.ts";
 import type { OptimiserSettings } from "../optimisers/optimiser.ts";
 import { PredictionSession } from "../prediction.ts";
@@ -185,8 +186,12 @@ export function estimateLearning(gpu: Gpu, options: LearnSelfSupervisedOptions, 
   const estimate = estimateSelfSupervised(gpu, trained);
   if (evaluation === undefined) return estimate;
   const features = estimateFeatures(gpu, model, batchSize), backbones = trained.momentumClassifier ? 2 : 1;
-  const examples = (evaluation.bank ?? train).labels.length, queries = evaluation.val.labels.length;
-  const bytes = backbones * features.bytes + estimateNeighbours(gpu, features.width, examples, queries);
+  const { labels: { length: examples }, classNames } = evaluation.bank ?? train, queries = evaluation.val.labels.length;
+  // One after the other.
+  const bytes = backbones * features.bytes + Math.max(
+    estimateNeighbours(gpu, features.width, examples, queries),
+    estimateProbe(gpu, features.width, examples, classNames.length),
+  );
   return { ...estimate, evaluation: bytes, total: estimate.total + bytes };
 }
 

@@ -9,14 +9,11 @@
 
 import type { Gpu } from "../../gpu/device.ts";
 import type { BufferRange, Launch } from "../../gpu/launch.ts";
-import { Graph, lowerBackward, lowerForward } from "../../graph/graph.ts";
 import { compile, planProgram, type Program } from "../../graph/program.ts";
-import { FlatVector, layoutVector, type VectorLayout } from "../../graph/vector.ts";
+import { FlatVector } from "../../graph/vector.ts";
 import { initialHead } from "../../models/initial_head.ts";
-import { GraphLayers } from "../../models/layers.ts";
-import { type Dispatch, targetOf, type Tensor } from "../../ops/operation.ts";
-import { softmaxCrossEntropy } from "../../ops/softmax_cross_entropy.ts";
-import type { LinearHead } from "../features.ts";
+import type { Tensor } from "../../ops/operation.ts";
+import { type LinearHead, lowerLinearClassifier } from "../linear_classifier.ts";
 import { createOptimiser, type OptimiserSettings, type VectorOptimiser } from "../optimisers/optimiser.ts";
 import type { MemoryEstimate } from "../training_step.ts";
 
@@ -46,36 +43,14 @@ export interface LeftFeatures {
   readonly range: BufferRange;
 }
 
-/** The launches of a step, up to the gradient, and what they are about. */
-interface Lowered {
-  readonly features: Tensor;
-  /** uint32 [rows] */
-  readonly labels: Tensor;
-  readonly dispatches: readonly Dispatch[];
-  readonly layout: VectorLayout;
-}
-
-/** The gradient of the mean cross-entropy of all rows. Features are from outside, so that none flows into them. */
-function lower(gpu: Gpu, shape: readonly number[], numClasses: number): Lowered {
-  const graph = new Graph(), target = targetOf(gpu, { training: true });
-  const features = graph.external("features", shape), labels = graph.external("labels", [shape[0]]);
-  const logits = new GraphLayers(graph).linear("classifier", features, numClasses);
-  graph.apply(softmaxCrossEntropy("classifier loss", logits, labels));
-  return {
-    features,
-    labels,
-    dispatches: [...lowerForward(graph, target), ...lowerBackward(graph, target)],
-    layout: layoutVector("classifier", graph.parametersOf("head"), gpu.maxBindingBytes),
-  };
-}
-
 /** What a classifier of features [rows, F] would allocate; allocates nothing. */
 export function estimateOnlineClassifier(
   gpu: Gpu,
   shape: readonly number[],
   { numClasses }: OnlineClassifierOptions,
 ): Pick<MemoryEstimate, "parameters" | "gradients" | "samplerState" | "activations" | "activationsLowerBound"> {
-  const { dispatches, layout } = lower(gpu, shape, numClasses), { bytes, lowerBound } = planProgram(gpu, dispatches);
+  const { dispatches, layout } = lowerLinearClassifier(gpu, shape, numClasses),
+    { bytes, lowerBound } = planProgram(gpu, dispatches);
   const vector = 4 * layout.paddedCount, labels = 4 * shape[0];
   return {
     parameters: vector,
@@ -133,7 +108,7 @@ export class OnlineClassifier {
     of: ClassifiedNetwork = "online",
   ): Promise<OnlineClassifier> {
     const label = `${of} classifier`;
-    const { features, labels: rows, dispatches, layout } = lower(gpu, left.shape, options.numClasses);
+    const { features, labels: rows, dispatches, layout } = lowerLinearClassifier(gpu, left.shape, options.numClasses);
     const labels = gpu.createBuffer(`${label} labels`, 4 * left.shape[0]);
     const weights = new FlatVector(gpu, "weights", layout), gradient = new FlatVector(gpu, "gradient", layout);
     weights.write(initialHead(layout, seed, CLASSIFIERS[of].part));

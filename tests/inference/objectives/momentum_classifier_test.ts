@@ -4,7 +4,8 @@ import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } fr
 import { viewBatches } from "../../../lib/data/augmentation/views.ts";
 import { UNLABELLED } from "../../../lib/data/dataset.ts";
 import { UsageError } from "../../../lib/errors.ts";
-import { FeatureSession, headAccuracy } from "../../../lib/inference/features.ts";
+import { FeatureSession } from "../../../lib/inference/features.ts";
+import { headAccuracy } from "../../../lib/inference/linear_classifier.ts";
 import {
   learnSelfSupervised,
   type LearnSelfSupervisedOptions,

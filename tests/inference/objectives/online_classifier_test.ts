@@ -4,7 +4,7 @@ import { viewBatches } from "../../../lib/data/augmentation/views.ts";
 import { createImageSet, UNLABELLED } from "../../../lib/data/dataset.ts";
 import type { Gpu } from "../../../lib/gpu/device.ts";
 import { submitLaunches } from "../../../lib/gpu/launch.ts";
-import { headAccuracy } from "../../../lib/inference/features.ts";
+import { headAccuracy } from "../../../lib/inference/linear_classifier.ts";
 import { sessionOptionsOf } from "../../../lib/inference/objectives/learn.ts";
 import { buildTrainedNetwork } from "../../../lib/inference/objectives/network.ts";
 import { OnlineClassifier } from "../../../lib/inference/objectives/online_classifier.ts";
