@@ -4,18 +4,23 @@
  * @module
  */
 
+import { classifierCost } from "../../lib/models/cost.ts";
 import { flatLayout, timeSampler } from "./flat.ts";
 import type { Problem } from "./peers/peer.ts";
 import { openOwn } from "./peers/swagpu.ts";
-import { makeProblem } from "./problem.ts";
+import { configOf, makeProblem } from "./problem.ts";
 import type { Context } from "./section.ts";
 import { measure, type Spread } from "./statistics.ts";
+import { sizeOf } from "./steps.ts";
 import type { Cell, Table } from "./table.ts";
 
 const SIZE = 32;
-const NETWORKS = ["resnet20", "resnet32", "resnet44", "resnet56", "resnet110"];
-const NETWORK_BATCH = 16;
+/** Networks that differ in depth alone, and the others up to ResNet-101. */
+const DEEPER = ["resnet20", "resnet32", "resnet44", "resnet56", "resnet110"];
+const LARGER = ["resnet18", "resnet34", "resnet50", "resnet101"];
+const DEEPER_BATCH = 16, LARGER_BATCH = 2;
 const RANKS = [1, 2, 5, 10, 20];
+const NETWORK_COLUMNS = ["network", "parameters", "GFLOP a step", "ms a step", "ms per million parameters", "GFLOP/s"];
 /** Parameters of the vectors with up to 20 rows. */
 const MOST_PARAMETERS = 2 ** 22;
 
@@ -44,21 +49,40 @@ async function withBatch(context: Context): Promise<Table> {
   };
 }
 
-async function withNetwork(context: Context): Promise<Table> {
+async function withNetwork(context: Context, networks: readonly string[], batch: number): Promise<Cell[][]> {
   const rows: Cell[][] = [];
-  for (const encoder of NETWORKS) {
+  for (const encoder of networks) {
     context.log(`growth: ${encoder}`);
-    const problem = makeProblem(encoder, NETWORK_BATCH, SIZE);
-    const time = await timeSteps(context, problem);
-    rows.push([encoder, problem.weights.length, time, time.median / problem.weights.length * 1e6]);
+    const problem = makeProblem(encoder, batch, sizeOf(encoder)), time = await timeSteps(context, problem);
+    const parameters = problem.weights.length, { trainingFlops } = classifierCost(configOf(problem), batch);
+    rows.push([
+      encoder,
+      parameters,
+      trainingFlops / 1e9,
+      time,
+      time.median / parameters * 1e6,
+      trainingFlops / time.median / 1e6,
+    ]);
   }
+  return rows;
+}
+
+async function withDepth(context: Context): Promise<Table> {
   return {
-    title: "Growth with the network",
+    title: "Growth with the network's depth",
     note:
-      `Batch ${NETWORK_BATCH} at 32, SGD. The networks differ in depth alone, so that time should be linear in the ` +
-      "parameters.",
-    columns: ["network", "parameters", "ms a step", "ms per million parameters"],
-    rows,
+      `Batch ${DEEPER_BATCH} at 32, SGD. Nothing but depth differs, so that time should be linear in the parameters.`,
+    columns: NETWORK_COLUMNS,
+    rows: await withNetwork(context, DEEPER, DEEPER_BATCH),
+  };
+}
+
+async function withSize(context: Context): Promise<Table> {
+  return {
+    title: "Growth with the network's size",
+    note: `Batch ${LARGER_BATCH} at 224, SGD. Parameters meet different numbers of pixels: arithmetic tells more.`,
+    columns: NETWORK_COLUMNS,
+    rows: await withNetwork(context, LARGER, LARGER_BATCH),
   };
 }
 
@@ -83,5 +107,5 @@ async function withRank({ gpu, effort, parameters, log }: Context): Promise<Tabl
 
 /** The section. */
 export async function growth(context: Context): Promise<Table[]> {
-  return [await withBatch(context), await withNetwork(context), await withRank(context)];
+  return [await withBatch(context), await withDepth(context), await withSize(context), await withRank(context)];
 }
