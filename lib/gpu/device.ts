@@ -296,7 +296,10 @@ function namedError(error: GPUError): Error {
     : new GpuValidationError(`Cannot go on: the device refused a command (${error.message})`);
 }
 
-/** The features among those wanted that this adapter grants, found by asking: Deno does not list them all. */
+/**
+ * A device with those of the wanted features that this adapter grants, found by asking: Deno does not list them all. Where
+ * it does not grant all of them, the first one that it grants counts most.
+ */
 async function requestDevice(
   adapter: GPUAdapter,
   wanted: readonly GPUFeatureName[],
@@ -307,14 +310,16 @@ async function requestDevice(
   if (maxBindingBytes !== undefined) {
     requiredLimits.maxStorageBufferBindingSize = Math.min(maxBindingBytes, adapter.limits.maxStorageBufferBindingSize);
   }
-  try {
-    return await adapter.requestDevice({ label: "swagpu", requiredFeatures: [...wanted], requiredLimits });
-  } catch (cause) {
-    if (wanted.length === 0) {
-      throw new NoAdapterError(`Cannot open the adapter: ${(cause as Error).message}`, { cause });
+  const refusals: unknown[] = [];
+  for (const requiredFeatures of [[...wanted], ...wanted.map((feature) => [feature]), []]) {
+    try {
+      return await adapter.requestDevice({ label: "swagpu", requiredFeatures, requiredLimits });
+    } catch (refusal) {
+      refusals.push(refusal);
     }
-    return await requestDevice(adapter, wanted.slice(1), maxBindingBytes);
   }
+  const cause = refusals.at(-1);
+  throw new NoAdapterError(`Cannot open the adapter: ${(cause as Error).message}`, { cause });
 }
 
 /**

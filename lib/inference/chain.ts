@@ -17,8 +17,10 @@ import { requirePriorFits } from "../priors/device_gaussian.ts";
 import { readFinite } from "./finite.ts";
 import { requireAxesFit } from "./head_coordinates.ts";
 import { type LoopHooks, trainSteps } from "./loop.ts";
-import { requireStable } from "./samplers.ts";
-import type { Schedule } from "./schedules.ts";
+import { seedOfChain } from "./learn_prior.ts";
+import { requireTrainable } from "./requirements.ts";
+import { requireSettings, requireStable } from "./samplers.ts";
+import { highestRate, type Schedule } from "./schedules.ts";
 import { type SamplerState, type TrainingOptions, TrainingSession } from "./training.ts";
 
 /** What a chain samples, and how. */
@@ -79,21 +81,22 @@ function stiffnessOf({ prior, headVariance, headPrior }: ChainOptions): number {
 }
 
 /**
- * Refuses a chain that cannot run: a prior over another network, or an explicit prior step that would diverge. Costs
- * nothing: it needs no device.
+ * Refuses a chain that cannot run: images or classes of another network, settings that mean nothing, a prior over another
+ * network, or an explicit prior step that would diverge. Costs nothing: it needs no device.
  *
- * @throws TypeError where the prior and the backbone have different numbers of parameters
- * @throws RangeError that names the largest stable learning rate and the smallest sufficient eps
+ * @throws TypeError where images have another size than the network's, or the prior and the backbone have different
+ * numbers of parameters
+ * @throws RangeError that names the largest stable learning rate and the smallest sufficient eps, or what else is wrong
  */
 export function requireRunnable(options: ChainOptions): void {
-  const { schedule, settings, prior, headPrior, model } = options;
+  const { schedule, settings, prior, headPrior, model, train } = options;
+  requireTrainable(train, model);
+  requireSettings(settings);
   const layouts = layoutModel(model);
   if (prior !== undefined) requirePriorFits(prior, layouts.backbone);
   if (headPrior !== undefined) requirePriorFits(headPrior, layouts.head);
   if (headPrior?.axes !== undefined) requireAxesFit(layouts.head, headPrior.axes);
-  let largest = 0;
-  for (let step = 0; step < schedule.steps; step++) largest = Math.max(largest, schedule.learningRate(step));
-  requireStable(settings, largest, stiffnessOf(options), options.priorEps ?? 0);
+  requireStable(settings, highestRate(schedule), stiffnessOf(options), options.priorEps ?? 0);
 }
 
 /**
@@ -113,39 +116,36 @@ export async function runChain(
   // Chains differ in their noise and in the order of their examples.
   using batches = trainingBatches(train, {
     batchSize: options.batchSize,
-    seed: seed + chain * 0x100000000,
+    seed: seedOfChain(seed, chain),
     augmentation: options.augmentation,
   });
-  const model = new DeviceModel(gpu, options.model);
+  using owned = new DisposableStack();
+  const model = owned.adopt(new DeviceModel(gpu, options.model), (made) => made.destroy());
   model.write(from?.weights ?? options.weights);
-  const session = await TrainingSession.create(model, {
+  const created = await TrainingSession.create(model, {
     ...options,
     batchSize: batches.batchSize,
     augmentation: batches.augmentation,
     sourceSize: batches.sourceSize,
   });
-  try {
-    if (from) session.writeState(from.state);
-    else session.initialise(schedule.learningRate(0));
-    await trainSteps(session, batches, schedule, {
-      onMetrics: hooks.onMetrics,
-      profiler: hooks.profiler,
-      async onCollect(step) {
-        const weights = await readFinite(model, step);
-        await hooks.onSample({ chain, step, weights, logPrior: await session.logPrior() });
-      },
-      async afterStep(step) {
-        if (hooks.onCheckpoint === undefined || (step + 1) % (hooks.checkpointSteps ?? 100) !== 0) return;
-        // Metrics first: a chain that resumes here does not take the steps before again.
-        await hooks.onMetrics?.(await session.metrics());
-        const weights = await readFinite(model, step);
-        await hooks.onCheckpoint({ step: step + 1, weights, state: await session.readState() });
-      },
-    }, { from: from?.step });
-  } finally {
-    session.destroy();
-    model.destroy();
-  }
+  const session = owned.adopt(created, (made) => made.destroy());
+  if (from) session.writeState(from.state);
+  else session.initialise(schedule.learningRate(0));
+  await trainSteps(session, batches, schedule, {
+    onMetrics: hooks.onMetrics,
+    profiler: hooks.profiler,
+    async onCollect(step) {
+      const weights = await readFinite(model, step);
+      await hooks.onSample({ chain, step, weights, logPrior: await session.logPrior() });
+    },
+    async afterStep(step) {
+      if (hooks.onCheckpoint === undefined || (step + 1) % (hooks.checkpointSteps ?? 100) !== 0) return;
+      // Metrics first: a chain that resumes here does not take the steps before again.
+      await hooks.onMetrics?.(await session.metrics());
+      const weights = await readFinite(model, step);
+      await hooks.onCheckpoint({ step: step + 1, weights, state: await session.readState() });
+    },
+  }, { from: from?.step });
 }
 
 /**

@@ -21,6 +21,7 @@ import { headAccuracy, type LinearHead } from "./linear_classifier.ts";
 import { probeAccuracy } from "./linear_probe.ts";
 import { neighbourAccuracy } from "./nearest_neighbours.ts";
 import type { PredictionOptions } from "./prediction.ts";
+import { requireSize } from "./requirements.ts";
 
 /** The forward pass of a backbone. */
 function buildFeatures(config: ClassifierConfig, batchSize: number) {
@@ -98,7 +99,8 @@ export class FeatureSession {
    * @throws RangeError where they would take more memory than a set may
    */
   async features(set: ImageSource): Promise<Float32Array> {
-    const { gpu } = this.#model;
+    const { gpu, config } = this.#model;
+    requireSize(set, config);
     const [batchSize, width] = this.#features.shape, bytes = set.labels.length * width * 4;
     if (bytes > DEFAULT_MEMORY_LIMIT) {
       throw new RangeError(

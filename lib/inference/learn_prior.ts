@@ -20,6 +20,8 @@ import { autotuneClassifier } from "./autotune.ts";
 import { readFinite, readFiniteSwag } from "./finite.ts";
 import { type LoopHooks, trainSteps } from "./loop.ts";
 import { PredictionSession } from "./prediction.ts";
+import { requireTrainable } from "./requirements.ts";
+import { requireSettings } from "./samplers.ts";
 import type { Schedule } from "./schedules.ts";
 import { type SamplerState, TrainingSession } from "./training.ts";
 
@@ -102,6 +104,8 @@ export function seedOfChain(seed: number, chain = 0): number {
  * Learns a prior over a backbone's weights, from the start or from a checkpoint; the prior does not depend on where it
  * stopped.
  *
+ * @throws TypeError where images have another size than the network's
+ * @throws RangeError where a label is none of its classes
  * @throws DivergedError where the loss, or a mean or variance of the weights, is not finite
  */
 export async function learnPrior(
@@ -110,14 +114,25 @@ export async function learnPrior(
   from?: PriorCheckpoint,
 ): Promise<LearnedPrior> {
   const { train, schedule, normalisation, augmentation, hooks = {} } = options;
+  requireTrainable(train, options.model);
+  const settings = {
+    sampler: "sgd",
+    momentum: options.momentum ?? 0.9,
+    weightDecay: options.weightDecay ?? 0,
+    temperature: 0,
+    numData: train.labels.length,
+    priorStep: "explicit",
+  } as const;
+  requireSettings(settings);
   const seed = seedOfChain(options.seed, options.chain);
   using batches = trainingBatches(train, { batchSize: options.batchSize, seed, augmentation });
   if (options.autotune !== undefined) {
     await autotuneClassifier(gpu, options.model, batches.batchSize, options.autotune);
   }
-  const model = new DeviceModel(gpu, options.model);
+  using owned = new DisposableStack();
+  const model = owned.adopt(new DeviceModel(gpu, options.model), (made) => made.destroy());
   model.write(from?.weights ?? options.weights);
-  const session = await TrainingSession.create(model, {
+  const created = await TrainingSession.create(model, {
     batchSize: batches.batchSize,
     normalisation,
     augmentation: batches.augmentation,
@@ -126,48 +141,39 @@ export async function learnPrior(
     recompute: options.recompute,
     precision: options.precision,
     seed: options.seed,
-    settings: {
-      sampler: "sgd",
-      momentum: options.momentum ?? 0.9,
-      weightDecay: options.weightDecay ?? 0,
-      temperature: 0,
-      numData: train.labels.length,
-      priorStep: "explicit",
-    },
+    settings,
   });
-  const collector = await SubspaceCollector.create(gpu, model.vectors.backbone, { ...options, seed });
-  try {
-    if (from) {
-      session.writeState(from.state);
-      collector.writeState(from.swag);
-    }
-    await trainSteps(session, batches, schedule, {
-      onMetrics: hooks.onMetrics,
-      profiler: hooks.profiler,
-      onCollect: () => collector.collect(),
-      async afterStep(step) {
-        if (hooks.onCheckpoint === undefined || (step + 1) % (hooks.checkpointSteps ?? 500) !== 0) return;
-        // Metrics first: a run that resumes here does not take the steps before again.
-        await hooks.onMetrics?.(await session.metrics());
-        const weights = await readFinite(model, step);
-        const state = await session.readState();
-        await hooks.onCheckpoint({ step: step + 1, weights, state, swag: await collector.readState() });
-      },
-    }, { from: from?.step });
-    const swag = await readFiniteSwag(collector);
-    const { head, state } = await model.read();
-    model.write({ backbone: swag.mean, head, state: options.compat ? options.weights.state : state });
-    if (!options.compat) {
-      await PredictionSession.updateBatchNorm(model, train, {
-        batchSize: batches.batchSize,
-        normalisation,
-        precision: options.precision,
-      });
-    }
-    return { swag, weights: await model.read(), snapshots: collector.count };
-  } finally {
-    collector.destroy();
-    session.destroy();
-    model.destroy();
+  const session = owned.adopt(created, (made) => made.destroy());
+  const collector = owned.adopt(
+    await SubspaceCollector.create(gpu, model.vectors.backbone, { ...options, seed }),
+    (made) => made.destroy(),
+  );
+  if (from) {
+    session.writeState(from.state);
+    collector.writeState(from.swag);
   }
+  await trainSteps(session, batches, schedule, {
+    onMetrics: hooks.onMetrics,
+    profiler: hooks.profiler,
+    onCollect: () => collector.collect(),
+    async afterStep(step) {
+      if (hooks.onCheckpoint === undefined || (step + 1) % (hooks.checkpointSteps ?? 500) !== 0) return;
+      // Metrics first: a run that resumes here does not take the steps before again.
+      await hooks.onMetrics?.(await session.metrics());
+      const weights = await readFinite(model, step);
+      const state = await session.readState();
+      await hooks.onCheckpoint({ step: step + 1, weights, state, swag: await collector.readState() });
+    },
+  }, { from: from?.step });
+  const swag = await readFiniteSwag(collector);
+  const { head, state } = await model.read();
+  model.write({ backbone: swag.mean, head, state: options.compat ? options.weights.state : state });
+  if (!options.compat) {
+    await PredictionSession.updateBatchNorm(model, train, {
+      batchSize: batches.batchSize,
+      normalisation,
+      precision: options.precision,
+    });
+  }
+  return { swag, weights: await model.read(), snapshots: collector.count };
 }

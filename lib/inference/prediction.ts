@@ -18,6 +18,7 @@ import { DeviceModel } from "../models/device_model.ts";
 import { createExternals } from "../models/externals.ts";
 import type { Weights } from "../models/weights.ts";
 import { targetOf, type Tensor } from "../ops/operation.ts";
+import { requireSize } from "./requirements.ts";
 
 /** How sets are evaluated. */
 export interface PredictionOptions {
@@ -75,12 +76,8 @@ export class PredictionSession {
 
   /** Logits of every example, [n, classes], in the set's order. Waits for the device once. */
   async logits(set: ImageSource): Promise<Float32Array> {
-    const { numClasses, height, width } = this.#model.config;
-    if (set.height !== height || set.width !== width) {
-      throw new TypeError(
-        `Cannot evaluate ${set.name}: images are ${set.height}x${set.width}, but ${height}x${width} is required`,
-      );
-    }
+    const { numClasses } = this.#model.config;
+    requireSize(set, this.#model.config);
     const { device } = this.#gpu;
     const results = this.#gpu.createBuffer("logits of a set", set.labels.length * numClasses * 4);
     const { buffer, offset } = this.#program.rangeOf(this.#classifier.logits);

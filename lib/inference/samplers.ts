@@ -29,9 +29,9 @@ export interface SamplerSettings {
   readonly numData: number;
   /** `implicit` is stable under any prior; under a narrow one `explicit` needs a small learning rate. */
   readonly priorStep: PriorStep;
-  /** sgd only. */
+  /** sgd only; default false. */
   readonly nesterov?: boolean;
-  /** Added to the gradient as weightDecay * theta; for priors of type `none`. */
+  /** Added to the gradient as weightDecay * theta, of vectors without a prior and of heads without a learned one. */
   readonly weightDecay?: number;
   /** Added to the root of psgld's running square; default 1e-5. */
   readonly damping?: number;
@@ -56,6 +56,21 @@ export const SAMPLERS: Readonly<Record<SamplerName, SamplerKernel>> = {
   sghmc: { source: sghmcSource, noise: true, stateful: true },
   psgld: { source: psgldSource, noise: true, stateful: true },
 };
+
+/**
+ * Refuses settings that mean nothing.
+ *
+ * @throws RangeError naming the first of them
+ */
+export function requireSettings({ sampler, momentum, temperature, numData }: SamplerSettings): void {
+  const refuse = (what: string, found: unknown, required: string) => {
+    throw new RangeError(`Cannot sample: ${what} is ${found}, but ${required} is required`);
+  };
+  if (!Object.hasOwn(SAMPLERS, sampler)) refuse("the sampler", sampler, `one of ${Object.keys(SAMPLERS).join(", ")}`);
+  if (!(momentum >= 0 && momentum < 1)) refuse("momentum", momentum, "a number from 0 to below 1");
+  if (!(temperature >= 0 && temperature < Infinity)) refuse("temperature", temperature, "a number from 0 on");
+  if (!(numData > 0 && numData < Infinity)) refuse("numData", numData, "a number above 0");
+}
 
 /** Standard deviation of one step's noise. */
 function noiseOf(

@@ -1,5 +1,6 @@
 /**
- * Nearest neighbours by similarities from the device against all of them one after another on the host.
+ * What can be read off features: nearest neighbours by similarities from the device against all of them one after another
+ * on the host, and a linear classifier by gradients from the device against those of the host.
  *
  * deno run -A tests/bench/nearest_neighbours.ts [EXAMPLES QUERIES WIDTH] [--device-only]
  *
@@ -9,8 +10,10 @@
 // deno-lint-ignore-file no-console
 
 import { assertEquals } from "@std/assert";
+import { fitProbe, logisticGradient, Standardisation } from "../../lib/evaluation/linear_probe.ts";
 import type { LabelledFeatures } from "../../lib/evaluation/nearest_neighbours.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
+import { probeWeights } from "../../lib/inference/linear_probe.ts";
 import { neighbourClasses } from "../../lib/inference/nearest_neighbours.ts";
 import { hashedValues } from "../reference/hashed.ts";
 import { neighbourClasses as reference } from "../reference/nearest_neighbours.ts";
@@ -49,5 +52,15 @@ if (!Deno.args.includes("--device-only")) {
   const expected = await timed("host", () => reference(bank, queries, options));
   assertEquals([...found], expected);
   console.log("the same classes");
+}
+const scales = new Standardisation(bank.features, width);
+const examples = { features: scales.apply(bank.features), labels: bank.labels };
+await timed("linear classifier, device, the first time", () => probeWeights(gpu, examples, { ...options, steps: 1 }));
+const weights = await timed("linear classifier, device", () => probeWeights(gpu, examples, options));
+if (!Deno.args.includes("--device-only")) {
+  const gradientOf = (at: Float64Array) => logisticGradient(examples.features, examples.labels, at, CLASSES);
+  const expected = await timed("linear classifier, host", () => fitProbe(gradientOf, width, options));
+  const worst = expected.reduce((most, weight, i) => Math.max(most, Math.abs(weight - weights[i])), 0);
+  console.log(`weights up to ${Math.max(...expected).toFixed(3)}, apart by at most ${worst.toExponential(1)}`);
 }
 gpu.destroy();

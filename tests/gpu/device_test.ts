@@ -37,6 +37,17 @@ Deno.test("openGpu() on an adapter that grants no device says why", async () => 
   assertStringIncludes(error.message, "the driver is busy");
 });
 
+Deno.test("openGpu() asks for the features one by one where an adapter does not grant all of them", async () => {
+  const asked: string[][] = [];
+  const requestDevice = ({ requiredFeatures }: GPUDeviceDescriptor) => {
+    asked.push([...requiredFeatures!]);
+    return Promise.reject(new TypeError("not granted"));
+  };
+  const api = { requestAdapter: () => Promise.resolve({ limits: {}, requestDevice } as unknown as GPUAdapter) };
+  await assertRejects(() => openGpu({ api }), NoAdapterError);
+  assertEquals(asked, [["subgroups", "timestamp-query"], ["subgroups"], ["timestamp-query"], []]);
+});
+
 gpuTest("openGpu() describes the adapter and raises its limits", (gpu) => {
   assert(gpu.adapter.description !== "" || gpu.adapter.device !== "");
   assert(gpu.maxBindingBytes >= 128 * 2 ** 20);

@@ -11,8 +11,15 @@ import type { Tensor } from "../../ops/operation.ts";
 import { reduceMean } from "../../ops/reduce.ts";
 import { softmax } from "../../ops/softmax.ts";
 import { Algebra } from "./algebra.ts";
-import { mlp, prototypes } from "./layers.ts";
-import { keepOf, MOMENTUM, type MomentumSettings, type Objective, type ObjectiveContext } from "./objective.ts";
+import { frozenFirst, mlp, prototypes } from "./layers.ts";
+import {
+  keepOf,
+  MOMENTUM,
+  type MomentumSettings,
+  type Objective,
+  type ObjectiveContext,
+  requireWhole,
+} from "./objective.ts";
 
 type Settings = {
   projHidden: number;
@@ -23,6 +30,7 @@ type Settings = {
   warmupTemperature: number;
   warmupEpochs: number;
   centreMomentum: number;
+  freezeEpochs: number;
 } & MomentumSettings;
 
 /**
@@ -66,21 +74,25 @@ export function dinoLoss(
   );
 }
 
-/** Logits of the prototypes [views B, K]. */
-function head(context: ObjectiveContext<Settings>, features: Tensor): Tensor {
+/** Logits of the prototypes [views B, K]; `hold` may keep the prototypes from moving. */
+function head(
+  context: ObjectiveContext<Settings>,
+  features: Tensor,
+  hold = (moving: Tensor): Tensor => moving,
+): Tensor {
   const { graph, settings: { projHidden, projOut, prototypes: count } } = context;
   const algebra = new Algebra(graph), hidden = { width: projHidden, activation: "gelu" } as const;
   const z = mlp(context, "projector", features, [hidden, hidden, { width: projOut }]);
   return algebra.products(
     "logits",
     algebra.normalise("unit projections", z),
-    prototypes(graph, "prototypes", count, projOut),
+    hold(prototypes(graph, "prototypes", count, projOut)),
   );
 }
 
 /**
  * DINO with the original system's sizes; the momentum network sees the large views alone. The target's temperature goes
- * from the first to the final one in `warmupEpochs`.
+ * from the first to the final one in `warmupEpochs`; prototypes do not move in the first `freezeEpochs`.
  */
 export const dino: Objective<Settings> = {
   name: "dino",
@@ -93,10 +105,14 @@ export const dino: Objective<Settings> = {
     warmupTemperature: 0.04,
     warmupEpochs: 2,
     centreMomentum: 0.9,
+    freezeEpochs: 1,
     ...MOMENTUM,
   },
   multiCrop: true,
-  momentum: { keep: (settings) => keepOf("dino", settings), build: head },
+  momentum: {
+    keep: (settings) => keepOf("dino", settings),
+    build: (context, features) => head(context, features),
+  },
   build(context, features, targets) {
     const { graph, settings } = context;
     const { targetTemperature: final, warmupTemperature: first, warmupEpochs } = settings;
@@ -107,7 +123,9 @@ export const dino: Objective<Settings> = {
     );
     const centre = context.memory("centre", [1, settings.prototypes], "zeros");
     const from = graph.apply(reduceMean("mean target", targets!, [0]));
-    const loss = dinoLoss(graph, head(context, features), targets!, centre, temperature, settings.temperature);
+    requireWhole("dino", settings, "freezeEpochs", 0);
+    const logits = head(context, features, (moving) => frozenFirst(context, moving, settings.freezeEpochs));
+    const loss = dinoLoss(graph, logits, targets!, centre, temperature, settings.temperature);
     return { loss, updates: [{ kind: "average", memory: centre, from, keep: settings.centreMomentum }] };
   },
 };

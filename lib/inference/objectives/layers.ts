@@ -9,6 +9,7 @@ import { batchNorm } from "../../ops/batch_norm.ts";
 import { applyLinear } from "../../graph/linear.ts";
 import { type Tensor, view } from "../../ops/operation.ts";
 import { relu } from "../../ops/relu.ts";
+import { scaleGradient } from "../../ops/scale_gradient.ts";
 import { unary } from "../../ops/unary.ts";
 import { Algebra } from "./algebra.ts";
 import type { ObjectiveContext } from "./objective.ts";
@@ -78,4 +79,14 @@ export function prototypes(graph: Graph, name: string, count: number, width: num
     `${name} of unit length`,
     parameter(graph, `${name}.weight`, "vector", [count, width]),
   );
+}
+
+/** The same prototypes, which do not move in the first `epochs` epochs. */
+export function frozenFirst(
+  { graph, scalar, stepsPerEpoch }: Pick<ObjectiveContext, "graph" | "scalar" | "stepsPerEpoch">,
+  moving: Tensor,
+  epochs: number,
+): Tensor {
+  const moves = scalar("whether prototypes move", (step) => step < epochs * stepsPerEpoch ? 0 : 1);
+  return graph.apply(scaleGradient("prototypes frozen at first", moving, moves));
 }

@@ -64,14 +64,18 @@ function isSupervised({ supervised }: Settings): boolean {
   );
 }
 
-/** SimCLR with the original system's sizes; `supervised` 1 is its supervised variant. */
+/**
+ * SimCLR with the original system's projector, which is that of version 2 (Chen et al., arXiv 2006.10029): three layers, all
+ * normalised; `supervised` 1 is its supervised variant.
+ */
 export const simclr: Objective<Settings> = {
   name: "simclr",
   defaults: { projHidden: 2048, projOut: 128, temperature: 0.1, supervised: 0 },
   needsLabels: isSupervised,
   build(context, features) {
     const { graph, settings } = context, { projHidden, projOut, temperature } = settings;
-    const z = mlp(context, "projector", features, [{ width: projHidden, activation: "relu" }, { width: projOut }]);
+    const hidden = { width: projHidden, bias: false, norm: true, activation: "relu" } as const;
+    const z = mlp(context, "projector", features, [hidden, hidden, { width: projOut, bias: false, norm: true }]);
     return {
       loss: isSupervised(settings)
         ? supervisedContrast(graph, z, context.labels(), temperature)

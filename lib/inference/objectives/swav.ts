@@ -12,7 +12,7 @@ import type { Tensor } from "../../ops/operation.ts";
 import { reduceSum } from "../../ops/reduce.ts";
 import { unary } from "../../ops/unary.ts";
 import { Algebra } from "./algebra.ts";
-import { mlp, prototypes } from "./layers.ts";
+import { frozenFirst, mlp, prototypes } from "./layers.ts";
 import { type MemoryUpdate, type Objective, type ObjectiveContext, requireWhole } from "./objective.ts";
 
 /** Constants of the loss. */
@@ -108,6 +108,7 @@ type Settings = {
   iterations: number;
   queueSize: number;
   queueStart: number;
+  freezeEpochs: number;
 };
 
 /** What the queues of the large views remember, and how they go on. */
@@ -139,7 +140,7 @@ function queues(
 
 /**
  * SwAV with the original system's sizes. `queueSize` projections of each large view are assigned with those of the batch
- * from epoch `queueStart` on, counted from 0; a size of 0 is no queue.
+ * from epoch `queueStart` on, counted from 0; a size of 0 is no queue. Prototypes do not move in the first `freezeEpochs`.
  */
 export const swav: Objective<Settings> = {
   name: "swav",
@@ -152,17 +153,19 @@ export const swav: Objective<Settings> = {
     iterations: 3,
     queueSize: 3840,
     queueStart: 15,
+    freezeEpochs: 1,
   },
   multiCrop: true,
   build(context, features) {
     const { graph, settings, views, largeViews } = context;
-    for (const key of ["queueSize", "queueStart"]) requireWhole("swav", settings, key, 0);
+    for (const key of ["queueSize", "queueStart", "freezeEpochs"]) requireWhole("swav", settings, key, 0);
     const layers = [{ width: settings.projHidden, norm: true, activation: "relu" }, {
       width: settings.projOut,
     }] as const;
     const algebra = new Algebra(graph);
     const z = algebra.normalise("unit projections", mlp(context, "projector", features, layers));
-    const centres = prototypes(graph, "prototypes", settings.prototypes, settings.projOut);
+    const moving = prototypes(graph, "prototypes", settings.prototypes, settings.projOut);
+    const centres = frozenFirst(context, moving, settings.freezeEpochs);
     const { queue, updates } = settings.queueSize === 0
       ? { queue: undefined, updates: [] }
       : queues(context, z, centres);

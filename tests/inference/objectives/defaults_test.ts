@@ -122,6 +122,7 @@ const ORIGINALS: Readonly<Record<string, Original>> = {
       warmupTemperature: 0.04,
       warmupEpochs: 2,
       centreMomentum: 0.9,
+      freezeEpochs: 1,
       ...MOMENTUM,
     },
     layers: [
@@ -181,7 +182,18 @@ const ORIGINALS: Readonly<Record<string, Original>> = {
     memories: [["queue", 65536, 256]],
     target: { layers: 4, output: [4, 256] },
   },
-  simclr: { defaults: { projHidden: 2048, projOut: 128, temperature: 0.1, supervised: 0 }, ...plainTwo(128) },
+  simclr: {
+    defaults: { projHidden: 2048, projOut: 128, temperature: 0.1, supervised: 0 },
+    layers: [
+      ...withoutBias("projector.0", 2048, FEATURES),
+      ...norm("projector.1", 2048),
+      ...withoutBias("projector.3", 2048, 2048),
+      ...norm("projector.4", 2048),
+      ...withoutBias("projector.6", 128, 2048),
+      ...norm("projector.7", 128),
+    ],
+    norms: [2048, 2048, 128],
+  },
   simsiam: { defaults: { projHidden: 2048, projOut: 128, predHidden: 512 }, ...SIMSIAM },
   swav: {
     defaults: {
@@ -193,6 +205,7 @@ const ORIGINALS: Readonly<Record<string, Original>> = {
       iterations: 3,
       queueSize: 3840,
       queueStart: 15,
+      freezeEpochs: 1,
     },
     layers: [...normedTwo(2048).layers, ["prototypes.weight", 3000, 128]],
     norms: [2048],
@@ -228,14 +241,14 @@ Deno.test("there are the original's fourteen objectives", () => {
 });
 
 for (const [name, { defaults, layers, norms, memories = [], target, multiCrop }] of Object.entries(ORIGINALS)) {
-  Deno.test(`${name} has the original's sizes and constants, in literal numbers`, () => {
+  Deno.test(`${name} has its sizes and constants, in literal numbers`, () => {
     const objective = objectiveOf(name);
     assertEquals(objective.defaults, defaults);
     assertEquals(objective.multiCrop, multiCrop);
     assertEquals(objective.momentum !== undefined, target !== undefined);
   });
 
-  Deno.test(`${name} builds the original's layers, queues and momentum network`, () => {
+  Deno.test(`${name} builds the original's layers, its memories and its momentum network`, () => {
     const { graph, memories: found, output } = buildTrainedNetwork(networkOptions(name));
     const shapesIn = (from: typeof graph): Shape[] =>
       from.parameters.filter(({ vector }) => vector === "head").map(({ name, torchShape }) => [name, ...torchShape]);

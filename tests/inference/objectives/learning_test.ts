@@ -47,7 +47,7 @@ const LESSONS: Readonly<Record<string, Lesson>> = {
     margin: 0.06,
   },
   dino: {
-    settings: { projHidden: 64, projOut: 32, prototypes: 256, targetTemperature: 0.04 },
+    settings: { projHidden: 64, projOut: 32, prototypes: 256, targetTemperature: 0.04, freezeEpochs: 0 },
     learningRate: 0.003,
     steps: 200,
     margin: 0.05,

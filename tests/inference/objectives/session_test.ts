@@ -272,11 +272,35 @@ Deno.test("objectives refuse what they cannot do", () => {
   layoutObjective(optionsOf("deepclusterv2", { prototypes: 12 }));
 });
 
+gpuTest("prototypes of swav and dino keep their directions in the first epoch, and move in the second", async (gpu) => {
+  for (const [name, more] of [["swav", { queueSize: 0 }], ["dino", {}]] as const) {
+    await withSession(gpu, name, { prototypes: 4, ...more }, async (session) => {
+      const { head } = session.model.layouts;
+      const { torchOffset, size } = head.entries.find((entry) => entry.name === "prototypes.weight")!;
+      const directions = async () => {
+        const rows = (await session.model.read()).head.slice(torchOffset, torchOffset + size), width = size / 4;
+        return Array.from(rows, (value, i) => {
+          const row = rows.subarray(i - i % width, i - i % width + width);
+          return value / Math.hypot(...row);
+        });
+      };
+      const moved = (from: number[], to: number[]) => Math.max(...to.map((value, i) => Math.abs(value - from[i])));
+      const first = await directions();
+      for (const index of [0, 1]) step(session, index);
+      const held = await directions();
+      step(session, 2);
+      assert(moved(first, held) < 1e-6, `${name}: ${moved(first, held)}`);
+      assert(moved(held, await directions()) > 1e-4, name);
+    });
+  }
+});
+
 gpuTest("estimateSelfSupervised() counts a momentum network and a queue", (gpu) => {
-  const plain = estimateSelfSupervised(gpu, optionsOf("simclr", {}));
-  const momentum = estimateSelfSupervised(gpu, optionsOf("mocov2plus", { queueSize: 1000 }));
-  assertEquals(momentum.parameters, 2 * plain.parameters);
-  assert(momentum.activations >= plain.activations + 1000 * 8 * 4);
+  const estimate = (queueSize: number) => estimateSelfSupervised(gpu, optionsOf("mocov2plus", { queueSize }));
+  const short = estimate(10), momentum = estimate(1000);
+  const { backbone, head, state } = layoutObjective(optionsOf("mocov2plus", { queueSize: 1000 }), gpu.maxBindingBytes);
+  assertEquals(momentum.parameters, 2 * 4 * (backbone.paddedCount + head.paddedCount + state.paddedCount));
+  assert(momentum.activations >= short.activations + 990 * 8 * 4);
   const { total, activationsLowerBound: _, ...parts } = momentum;
   assertEquals(total, Object.values(parts).reduce((sum, bytes) => sum + bytes, 0));
 });
