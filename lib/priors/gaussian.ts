@@ -9,9 +9,6 @@ import { truncateRows } from "./kinds.ts";
 import { combineRows, gramMatrix } from "./rows.ts";
 import type { Swag } from "./swag.ts";
 
-/** The prior types of the command line. */
-export type PriorType = "shifted_gaussian" | "isotropic" | "normal" | "none";
-
 /** A Gaussian N(mean, Psi + W W^T). */
 export interface Gaussian {
   /** [P] */
@@ -42,8 +39,8 @@ function requirePositive(what: string, value: number): void {
 }
 
 /**
- * The learned prior: N(mean, lambda * (diag(variance) + Q^T Q) / 2 + eps * I), DESIGN section 3. Fewer rows than
- * there are are taken as {@linkcode truncateRows} says: of deviations the newest, renormalised.
+ * The learned prior: N(mean, lambda * (diag(variance) + Q^T Q) / 2 + eps * I), as arXiv 2205.10279 scales SWAG's
+ * (arXiv 1902.02476). Fewer rows than there are are taken as {@linkcode truncateRows} says: of deviations the newest, renormalised.
  */
 export function shiftedGaussian(swag: Swag, { scale, eps, rank, compat = false }: PriorScaling): Gaussian {
   requirePositive("the scale", scale);

@@ -71,7 +71,8 @@ const USUAL: Mode = {
     "So neither table shows that byol, dino, nnbyol, swav and wmse learn here; the last loss of dino is near log 128, that of equal",
     "prototypes: the momentum network has hardly moved by then. With settings for so short a run: [ssl_short.md](ssl_short.md). On",
     "the built-in task each objective is measured with settings of its own, and the test states the margin",
-    "(`tests/inference/objectives/learning_test.ts`). swav's queue would begin in epoch 15.",
+    "(`tests/inference/objectives/learning_test.ts`). Over four times the epochs byol and nnbyol learn: [ssl_long.md](ssl_long.md).",
+    "swav's queue would begin in epoch 15.",
   ],
   ofLosses: [
     "That of deepclusterv2 is 0 in its first epoch, which",
