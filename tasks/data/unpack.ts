@@ -55,8 +55,14 @@ export function archiveFiles(path: string, allowance: Allowance): AsyncGenerator
   return explained(path, /\.zip$/i.test(path) ? zipFiles(path, allowance) : packedTarFiles(path, allowance));
 }
 
-/** The files of a tar archive inside another one; throws as {@linkcode archiveFiles}. */
-export function innerFiles({ path, body }: ArchiveFile, allowance: Allowance): AsyncGenerator<ArchiveFile> {
+/**
+ * The files of a tar archive inside another one; throws as {@linkcode archiveFiles}.
+ *
+ * @param allowance that of the outer archive: what the inner one took of it is given back, for its contents count
+ */
+export function innerFiles({ path, size, body }: ArchiveFile, allowance: Allowance): AsyncGenerator<ArchiveFile> {
+  allowance.bytes += size;
+  allowance.entries += 1;
   return explained(path, tarFiles(body, allowance));
 }
 

@@ -4,6 +4,7 @@ import { writeZip } from "../../lib/checkpoint/zip_writer.ts";
 import { CORRUPTIONS } from "../../lib/data/cifar_variants.ts";
 import { loadDataset, openDataset } from "../../lib/data/load.ts";
 import { readTrimap } from "../../lib/data/oxford_pets.ts";
+import { arrange } from "../../tasks/data/arrange.ts";
 import { prepare, type PrepareOptions } from "../../tasks/data/prepare.ts";
 import { customSource, type Source, SOURCES } from "../../tasks/data/sources.ts";
 import { assertRefused, runCli } from "../cli/run_cli.ts";
@@ -192,6 +193,26 @@ Deno.test("prepare() arranges ImageNet by WordNet number, or a list of its class
       Error,
       "ImageNet is given to registered users only",
     );
+  }));
+
+Deno.test("arrange() counts each image of ImageNet once, so that the real archives are within the bounds", () =>
+  inTemporaryFolder(async (folder) => {
+    const files = new Map<string, string>();
+    for (const [name, bytes] of Object.entries(await imagenet())) {
+      files.set(name, `${folder}/${name}`);
+      await Deno.writeFile(`${folder}/${name}`, bytes);
+    }
+    const allowance = { bytes: 2 ** 30, entries: 1000 };
+    await arrange("imagenet", { files, staging: `${folder}/arranged`, allowance });
+    const sizes = tree(`${folder}/arranged`).map((path) => Deno.statSync(`${folder}/arranged/${path}`).size);
+    const meta = Deno.statSync(fromFileUrl(new URL("../fixtures/mat/meta.mat", import.meta.url))).size;
+    assertEquals(2 ** 30 - allowance.bytes, sizes.reduce((sum, size) => sum + size) + meta + "2\n1\n2\n".length);
+    assertEquals(1000 - allowance.entries, sizes.length + 2);
+    // ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar: their images are less than they.
+    const { maxUnpackedBytes, maxEntries, files: [, val, train] } = SOURCES.imagenet;
+    assertEquals(147_897_477_120 + 6_744_924_160 < maxUnpackedBytes, true);
+    assertEquals(147_897_477_120 < train.maxBytes && 6_744_924_160 < val.maxBytes, true);
+    assertEquals(1_281_167 + 50_000 + 1000 < maxEntries, true);
   }));
 
 Deno.test("prepare() takes a user's own images from a zip or tar archive", () =>
