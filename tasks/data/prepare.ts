@@ -11,10 +11,11 @@ import { listFolder } from "../../lib/data/files.ts";
 import { UsageError } from "../../lib/errors.ts";
 import { writeWhole } from "../cli/files.ts";
 import { arrange } from "./arrange.ts";
-import { download, type DownloadOptions, verify } from "./download.ts";
+import type { DownloadOptions } from "./download.ts";
 import { removeIfThere, textOf } from "./files.ts";
-import { type Plan, type Prepared, type PreparedFile, readPlan, readRecord, RECORD } from "./record.ts";
-import { addressOf, type Source, type SourceFile } from "./sources.ts";
+import { forgetDamaged, obtain, type Obtained } from "./obtain.ts";
+import { type Plan, type Prepared, readPlan, readRecord, RECORD } from "./record.ts";
+import type { Source } from "./sources.ts";
 
 /** What to prepare, and where. */
 export interface PrepareOptions extends Pick<DownloadOptions, "attempts" | "wait" | "stall"> {
@@ -76,17 +77,17 @@ async function carryOut(options: PrepareOptions): Promise<void> {
   let planned: Plan | undefined = await readPlan(plan, folder);
   if (planned !== undefined) requireSame(options, planned.record);
   if (planned === undefined) {
-    const paths = new Map<string, string>(), files: PreparedFile[] = [];
-    for (const file of source.files) {
-      const { path, record } = await obtain(file, options);
-      paths.set(file.name, path);
-      files.push(record);
-    }
+    const obtained: Obtained[] = [];
+    for (const file of source.files) obtained.push(await obtain(file, { ...options, work }));
+    const files = obtained.map(({ record }) => record);
+    const paths = new Map(obtained.map(({ path, record }) => [record.name, path]));
     await forgetOther(work, staging, JSON.stringify([files.map(({ sha256 }) => sha256), classes]));
     onStage?.(`unpacking ${name}`);
     await Deno.mkdir(staging, { recursive: true });
     const allowance = { bytes: source.maxUnpackedBytes, entries: source.maxEntries };
-    await arrange(name, { files: paths, staging, allowance, classes });
+    await arrange(name, { files: paths, staging, allowance, classes }).catch(async (error) => {
+      throw await forgetDamaged(obtained, error);
+    });
     const { folders, files: loose } = await listFolder(staging);
     const targets = [...folders, ...loose];
     for (const target of targets) {
@@ -106,37 +107,6 @@ async function carryOut(options: PrepareOptions): Promise<void> {
     }
   }
   await writeWhole(`${folder}/${RECORD}`, encode(record), true);
-}
-
-/** A file that lies in the folder, was downloaded before, or is downloaded now; checked in any case. */
-async function obtain(
-  file: SourceFile,
-  options: PrepareOptions,
-): Promise<{ path: string; record: PreparedFile }> {
-  const { folder, unverified, source, name, onStage, onProgress } = options;
-  const digest = unverified ? undefined : file.digest;
-  const verified = digest && `${digest.algorithm}:${digest.hex}`;
-  const recordOf = async (path: string, sha256: string, url?: string) => ({
-    path,
-    record: { name: file.name, url, bytes: (await Deno.stat(path)).size, sha256, verified },
-  });
-  const own = `${folder}/${file.name}`;
-  if (await exists(own)) {
-    onStage?.(`checking ${own}`);
-    return await recordOf(own, await verify(own, { url: own, digest }));
-  }
-  const url = addressOf(file, options.url), path = `${folder}/${WORK}/${file.name}`;
-  if (url === undefined) {
-    throw new UsageError(`Cannot prepare ${name}: ${file.name} has no public address. ${source.manual}`);
-  }
-  if (await exists(path)) {
-    onStage?.(`checking ${file.name}`);
-    return await recordOf(path, await verify(path, { url, digest }), url);
-  }
-  onStage?.(`downloading ${url}`);
-  const { attempts, wait, stall } = options;
-  const sha256 = await download({ url, path, digest, maxBytes: file.maxBytes }, { attempts, wait, stall, onProgress });
-  return await recordOf(path, sha256, url);
 }
 
 /** Empties the staging folder where it was filled from other files. */

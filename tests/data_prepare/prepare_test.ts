@@ -5,45 +5,13 @@ import { CORRUPTIONS } from "../../lib/data/cifar_variants.ts";
 import { loadDataset, openDataset } from "../../lib/data/load.ts";
 import { readTrimap } from "../../lib/data/oxford_pets.ts";
 import { arrange } from "../../tasks/data/arrange.ts";
-import { prepare, type PrepareOptions } from "../../tasks/data/prepare.ts";
-import { customSource, type Source, SOURCES } from "../../tasks/data/sources.ts";
+import { prepare } from "../../tasks/data/prepare.ts";
+import { type Source, SOURCES } from "../../tasks/data/sources.ts";
 import { assertRefused, runCli } from "../cli/run_cli.ts";
-import { cifarRecords } from "../commands/task.ts";
 import { flowerFiles, FLOWERS, GRAY_JPEG, JPEG, npyImages, npyLabels, petFiles, trimapPng } from "../data/arrays.ts";
 import { inTemporaryFolder } from "../data/helpers.ts";
+import { CIFAR_FILES, type Files, prepared, tree } from "./prepared.ts";
 import { type Behaviour, gzip, serve, tarArchive, tarOf } from "./server.ts";
-
-const CIFAR_FILES = {
-  ...Object.fromEntries([1, 2, 3, 4, 5].map((i) => [`cifar-10-batches-bin/data_batch_${i}.bin`, cifarRecords(4, i)])),
-  "cifar-10-batches-bin/test_batch.bin": cifarRecords(3, 9),
-  "cifar-10-batches-bin/readme.html": "read me",
-};
-
-type Files = Readonly<Record<string, Uint8Array>>;
-
-/** Prepares a data set in its official layout from a local server, without the published digests. */
-async function prepared(
-  folder: string,
-  name: string,
-  files: Files,
-  { behaviours = {}, ...options }: Partial<PrepareOptions> & { behaviours?: Record<string, Behaviour[]> } = {},
-) {
-  const slashed = (record: Readonly<Record<string, unknown>>) =>
-    Object.fromEntries(Object.entries(record).map(([name, value]) => [`/${name}`, value]));
-  await using server = serve(slashed(files) as Files, slashed(behaviours) as Record<string, Behaviour[]>);
-  const source = name === "custom" ? customSource(`${server.address}/${Object.keys(files)[0]}`) : SOURCES[name];
-  const url = server.address;
-  const result = await prepare({ name, source, folder, url, unverified: true, wait: 1, attempts: 2, ...options });
-  return { ...result, requests: server.requests };
-}
-
-function tree(folder: string): string[] {
-  const list = (path: string): string[] =>
-    [...Deno.readDirSync(path)].flatMap(({ name, isDirectory }) =>
-      isDirectory ? list(`${path}/${name}`) : [`${path}/${name}`]
-    );
-  return list(folder).map((path) => path.slice(folder.length + 1)).sort();
-}
 
 Deno.test("prepare() arranges CIFAR-10 and CIFAR-100 so that they load, and records what was fetched", () =>
   inTemporaryFolder(async (folder) => {
@@ -304,7 +272,7 @@ Deno.test("prepare() checks the published digest of downloads and of archives th
     const name = "cifar-10-binary.tar.gz";
     const checked = { unverified: false };
     await assertRejects(() => prepared(folder, "cifar10", { [name]: archive }, checked), Error, "is published");
-    assertEquals(tree(folder), [".prepare/lock"]);
+    assertEquals(tree(folder), [`.prepare/${name}.address`, ".prepare/lock"]);
     await Deno.writeFile(`${folder}/${name}`, archive);
     await assertRejects(() => prepared(folder, "cifar10", {}, checked), Error, "is published");
     const { createHash } = await import("node:crypto");
