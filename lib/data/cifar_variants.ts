@@ -46,7 +46,10 @@ export type Corruption = typeof CORRUPTIONS[number];
 export const SEVERITIES = 5;
 
 /** The two editions of CIFAR-10.1: `v4`, which the original system reads, and `v6`, balanced over the classes. */
-export type Cifar101Version = "v4" | "v6";
+export const CIFAR101_VERSIONS = ["v4", "v6"] as const;
+
+/** One of {@linkcode CIFAR101_VERSIONS}. */
+export type Cifar101Version = typeof CIFAR101_VERSIONS[number];
 
 /**
  * Reads CIFAR-10.1.

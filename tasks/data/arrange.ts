@@ -5,7 +5,7 @@
  * @module
  */
 
-import { CORRUPTIONS } from "../../lib/data/cifar_variants.ts";
+import { CIFAR101_VERSIONS, CORRUPTIONS, readCifar101 } from "../../lib/data/cifar_variants.ts";
 import { flowerFile, flowerFolder, readFlowerLabels } from "../../lib/data/oxford_flowers.ts";
 import { petFolder, readPetList } from "../../lib/data/oxford_pets.ts";
 import { FormatError, UsageError } from "../../lib/errors.ts";
@@ -40,11 +40,18 @@ function unpackFolder(folder: string, required: readonly string[]): Arrange {
   };
 }
 
-/** Copies the files as they are: resumes like an archive, for the downloads stay until all is in place. */
-const copyFiles: Arrange = async ({ files, staging, onFile }) => {
+/** Copies the arrays as they are, and reads them: resumes like an archive, for the downloads stay until all is in place. */
+const arrangeCifar101: Arrange = async ({ files, staging, onFile }) => {
   for (const [name, path] of files) {
     await Deno.copyFile(path, `${staging}/${name}`);
     onFile?.();
+  }
+  for (const version of CIFAR101_VERSIONS) {
+    await readCifar101(staging, version).catch((cause) => {
+      throw new FormatError(`Cannot arrange cifar10.1: ${(cause as Error).message.replaceAll(`${staging}/`, "")}`, {
+        cause,
+      });
+    });
   }
 };
 
@@ -100,7 +107,7 @@ const ARRANGEMENTS: Readonly<Record<string, Arrange>> = {
     "test_batch.bin",
   ]),
   "cifar100": unpackFolder("cifar-100-binary", ["train.bin", "test.bin"]),
-  "cifar10.1": copyFiles,
+  "cifar10.1": arrangeCifar101,
   "cifar10-c": unpackFolder("CIFAR-10-C", ["labels.npy", ...CORRUPTIONS.map((name) => `${name}.npy`)]),
   "stl10": unpackFolder("stl10_binary", [
     "train_X.bin",

@@ -3,6 +3,7 @@ import { fromFileUrl } from "@std/path";
 import { writeZip } from "../../lib/checkpoint/zip_writer.ts";
 import { CORRUPTIONS } from "../../lib/data/cifar_variants.ts";
 import { loadDataset, openDataset } from "../../lib/data/load.ts";
+import { FormatError } from "../../lib/errors.ts";
 import { readTrimap } from "../../lib/data/oxford_pets.ts";
 import { arrange } from "../../tasks/data/arrange.ts";
 import { prepare } from "../../tasks/data/prepare.ts";
@@ -42,6 +43,23 @@ Deno.test("prepare() arranges CIFAR-10.1 and CIFAR-10-C", () =>
     ]);
     await prepared(`${folder}/a`, "cifar10.1", Object.fromEntries(arrays));
     assertEquals((await loadDataset({ name: "cifar10.1-v6", split: "test", dir: `${folder}/a` })).labels.length, 2);
+    for (
+      const [name, wrong, message] of [
+        [
+          "cifar10.1_v6_data.npy",
+          new TextEncoder().encode("<html>Not found</html>"),
+          "Cannot read cifar10.1_v6_data.npy",
+        ],
+        ["cifar10.1_v4_data.npy", npyImages(2, 31), "of shape [2,31,31,3]; uint8 of shape [n, 32, 32, 3] is required"],
+        ["cifar10.1_v4_labels.npy", npyLabels([1]), "there are 2 images, but 1 labels"],
+        ["cifar10.1_v4_labels.npy", npyLabels([1, 10]), "label 1 is 10"],
+        ["cifar10.1_v4_data.npy", npyImages(2).subarray(0, 5000), "but the file has 5000"],
+      ] as const
+    ) {
+      const files = { ...Object.fromEntries(arrays), [name]: wrong };
+      await assertRejects(() => prepared(`${folder}/b`, "cifar10.1", files), FormatError, message);
+      assertEquals(tree(`${folder}/b`).filter((path) => !path.startsWith(".prepare/")), []);
+    }
     const corrupted = Object.fromEntries(CORRUPTIONS.map((name) => [`CIFAR-10-C/${name}.npy`, npyImages(5)]));
     const labels = npyLabels([1, 2, 3, 4, 5], "uint8");
     await prepared(`${folder}/c`, "cifar10-c", {

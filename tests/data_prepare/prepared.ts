@@ -15,13 +15,16 @@ export const CIFAR_FILES = {
 /** Files by path. */
 export type Files = Readonly<Record<string, Uint8Array>>;
 
+/** What was prepared, and what the server was asked for. */
+type Outcome = Awaited<ReturnType<typeof prepare>> & { requests: string[] };
+
 /** Prepares a data set in its official layout from a local server, without the published digests. */
 export async function prepared(
   folder: string,
   name: string,
   files: Files,
   { behaviours = {}, ...options }: Partial<PrepareOptions> & { behaviours?: Record<string, Behaviour[]> } = {},
-) {
+): Promise<Outcome> {
   const slashed = (record: Readonly<Record<string, unknown>>) =>
     Object.fromEntries(Object.entries(record).map(([name, value]) => [`/${name}`, value]));
   await using server = serve(slashed(files) as Files, slashed(behaviours) as Record<string, Behaviour[]>);
@@ -34,7 +37,7 @@ export async function preparedFrom(
   folder: string,
   name: string,
   { archive, ...options }: Partial<PrepareOptions> & { archive?: string } = {},
-) {
+): Promise<Outcome> {
   const url = name === "custom" ? `${server.address}/${archive}` : server.address;
   const source = name === "custom" ? customSource(url) : SOURCES[name];
   const result = await prepare({ name, source, folder, url, unverified: true, wait: 1, attempts: 2, ...options });
