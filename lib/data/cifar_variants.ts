@@ -69,7 +69,7 @@ export async function readCifar101(folder: string, version: Cifar101Version): Pr
   }
   throw new Error(
     `Cannot read CIFAR-10.1 from ${folder}: it has no cifar10.1_${version}_data.npy, nor has its cifar10_1/; required ` +
-      `are cifar10.1_${version}_data.npy and cifar10.1_${version}_labels.npy (data prepare cifar10.1)`,
+      `are cifar10.1_${version}_data.npy and cifar10.1_${version}_labels.npy (data prepare cifar10.1 --data-dir ${folder})`,
   );
 }
 
@@ -91,7 +91,7 @@ export async function readCifar10C(folder: string, corruption: Corruption, sever
   if (!await isFile(path)) {
     throw new Error(
       `Cannot read CIFAR-10-C (${corruption}) from ${folder}: there is no ${path}; required are ${corruption}.npy and ` +
-        "labels.npy (data prepare cifar10-c)",
+        `labels.npy, there or in its CIFAR-10-C/ (data prepare cifar10-c --data-dir ${folder})`,
     );
   }
   const all = await readLabels(labelPath);

@@ -266,8 +266,8 @@ function stl10Part(part: string): Stl10Split {
 async function chooseCifarFolder(dir: string, subfolder: string | undefined): Promise<string> {
   if (!await isFolder(dir)) {
     throw new Error(
-      `Cannot load CIFAR from ${dir}: there is no such folder; required is a folder with the files of ` +
-        "CIFAR's binary version",
+      `Cannot load CIFAR from ${dir}: there is no such folder; required is a folder with the files of CIFAR's binary ` +
+        `version (data prepare NAME --data-dir ${dir})`,
     );
   }
   return subfolder !== undefined && await isFolder(`${dir}/${subfolder}`) ? `${dir}/${subfolder}` : dir;

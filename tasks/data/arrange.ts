@@ -11,6 +11,7 @@ import { petFolder, readPetList } from "../../lib/data/oxford_pets.ts";
 import { FormatError, UsageError } from "../../lib/errors.ts";
 import { statOf } from "./files.ts";
 import { arrangeImageNet } from "./imagenet.ts";
+import { SOURCES } from "./sources.ts";
 import { type Allowance, archiveFiles, writeEntry } from "./unpack.ts";
 
 /** What an arrangement is made from and where it goes. */
@@ -101,26 +102,33 @@ const arrangeCustom: Arrange = async (arrangement) => {
   }
 };
 
-const ARRANGEMENTS: Readonly<Record<string, Arrange>> = {
-  "cifar10": unpackFolder("cifar-10-batches-bin", [
+/** How a data set is arranged, and the files and folders that it becomes. */
+interface Layout {
+  readonly arrange: Arrange;
+  readonly targets: readonly string[];
+}
+
+/** One folder of the archive, as it is; the set is that folder. */
+function oneFolder(folder: string, required: readonly string[]): Layout {
+  return { arrange: unpackFolder(folder, required), targets: [folder] };
+}
+
+const IMAGENET: Layout = { arrange: arrangeImageNet, targets: ["train", "val"] };
+
+const LAYOUTS: Readonly<Record<string, Layout>> = {
+  "cifar10": oneFolder("cifar-10-batches-bin", [
     ...[1, 2, 3, 4, 5].map((number) => `data_batch_${number}.bin`),
     "test_batch.bin",
   ]),
-  "cifar100": unpackFolder("cifar-100-binary", ["train.bin", "test.bin"]),
-  "cifar10.1": arrangeCifar101,
-  "cifar10-c": unpackFolder("CIFAR-10-C", ["labels.npy", ...CORRUPTIONS.map((name) => `${name}.npy`)]),
-  "stl10": unpackFolder("stl10_binary", [
-    "train_X.bin",
-    "train_y.bin",
-    "test_X.bin",
-    "test_y.bin",
-    "unlabeled_X.bin",
-  ]),
-  "oxford102flowers": arrangeFlowers,
-  "oxfordpets": arrangePets,
-  "imagenet": arrangeImageNet,
-  "imagenet100": arrangeImageNet,
-  "custom": arrangeCustom,
+  "cifar100": oneFolder("cifar-100-binary", ["train.bin", "test.bin"]),
+  "cifar10.1": { arrange: arrangeCifar101, targets: SOURCES["cifar10.1"].files.map(({ name }) => name) },
+  "cifar10-c": oneFolder("CIFAR-10-C", ["labels.npy", ...CORRUPTIONS.map((name) => `${name}.npy`)]),
+  "stl10": oneFolder("stl10_binary", ["train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin", "unlabeled_X.bin"]),
+  "oxford102flowers": { arrange: arrangeFlowers, targets: ["train", "val", "test"] },
+  "oxfordpets": { arrange: arrangePets, targets: ["annotations", "train", "val"] },
+  "imagenet": IMAGENET,
+  "imagenet100": IMAGENET,
+  "custom": { arrange: arrangeCustom, targets: ["train"] },
 };
 
 /**
@@ -128,11 +136,21 @@ const ARRANGEMENTS: Readonly<Record<string, Arrange>> = {
  * written again.
  *
  * @throws {FormatError} if an archive is damaged, hostile or not of that data set
+ * @throws {UsageError} if the data set is unknown, or has not the classes that are asked for
  */
 export async function arrange(name: string, arrangement: Arrangement): Promise<void> {
-  const found = ARRANGEMENTS[name];
-  if (found === undefined) throw new UsageError(`Cannot prepare ${name}: only ${Object.keys(ARRANGEMENTS).join(", ")}`);
-  await found(arrangement);
+  await layoutOf(name).arrange(arrangement);
+}
+
+/** The files and folders that a data set becomes, as far as they are known before its archives are. */
+export function targetsOf(name: string): readonly string[] {
+  return layoutOf(name).targets;
+}
+
+function layoutOf(name: string): Layout {
+  const layout = LAYOUTS[name];
+  if (layout !== undefined) return layout;
+  throw new UsageError(`Cannot prepare ${name}: only ${Object.keys(LAYOUTS).join(", ")}`);
 }
 
 async function unpack(

@@ -9,9 +9,9 @@ import { arrange } from "../../tasks/data/arrange.ts";
 import { prepare } from "../../tasks/data/prepare.ts";
 import { type Source, SOURCES } from "../../tasks/data/sources.ts";
 import { assertRefused, runCli } from "../cli/run_cli.ts";
-import { flowerFiles, FLOWERS, GRAY_JPEG, JPEG, npyImages, npyLabels, petFiles, trimapPng } from "../data/arrays.ts";
+import { flowerFiles, FLOWERS, JPEG, npyImages, npyLabels, petFiles, trimapPng } from "../data/arrays.ts";
 import { inTemporaryFolder } from "../data/helpers.ts";
-import { CIFAR_FILES, type Files, prepared, tree } from "./prepared.ts";
+import { CIFAR_FILES, imagenet, prepared, preparedFrom, slashed, tree } from "./prepared.ts";
 import { type Behaviour, gzip, serve, tarArchive, tarOf } from "./server.ts";
 
 Deno.test("prepare() arranges CIFAR-10 and CIFAR-100 so that they load, and records what was fetched", () =>
@@ -21,7 +21,7 @@ Deno.test("prepare() arranges CIFAR-10 and CIFAR-100 so that they load, and reco
     assertEquals([files[0].bytes, files[0].verified, already], [archive.length, undefined, false]);
     assertEquals((await loadDataset({ name: "cifar10", split: "train", dir: `${folder}/ten` })).labels.length, 20);
     assertEquals(tree(`${folder}/ten`).filter((path) => !path.startsWith("cifar-10-batches-bin/")), [
-      "swagpu-data.json",
+      "swagpu-data-cifar10.json",
     ]);
     const hundred = {
       "cifar-100-binary/train.bin": new Uint8Array(3074),
@@ -29,10 +29,7 @@ Deno.test("prepare() arranges CIFAR-10 and CIFAR-100 so that they load, and reco
     };
     await prepared(`${folder}/hundred`, "cifar100", { "cifar-100-binary.tar.gz": await gzip(tarOf(hundred)) });
     assertEquals((await loadDataset({ name: "cifar100", split: "test", dir: `${folder}/hundred` })).labels.length, 1);
-    const again = await prepared(`${folder}/ten`, "cifar10", {});
-    assertEquals([again.already, again.requests], [true, []]);
     assertEquals(tree(`${folder}/ten`).length, 8);
-    await assertRejects(() => prepared(`${folder}/ten`, "stl10", {}), Error, "it holds cifar10");
   }));
 
 Deno.test("prepare() arranges CIFAR-10.1 and CIFAR-10-C", () =>
@@ -95,7 +92,7 @@ Deno.test("prepare() arranges STL-10, the flowers and the pets as the original's
         `${split}/${String(FLOWERS.labels[id - 1] - 1).padStart(3, "0")}/image_0000${id}.jpg`
       )
     );
-    assertEquals(tree(`${folder}/flowers`), [...expected, "swagpu-data.json"].sort());
+    assertEquals(tree(`${folder}/flowers`), [...expected, "swagpu-data-oxford102flowers.json"].sort());
     const test = await openDataset({ name: "oxford102flowers", split: "test", dir: `${folder}/flowers` });
     assertEquals([...test.labels].map((label) => test.classNames[label]), ["000", "002", "049", "101"]);
 
@@ -121,33 +118,12 @@ Deno.test("prepare() arranges STL-10, the flowers and the pets as the original's
     assertEquals((await openDataset({ name: "oxfordpets", split: "val", dir: `${folder}/pets` })).labels.length, 2);
   }));
 
-const CMYK = fromFileUrl(new URL("../fixtures/cmyk/plain.jpg", import.meta.url));
-
-/** ImageNet's three archives with two classes; one training image is CMYK. */
-async function imagenet(): Promise<Files> {
-  const meta = await Deno.readFile(fromFileUrl(new URL("../fixtures/mat/meta.mat", import.meta.url)));
-  const class1 = tarOf({ "n00000011_1.JPEG": JPEG, "n00000011_2.JPEG": await Deno.readFile(CMYK) });
-  return {
-    "ILSVRC2012_devkit_t12.tar.gz": await gzip(tarOf({
-      "ILSVRC2012_devkit_t12/data/meta.mat": meta,
-      "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt": "2\n1\n2\n",
-    })),
-    "ILSVRC2012_img_val.tar": tarOf(
-      Object.fromEntries([1, 2, 3].map((i) => [`ILSVRC2012_val_0000000${i}.JPEG`, i === 1 ? GRAY_JPEG : JPEG])),
-    ),
-    "ILSVRC2012_img_train.tar": tarOf({
-      "n00000011.tar": class1,
-      "n00000022.tar": tarOf({ "n00000022_5.JPEG": GRAY_JPEG }),
-    }),
-  };
-}
-
 Deno.test("prepare() arranges ImageNet by WordNet number, or a list of its classes", () =>
   inTemporaryFolder(async (folder) => {
     const files = await imagenet();
     await prepared(`${folder}/all`, "imagenet", files);
     assertEquals(tree(`${folder}/all`), [
-      "swagpu-data.json",
+      "swagpu-data-imagenet.json",
       "train/n00000011/n00000011_1.JPEG",
       "train/n00000011/n00000011_2.JPEG",
       "train/n00000022/n00000022_5.JPEG",
@@ -207,7 +183,7 @@ Deno.test("prepare() takes a user's own images from a zip or tar archive", () =>
     const zip = writeZip(Object.entries(files).map(([name, data]) => ({ name, data })));
     for (const [name, archive] of [["my.zip", zip], ["my.tar", tarOf(files)]] as const) {
       await prepared(`${folder}/${name}`, "custom", { [name]: archive });
-      assertEquals(tree(`${folder}/${name}`), ["swagpu-data.json", "train/a/1.jpg", "val/a/2.jpg"]);
+      assertEquals(tree(`${folder}/${name}`), ["swagpu-data-custom.json", "train/a/1.jpg", "val/a/2.jpg"]);
     }
     await assertRejects(
       () => prepared(`${folder}/x`, "custom", { "x.tar": tarOf({ "a.jpg": JPEG }) }),
@@ -242,21 +218,23 @@ Deno.test("prepare() goes on between the moves into place", () =>
   inTemporaryFolder(async (folder) => {
     const { "imagelabels.mat": labels, "setid.mat": sets, ...images } = flowerFiles();
     const files = { "imagelabels.mat": labels, "setid.mat": sets, "102flowers.tgz": await gzip(tarOf(images)) };
-    await prepared(`${folder}/whole`, "oxford102flowers", files);
+    await using server = serve(slashed(files));
+    await preparedFrom(server, `${folder}/whole`, "oxford102flowers");
+    const asked = server.requests.length;
     // As a process leaves it that was killed after one of three moves.
     const half = `${folder}/half`;
-    await Deno.mkdir(`${half}/.prepare/arranged`, { recursive: true });
+    await Deno.mkdir(`${half}/.prepare/oxford102flowers/arranged`, { recursive: true });
     await Deno.rename(`${folder}/whole/train`, `${half}/train`);
     for (const split of ["val", "test"]) {
-      await Deno.rename(`${folder}/whole/${split}`, `${half}/.prepare/arranged/${split}`);
+      await Deno.rename(`${folder}/whole/${split}`, `${half}/.prepare/oxford102flowers/arranged/${split}`);
     }
-    const record = JSON.parse(await Deno.readTextFile(`${folder}/whole/swagpu-data.json`));
+    const record = JSON.parse(await Deno.readTextFile(`${folder}/whole/swagpu-data-oxford102flowers.json`));
     await Deno.writeTextFile(
-      `${half}/.prepare/plan.json`,
-      JSON.stringify({ record, targets: ["test", "train", "val"] }),
+      `${half}/.prepare/oxford102flowers/plan.json`,
+      JSON.stringify(record),
     );
-    const { requests, already } = await prepared(half, "oxford102flowers", {});
-    assertEquals([requests, already], [[], false]);
+    const { requests, already } = await preparedFrom(server, half, "oxford102flowers");
+    assertEquals([requests.length, already], [asked, false]);
     assertEquals(tree(half).length, 9);
     // Folders that are not ours are left alone.
     await Deno.mkdir(`${folder}/other/train`, { recursive: true });
@@ -269,7 +247,7 @@ Deno.test("prepare() goes on between the moves into place", () =>
 
 Deno.test("prepare() does not count as its own what it could not remove", () =>
   inTemporaryFolder(async (folder) => {
-    const work = `${folder}/.prepare`;
+    const work = `${folder}/.prepare/cifar10`;
     await Deno.mkdir(`${work}/arranged`, { recursive: true });
     await Deno.writeTextFile(`${work}/arranged/strange`, "of another archive");
     await Deno.writeTextFile(`${work}/identity.json`, "another archive");
@@ -290,7 +268,7 @@ Deno.test("prepare() checks the published digest of downloads and of archives th
     const name = "cifar-10-binary.tar.gz";
     const checked = { unverified: false };
     await assertRejects(() => prepared(folder, "cifar10", { [name]: archive }, checked), Error, "is published");
-    assertEquals(tree(folder), [`.prepare/${name}.address`, ".prepare/lock"]);
+    assertEquals(tree(folder), [`.prepare/cifar10/${name}.address`, ".prepare/cifar10/lock"]);
     await Deno.writeFile(`${folder}/${name}`, archive);
     await assertRejects(() => prepared(folder, "cifar10", {}, checked), Error, "is published");
     const { createHash } = await import("node:crypto");
@@ -325,8 +303,9 @@ Deno.test("prepare() refuses hostile archives and bombs; nothing appears", () =>
 
 Deno.test("prepare() run twice at once does the work once", () =>
   inTemporaryFolder(async (folder) => {
-    const files = { "cifar-10-binary.tar.gz": await gzip(tarOf(CIFAR_FILES)) };
-    const both = await Promise.all([prepared(folder, "cifar10", files), prepared(folder, "cifar10", files)]);
+    const files = { "/cifar-10-binary.tar.gz": await gzip(tarOf(CIFAR_FILES)) };
+    await using server = serve(files);
+    const both = await Promise.all([1, 2].map(() => preparedFrom(server, folder, "cifar10")));
     assertEquals(both.map(({ already }) => already).sort(), [false, true]);
   }));
 

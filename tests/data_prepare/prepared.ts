@@ -1,9 +1,11 @@
 /** Data sets prepared from a local server, for tests. */
 
+import { fromFileUrl } from "@std/path";
 import { prepare, type PrepareOptions } from "../../tasks/data/prepare.ts";
 import { customSource, SOURCES } from "../../tasks/data/sources.ts";
 import { cifarRecords } from "../commands/task.ts";
-import { type Behaviour, serve, type TestServer } from "./server.ts";
+import { GRAY_JPEG, JPEG } from "../data/arrays.ts";
+import { type Behaviour, gzip, serve, tarOf, type TestServer } from "./server.ts";
 
 /** CIFAR-10 of 23 images, as its archive has it. */
 export const CIFAR_FILES = {
@@ -15,6 +17,11 @@ export const CIFAR_FILES = {
 /** Files by path. */
 export type Files = Readonly<Record<string, Uint8Array>>;
 
+/** What is known by file name, by its path on a server. */
+export function slashed<T>(record: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [`/${name}`, value]));
+}
+
 /** What was prepared, and what the server was asked for. */
 type Outcome = Awaited<ReturnType<typeof prepare>> & { requests: string[] };
 
@@ -25,9 +32,7 @@ export async function prepared(
   files: Files,
   { behaviours = {}, ...options }: Partial<PrepareOptions> & { behaviours?: Record<string, Behaviour[]> } = {},
 ): Promise<Outcome> {
-  const slashed = (record: Readonly<Record<string, unknown>>) =>
-    Object.fromEntries(Object.entries(record).map(([name, value]) => [`/${name}`, value]));
-  await using server = serve(slashed(files) as Files, slashed(behaviours) as Record<string, Behaviour[]>);
+  await using server = serve(slashed(files), slashed(behaviours));
   return await preparedFrom(server, folder, name, { archive: Object.keys(files)[0], ...options });
 }
 
@@ -51,4 +56,25 @@ export function tree(folder: string): string[] {
       isDirectory ? list(`${path}/${name}`) : [`${path}/${name}`]
     );
   return list(folder).map((path) => path.slice(folder.length + 1)).sort();
+}
+
+const CMYK = fromFileUrl(new URL("../fixtures/cmyk/plain.jpg", import.meta.url));
+
+/** ImageNet's three archives with two classes; one training image is CMYK. */
+export async function imagenet(): Promise<Files> {
+  const meta = await Deno.readFile(fromFileUrl(new URL("../fixtures/mat/meta.mat", import.meta.url)));
+  const class1 = tarOf({ "n00000011_1.JPEG": JPEG, "n00000011_2.JPEG": await Deno.readFile(CMYK) });
+  return {
+    "ILSVRC2012_devkit_t12.tar.gz": await gzip(tarOf({
+      "ILSVRC2012_devkit_t12/data/meta.mat": meta,
+      "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt": "2\n1\n2\n",
+    })),
+    "ILSVRC2012_img_val.tar": tarOf(
+      Object.fromEntries([1, 2, 3].map((i) => [`ILSVRC2012_val_0000000${i}.JPEG`, i === 1 ? GRAY_JPEG : JPEG])),
+    ),
+    "ILSVRC2012_img_train.tar": tarOf({
+      "n00000011.tar": class1,
+      "n00000022.tar": tarOf({ "n00000022_5.JPEG": GRAY_JPEG }),
+    }),
+  };
 }
