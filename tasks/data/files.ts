@@ -9,6 +9,21 @@ export async function removeIfThere(path: string, options?: Deno.RemoveOptions):
   await Deno.remove(path, options).catch(ignoreAbsence);
 }
 
+/** Removes a folder if it is there and empty, while others may fill or remove it. */
+export async function removeIfEmpty(folder: string): Promise<void> {
+  try {
+    await removeIfThere(folder);
+  } catch (error) {
+    // There is no class of error for a folder that is not empty.
+    if (await isEmpty(folder).catch(ignoreAbsence)) throw error;
+  }
+}
+
+async function isEmpty(folder: string): Promise<boolean> {
+  for await (const _ of Deno.readDir(folder)) return false;
+  return true;
+}
+
 /** What is at a path, links followed; `undefined` where nothing is. */
 export async function statOf(path: string): Promise<Deno.FileInfo | undefined> {
   return await Deno.stat(path).catch(ignoreAbsence);

@@ -12,7 +12,7 @@ import { UsageError } from "../../lib/errors.ts";
 import { writeWhole } from "../cli/files.ts";
 import { arrange, targetsOf } from "./arrange.ts";
 import type { DownloadOptions } from "./download.ts";
-import { removeIfThere, textOf } from "./files.ts";
+import { removeIfEmpty, removeIfThere, textOf } from "./files.ts";
 import { forgetDamaged, obtain, type Obtained } from "./obtain.ts";
 import {
   differenceOf,
@@ -79,7 +79,7 @@ export async function prepare(options: PrepareOptions): Promise<Prepared & { rea
   }
   // Another command that waited may have removed it, or another set may be prepared beside it.
   await removeIfThere(work, { recursive: true });
-  if (await isEmpty(`${folder}/${WORK}`)) await removeIfThere(`${folder}/${WORK}`);
+  await removeIfEmpty(`${folder}/${WORK}`);
   return { ...record, already };
 }
 
@@ -173,11 +173,6 @@ async function forgetOther(work: string, staging: string, identity: string): Pro
 
 async function moveIfThere(from: string, to: string): Promise<void> {
   if (await exists(from)) await Deno.rename(from, to);
-}
-
-async function isEmpty(folder: string): Promise<boolean> {
-  const { folders, files } = await listFolder(folder);
-  return folders.length + files.length === 0;
 }
 
 async function exists(path: string): Promise<boolean> {
