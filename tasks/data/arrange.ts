@@ -90,10 +90,17 @@ const arrangePets: Arrange = async (arrangement) => {
 
 /** `train/`, `val/` and `test/` at the archive's top or in its one folder. */
 const arrangeCustom: Arrange = async (arrangement) => {
+  let top: string | undefined;
   await unpack(arrangement, [...arrangement.files.keys()][0], (path) => {
-    const parts = path.split("/");
-    const at = parts.findIndex((part) => part === "train" || part === "val" || part === "test");
-    return at === 0 || at === 1 ? parts.slice(at).join("/") : undefined;
+    const parts = path.split("/"), at = parts.findIndex((part) => /^(train|val|test)$/.test(part));
+    if (at < 0 || at > 1 || at === parts.length - 1) return undefined;
+    const here = at === 0 ? "its top" : `${parts[0]}/`;
+    top ??= here;
+    if (here === top) return parts.slice(at).join("/");
+    throw new FormatError(
+      `Cannot arrange custom: the archive has folders train/, val/ or test/ in ${top} and in ${here}; they are required ` +
+        "in one place, at the top or in one folder",
+    );
   });
   if (await statOf(`${arrangement.staging}/train`) === undefined) {
     throw new FormatError(

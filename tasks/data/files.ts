@@ -34,6 +34,12 @@ export async function textOf(path: string): Promise<string | undefined> {
   return await Deno.readTextFile(path).catch(ignoreAbsence);
 }
 
+/** Whether something failed because a file is where a folder is needed, or a folder where a file is. */
+export function isFileForFolder(error: unknown): boolean {
+  const { NotADirectory, IsADirectory, AlreadyExists } = Deno.errors;
+  return [NotADirectory, IsADirectory, AlreadyExists].some((kind) => error instanceof kind);
+}
+
 function ignoreAbsence(error: unknown): undefined {
   if (!(error instanceof Deno.errors.NotFound)) throw error;
 }

@@ -12,7 +12,7 @@ import { UsageError } from "../../lib/errors.ts";
 import { writeWhole } from "../cli/files.ts";
 import { arrange, targetsOf } from "./arrange.ts";
 import type { DownloadOptions } from "./download.ts";
-import { removeIfEmpty, removeIfThere, textOf } from "./files.ts";
+import { isFileForFolder, removeIfEmpty, removeIfThere, textOf } from "./files.ts";
 import { forgetDamaged, obtain, type Obtained } from "./obtain.ts";
 import {
   differenceOf,
@@ -57,7 +57,7 @@ const WORK = ".prepare";
 export async function prepare(options: PrepareOptions): Promise<Prepared & { readonly already: boolean }> {
   const { folder, name, onStage } = options;
   const work = `${folder}/${WORK}/${name}`;
-  await Deno.mkdir(work, { recursive: true });
+  await makeFolder(options, work);
   let record: Prepared | undefined, already = true;
   {
     // Held until the file is closed or the process ends: a second command waits, and finds all done.
@@ -81,6 +81,17 @@ export async function prepare(options: PrepareOptions): Promise<Prepared & { rea
   await removeIfThere(work, { recursive: true });
   await removeIfEmpty(`${folder}/${WORK}`);
   return { ...record, already };
+}
+
+async function makeFolder({ name, folder }: PrepareOptions, work: string): Promise<void> {
+  await Deno.mkdir(work, { recursive: true }).catch((cause) => {
+    if (!isFileForFolder(cause)) throw cause;
+    throw new UsageError(
+      `Cannot prepare ${name} in ${folder}: ${work} cannot be made, for ${folder} or what is above it or ` +
+        `${folder}/${WORK} is a file; a folder is required (--data-dir)`,
+      { cause },
+    );
+  });
 }
 
 /** Refuses a request that what is there does not answer; `remedy` is what to remove. */

@@ -7,7 +7,7 @@
 import { readEntry, readZip } from "../../lib/checkpoint/zip.ts";
 import { FormatError } from "../../lib/errors.ts";
 import { tar } from "./deps.ts";
-import { statOf } from "./files.ts";
+import { isFileForFolder, statOf } from "./files.ts";
 import { gunzipped } from "./gzip.ts";
 
 /** A file in an archive. */
@@ -207,9 +207,23 @@ function allow(allowance: Allowance, path: string, size: number): void {
 /**
  * Writes a file of an archive, whole or not at all. One that is there with the right size was written whole before.
  *
- * @throws {FormatError} if the contents are not as long as stated
+ * @throws {FormatError} if the contents are not as long as stated, or there is a file where its folder must be, or the
+ *   other way round
  */
-export async function writeEntry(target: string, { path, size, body }: ArchiveFile): Promise<void> {
+export async function writeEntry(target: string, file: ArchiveFile): Promise<void> {
+  try {
+    await writeFile(target, file);
+  } catch (cause) {
+    if (!isFileForFolder(cause)) throw cause;
+    throw new FormatError(
+      `Cannot unpack ${file.path}: the archive has a file and a folder of one name, as ${file.path} or above it; ` +
+        "names that are one or the other are required",
+      { cause },
+    );
+  }
+}
+
+async function writeFile(target: string, { path, size, body }: ArchiveFile): Promise<void> {
   const found = await statOf(target);
   if (found?.isFile && found.size === size) return;
   await Deno.mkdir(target.replace(/\/[^/]*$/, ""), { recursive: true });
