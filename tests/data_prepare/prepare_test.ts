@@ -93,8 +93,6 @@ Deno.test("prepare() arranges STL-10, the flowers and the pets as the original's
       )
     );
     assertEquals(tree(`${folder}/flowers`), [...expected, "swagpu-data-oxford102flowers.json"].sort());
-    const test = await openDataset({ name: "oxford102flowers", split: "test", dir: `${folder}/flowers` });
-    assertEquals([...test.labels].map((label) => test.classNames[label]), ["000", "002", "049", "101"]);
 
     const all = Object.entries(petFiles(trimapPng([1, 2])));
     const annotations = all.filter(([path]) => path.startsWith("annotations"));
@@ -115,7 +113,6 @@ Deno.test("prepare() arranges STL-10, the flowers and the pets as the original's
     ]);
     assertEquals(tree(`${folder}/pets`).some((path) => path.includes("._")), false);
     assertEquals([...(await readTrimap(`${folder}/pets`, "val/33/shiba_inu_3.jpg")).values], [1, 2]);
-    assertEquals((await openDataset({ name: "oxfordpets", split: "val", dir: `${folder}/pets` })).labels.length, 2);
   }));
 
 Deno.test("prepare() arranges ImageNet by WordNet number, or a list of its classes", () =>
