@@ -184,6 +184,7 @@ Deno.test("archiveFiles() says what a file is that is no gzip file", () =>
         [[0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], "it is an xz file"],
         [[0x50, 0x4b, 3, 4], "it is a zip archive"],
         [[...new TextEncoder().encode("<html>Not found</html>")], 'it begins with the text "<html>Not found</html>"'],
+        [[...tarOf({ "a": BYTES })], "it is a tar archive that is not compressed"],
         [[0x1f], "it begins with the bytes 1f"],
         [[], "it is empty"],
       ] as const
