@@ -31,6 +31,8 @@ export interface Cifar100Options extends CifarOptions {
 /** How a record looks: its label bytes, then 3,072 bytes of pixels in planes (red, green, blue). */
 interface RecordFormat {
   readonly title: string;
+  /** What `data prepare` calls it. */
+  readonly command: string;
   readonly subfolder: string;
   readonly labelSizes: readonly number[];
   readonly labelIndex: number;
@@ -41,6 +43,7 @@ interface RecordFormat {
 
 const CIFAR10: RecordFormat = {
   title: "CIFAR-10",
+  command: "cifar10",
   subfolder: "cifar-10-batches-bin",
   labelSizes: [10],
   labelIndex: 0,
@@ -51,6 +54,7 @@ const CIFAR10: RecordFormat = {
 
 const CIFAR100: RecordFormat = {
   title: "CIFAR-100",
+  command: "cifar100",
   subfolder: "cifar-100-binary",
   labelSizes: [CIFAR100_COARSE_NAMES.length, CIFAR100_FINE_NAMES.length],
   labelIndex: 1,
@@ -147,6 +151,6 @@ async function findFiles(format: RecordFormat, folder: string, split: "train" | 
   }
   throw new Error(
     `Cannot read ${format.title} (${split}) from ${folder}: neither it nor its ${format.subfolder}/ has the files; ` +
-      `required are ${format.layout}`,
+      `required are ${format.layout}; data prepare ${format.command} --data-dir ${folder} fetches them`,
   );
 }

@@ -46,7 +46,10 @@ export type Corruption = typeof CORRUPTIONS[number];
 export const SEVERITIES = 5;
 
 /** The two editions of CIFAR-10.1: `v4`, which the original system reads, and `v6`, balanced over the classes. */
-export type Cifar101Version = "v4" | "v6";
+export const CIFAR101_VERSIONS = ["v4", "v6"] as const;
+
+/** One of {@linkcode CIFAR101_VERSIONS}. */
+export type Cifar101Version = typeof CIFAR101_VERSIONS[number];
 
 /**
  * Reads CIFAR-10.1.
@@ -66,7 +69,7 @@ export async function readCifar101(folder: string, version: Cifar101Version): Pr
   }
   throw new Error(
     `Cannot read CIFAR-10.1 from ${folder}: it has no cifar10.1_${version}_data.npy, nor has its cifar10_1/; required ` +
-      `are cifar10.1_${version}_data.npy and cifar10.1_${version}_labels.npy (data prepare cifar10.1)`,
+      `are cifar10.1_${version}_data.npy and cifar10.1_${version}_labels.npy (data prepare cifar10.1 --data-dir ${folder})`,
   );
 }
 
@@ -88,7 +91,7 @@ export async function readCifar10C(folder: string, corruption: Corruption, sever
   if (!await isFile(path)) {
     throw new Error(
       `Cannot read CIFAR-10-C (${corruption}) from ${folder}: there is no ${path}; required are ${corruption}.npy and ` +
-        "labels.npy (data prepare cifar10-c)",
+        `labels.npy, there or in its CIFAR-10-C/ (data prepare cifar10-c --data-dir ${folder})`,
     );
   }
   const all = await readLabels(labelPath);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { UsageError } from "../errors.ts";
+import { FormatError, UsageError } from "../errors.ts";
 import { readCifar10, readCifar100 } from "./cifar.ts";
 import { type Corruption, CORRUPTIONS, readCifar101, readCifar10C } from "./cifar_variants.ts";
 import { createImageStream, type ImageSet, type ImageSource, isStream } from "./dataset.ts";
@@ -12,8 +12,8 @@ import { openImageFolder } from "./file_stream.ts";
 import { isFolder } from "./files.ts";
 import type { Fit, ResizeMode } from "./fit.ts";
 import { openImageNet, openImageNet100 } from "./imagenet.ts";
-import { type FlowerSplit, openOxfordFlowers } from "./oxford_flowers.ts";
-import { openOxfordPets } from "./oxford_pets.ts";
+import { FLOWER_CLASSES, type FlowerSplit, openOxfordFlowers } from "./oxford_flowers.ts";
+import { openOxfordPets, PET_CLASSES } from "./oxford_pets.ts";
 import type { SharedPixelCache } from "./pixel_cache.ts";
 import { PROCEDURAL_SIZE, proceduralDownstream, proceduralSource } from "./procedural.ts";
 import { RECIPES } from "./recipes.ts";
@@ -115,6 +115,7 @@ export async function loadDataset(request: DatasetRequest): Promise<ImageSet> {
  * @throws {UsageError} if the name or the split is unknown, a folder, corruption or severity is missing from the
  * request, or a size is asked of a procedural set
  * @throws {Error} if the folder does not hold the data; the message states the layout
+ * @throws {FormatError} if files are damaged, or flowers, pets or ImageNet-100 have not as many classes as they should
  */
 export async function openDataset(request: DatasetRequest): Promise<ImageSource> {
   const name = resolveName(request.name);
@@ -172,7 +173,24 @@ async function openFolder(name: DatasetName, request: DatasetRequest): Promise<I
   const folder = await chooseFolder(name, dir, request);
   const options = { name: `${name} (${folder})`, fit, cache, classNames, only };
   const open = { "imagenet": openImageNet, "imagenet100": openImageNet100 }[name as string] ?? openImageFolder;
-  return await open(`${dir}/${folder}`, options);
+  const stream = await open(`${dir}/${folder}`, options);
+  requireClasses(name, stream, dir, folder);
+  return stream;
+}
+
+/** The classes of sets that are folders of images once they are arranged, as the original's scripts do it. */
+const ARRANGED_CLASSES: Partial<Record<DatasetName, number>> = {
+  "oxford102flowers": FLOWER_CLASSES,
+  "oxfordpets": PET_CLASSES,
+};
+
+function requireClasses(name: DatasetName, { classNames }: ImageSource, dir: string, folder: string): void {
+  const required = ARRANGED_CLASSES[name];
+  if (required === undefined || classNames.length === required) return;
+  throw new FormatError(
+    `Cannot read ${dir}/${folder} as ${name}: there are ${classNames.length} classes; ${required} are required, each a ` +
+      `folder (data prepare ${name} --data-dir DIR; other folders of images: --train-dataset custom)`,
+  );
 }
 
 /** The folder of a split inside `dir`. */
@@ -266,8 +284,8 @@ function stl10Part(part: string): Stl10Split {
 async function chooseCifarFolder(dir: string, subfolder: string | undefined): Promise<string> {
   if (!await isFolder(dir)) {
     throw new Error(
-      `Cannot load CIFAR from ${dir}: there is no such folder; required is a folder with the files of ` +
-        "CIFAR's binary version",
+      `Cannot load CIFAR from ${dir}: there is no such folder; required is a folder with the files of CIFAR's binary ` +
+        `version (data prepare NAME --data-dir ${dir})`,
     );
   }
   return subfolder !== undefined && await isFolder(`${dir}/${subfolder}`) ? `${dir}/${subfolder}` : dir;

@@ -99,7 +99,7 @@ async function openPart(folder: string, root: string, name: string, split: Stl10
   if (!await isFile(path)) {
     throw new Error(
       `Cannot read STL-10 (${split}) from ${folder}: there is no ${path}; required are train_X.bin, train_y.bin, ` +
-        "test_X.bin, test_y.bin and unlabeled_X.bin of the binary version (data prepare stl10)",
+        `test_X.bin, test_y.bin and unlabeled_X.bin of the binary version (data prepare stl10 --data-dir ${folder})`,
     );
   }
   const { size } = await Deno.stat(path);

@@ -35,7 +35,7 @@ export const command = defineCommand({
       required: true,
       value: "DIR",
       group: "Data",
-      help: "folder for the data set; archives that lie there are not downloaded",
+      help: "folder for the data set, and for others whose names differ; archives that lie there are not downloaded",
     },
     url: {
       type: "string",
@@ -58,7 +58,8 @@ export const command = defineCommand({
     ...REPORT_FLAGS,
   },
   examples: [
-    "data prepare cifar10 --data-dir cifar10",
+    "data prepare cifar10 --data-dir data",
+    "data prepare cifar10-c --data-dir data",
     "data prepare oxfordpets --data-dir pets --url https://mirror.example/pets",
   ],
 });

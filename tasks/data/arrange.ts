@@ -5,12 +5,13 @@
  * @module
  */
 
-import { CORRUPTIONS } from "../../lib/data/cifar_variants.ts";
+import { CIFAR101_VERSIONS, CORRUPTIONS, readCifar101 } from "../../lib/data/cifar_variants.ts";
 import { flowerFile, flowerFolder, readFlowerLabels } from "../../lib/data/oxford_flowers.ts";
 import { petFolder, readPetList } from "../../lib/data/oxford_pets.ts";
 import { FormatError, UsageError } from "../../lib/errors.ts";
 import { statOf } from "./files.ts";
 import { arrangeImageNet } from "./imagenet.ts";
+import { SOURCES } from "./sources.ts";
 import { type Allowance, archiveFiles, writeEntry } from "./unpack.ts";
 
 /** What an arrangement is made from and where it goes. */
@@ -40,11 +41,18 @@ function unpackFolder(folder: string, required: readonly string[]): Arrange {
   };
 }
 
-/** Copies the files as they are: resumes like an archive, for the downloads stay until all is in place. */
-const copyFiles: Arrange = async ({ files, staging, onFile }) => {
+/** Copies the arrays as they are, and reads them: resumes like an archive, for the downloads stay until all is in place. */
+const arrangeCifar101: Arrange = async ({ files, staging, onFile }) => {
   for (const [name, path] of files) {
     await Deno.copyFile(path, `${staging}/${name}`);
     onFile?.();
+  }
+  for (const version of CIFAR101_VERSIONS) {
+    await readCifar101(staging, version).catch((cause) => {
+      throw new FormatError(`Cannot arrange cifar10.1: ${(cause as Error).message.replaceAll(`${staging}/`, "")}`, {
+        cause,
+      });
+    });
   }
 };
 
@@ -82,10 +90,17 @@ const arrangePets: Arrange = async (arrangement) => {
 
 /** `train/`, `val/` and `test/` at the archive's top or in its one folder. */
 const arrangeCustom: Arrange = async (arrangement) => {
+  let top: string | undefined;
   await unpack(arrangement, [...arrangement.files.keys()][0], (path) => {
-    const parts = path.split("/");
-    const at = parts.findIndex((part) => part === "train" || part === "val" || part === "test");
-    return at === 0 || at === 1 ? parts.slice(at).join("/") : undefined;
+    const parts = path.split("/"), at = parts.findIndex((part) => /^(train|val|test)$/.test(part));
+    if (at < 0 || at > 1 || at === parts.length - 1) return undefined;
+    const here = at === 0 ? "its top" : `${parts[0]}/`;
+    top ??= here;
+    if (here === top) return parts.slice(at).join("/");
+    throw new FormatError(
+      `Cannot arrange custom: the archive has folders train/, val/ or test/ in ${top} and in ${here}; they are required ` +
+        "in one place, at the top or in one folder",
+    );
   });
   if (await statOf(`${arrangement.staging}/train`) === undefined) {
     throw new FormatError(
@@ -94,26 +109,33 @@ const arrangeCustom: Arrange = async (arrangement) => {
   }
 };
 
-const ARRANGEMENTS: Readonly<Record<string, Arrange>> = {
-  "cifar10": unpackFolder("cifar-10-batches-bin", [
+/** How a data set is arranged, and the files and folders that it becomes. */
+interface Layout {
+  readonly arrange: Arrange;
+  readonly targets: readonly string[];
+}
+
+/** One folder of the archive, as it is; the set is that folder. */
+function oneFolder(folder: string, required: readonly string[]): Layout {
+  return { arrange: unpackFolder(folder, required), targets: [folder] };
+}
+
+const IMAGENET: Layout = { arrange: arrangeImageNet, targets: ["train", "val"] };
+
+const LAYOUTS: Readonly<Record<string, Layout>> = {
+  "cifar10": oneFolder("cifar-10-batches-bin", [
     ...[1, 2, 3, 4, 5].map((number) => `data_batch_${number}.bin`),
     "test_batch.bin",
   ]),
-  "cifar100": unpackFolder("cifar-100-binary", ["train.bin", "test.bin"]),
-  "cifar10.1": copyFiles,
-  "cifar10-c": unpackFolder("CIFAR-10-C", ["labels.npy", ...CORRUPTIONS.map((name) => `${name}.npy`)]),
-  "stl10": unpackFolder("stl10_binary", [
-    "train_X.bin",
-    "train_y.bin",
-    "test_X.bin",
-    "test_y.bin",
-    "unlabeled_X.bin",
-  ]),
-  "oxford102flowers": arrangeFlowers,
-  "oxfordpets": arrangePets,
-  "imagenet": arrangeImageNet,
-  "imagenet100": arrangeImageNet,
-  "custom": arrangeCustom,
+  "cifar100": oneFolder("cifar-100-binary", ["train.bin", "test.bin"]),
+  "cifar10.1": { arrange: arrangeCifar101, targets: SOURCES["cifar10.1"].files.map(({ name }) => name) },
+  "cifar10-c": oneFolder("CIFAR-10-C", ["labels.npy", ...CORRUPTIONS.map((name) => `${name}.npy`)]),
+  "stl10": oneFolder("stl10_binary", ["train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin", "unlabeled_X.bin"]),
+  "oxford102flowers": { arrange: arrangeFlowers, targets: ["train", "val", "test"] },
+  "oxfordpets": { arrange: arrangePets, targets: ["annotations", "train", "val"] },
+  "imagenet": IMAGENET,
+  "imagenet100": IMAGENET,
+  "custom": { arrange: arrangeCustom, targets: ["train"] },
 };
 
 /**
@@ -121,11 +143,21 @@ const ARRANGEMENTS: Readonly<Record<string, Arrange>> = {
  * written again.
  *
  * @throws {FormatError} if an archive is damaged, hostile or not of that data set
+ * @throws {UsageError} if the data set is unknown, or has not the classes that are asked for
  */
 export async function arrange(name: string, arrangement: Arrangement): Promise<void> {
-  const found = ARRANGEMENTS[name];
-  if (found === undefined) throw new UsageError(`Cannot prepare ${name}: only ${Object.keys(ARRANGEMENTS).join(", ")}`);
-  await found(arrangement);
+  await layoutOf(name).arrange(arrangement);
+}
+
+/** The files and folders that a data set becomes, as far as they are known before its archives are. */
+export function targetsOf(name: string): readonly string[] {
+  return layoutOf(name).targets;
+}
+
+function layoutOf(name: string): Layout {
+  const layout = LAYOUTS[name];
+  if (layout !== undefined) return layout;
+  throw new UsageError(`Cannot prepare ${name}: only ${Object.keys(LAYOUTS).join(", ")}`);
 }
 
 async function unpack(

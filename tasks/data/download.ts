@@ -10,6 +10,9 @@ import { open, type PartialFile, Refusal, Stale, startOf, totalOf, validatorOf }
 import { removeIfThere, statOf, textOf } from "./files.ts";
 import type { Digest } from "./sources.ts";
 
+/** The file is not the published one. */
+export class WrongDigest extends Error {}
+
 /** What to download. */
 export interface Download {
   readonly url: string;
@@ -74,7 +77,7 @@ export async function download(file: Download, options: DownloadOptions = {}): P
  * Compares a file with its published digest.
  *
  * @returns its SHA-256
- * @throws Error with one line that names both digests
+ * @throws {WrongDigest} with one line that names both digests
  */
 export async function verify(path: string, { url, digest }: Pick<Download, "url" | "digest">): Promise<string> {
   const sha256 = createHash("sha256");
@@ -88,7 +91,7 @@ export async function verify(path: string, { url, digest }: Pick<Download, "url"
   const hex = sha256.digest("hex");
   const found = other?.digest("hex") ?? hex;
   if (digest !== undefined && found !== digest.hex) {
-    throw new Error(
+    throw new WrongDigest(
       `Cannot use ${url}: its ${digest.algorithm} is ${found}, but ${digest.hex} is published; download it again, or ` +
         "from elsewhere (--url)",
     );

@@ -5,7 +5,7 @@
  */
 
 import { type MatArray, readMat } from "../../lib/data/mat.ts";
-import { FormatError } from "../../lib/errors.ts";
+import { FormatError, UsageError } from "../../lib/errors.ts";
 import type { Arrangement } from "./arrange.ts";
 import { type ArchiveFile, archiveFiles, innerFiles, readBody, writeEntry } from "./unpack.ts";
 
@@ -27,7 +27,7 @@ export async function arrangeImageNet(arrangement: Arrangement): Promise<void> {
   const { wnids, validation } = await readKit(arrangement);
   const wanted = new Set(classes ?? wnids.values());
   for (const wnid of wanted) {
-    if (![...wnids.values()].includes(wnid)) throw new FormatError(`Cannot arrange ImageNet: it has no class ${wnid}`);
+    if (![...wnids.values()].includes(wnid)) throw new UsageError(`Cannot arrange ImageNet: it has no class ${wnid}`);
   }
   let seen = 0;
   const place = async (path: string, file: ArchiveFile) => {

@@ -1,7 +1,7 @@
 /**
  * A data set from its official address to the layout that is read: downloaded, checked, unpacked, arranged.
  *
- * Everything happens in `<folder>/.prepare`; the data set's own folders appear whole, each in one step, at the end. So
+ * Everything happens in `<folder>/.prepare/<name>`; the data set's own folders appear whole, each in one step, at the end. So
  * nothing is ever half-arranged, and what was interrupted goes on where it stopped.
  *
  * @module
@@ -10,11 +10,20 @@
 import { listFolder } from "../../lib/data/files.ts";
 import { UsageError } from "../../lib/errors.ts";
 import { writeWhole } from "../cli/files.ts";
-import { arrange } from "./arrange.ts";
-import { download, type DownloadOptions, verify } from "./download.ts";
-import { removeIfThere, textOf } from "./files.ts";
-import { type Plan, type Prepared, type PreparedFile, readPlan, readRecord, RECORD } from "./record.ts";
-import { addressOf, type Source, type SourceFile } from "./sources.ts";
+import { arrange, targetsOf } from "./arrange.ts";
+import type { DownloadOptions } from "./download.ts";
+import { isFileForFolder, removeIfEmpty, removeIfThere, textOf } from "./files.ts";
+import { forgetDamaged, obtain, type Obtained } from "./obtain.ts";
+import {
+  differenceOf,
+  missingTargets,
+  type Prepared,
+  type PreparedFile,
+  readPlan,
+  readRecord,
+  recordPath,
+} from "./record.ts";
+import type { Source } from "./sources.ts";
 
 /** What to prepare, and where. */
 export interface PrepareOptions extends Pick<DownloadOptions, "attempts" | "wait" | "stall"> {
@@ -39,104 +48,131 @@ export interface PrepareOptions extends Pick<DownloadOptions, "attempts" | "wait
 const WORK = ".prepare";
 
 /**
- * Prepares a data set; where it is prepared already, only says so.
+ * Prepares a data set; where it is prepared already, only says so. Several sets may share a folder whose names differ.
  *
  * @returns what was prepared, and whether it had been before
- * @throws Error with one line if a download fails, a digest is wrong, an archive is damaged or hostile, or a folder of
- *   the data set's names is there that this did not make
+ * @throws Error with one line if a download fails, a digest is wrong, an archive is damaged or hostile, a folder of the
+ *   data set's names is there that this did not make, or the set was prepared from elsewhere or with other classes
  */
 export async function prepare(options: PrepareOptions): Promise<Prepared & { readonly already: boolean }> {
-  const { folder } = options;
-  await Deno.mkdir(`${folder}/${WORK}`, { recursive: true });
-  let already = true;
+  const { folder, name, onStage } = options;
+  const work = `${folder}/${WORK}/${name}`;
+  await makeFolder(options, work);
+  let record: Prepared | undefined, already = true;
   {
     // Held until the file is closed or the process ends: a second command waits, and finds all done.
-    using lock = await Deno.open(`${folder}/${WORK}/lock`, { create: true, write: true });
+    using lock = await Deno.open(`${work}/lock`, { create: true, write: true });
     await lock.lock(true);
-    const found = await readRecord(folder);
-    if (found !== undefined) requireSame(options, found);
-    if (found === undefined) {
-      await carryOut(options);
+    record = await readRecord(folder, name);
+    const missing = record === undefined ? [] : await missingTargets(folder, record);
+    if (missing.length > 0) onStage?.(`preparing ${name} anew: ${folder}/${missing[0]} is missing`);
+    if (missing.length > 0 && missing.length === record?.targets.length) {
+      // Nothing is left that another request would have to fit.
+      await Deno.remove(recordPath(folder, name));
+      record = undefined;
+    }
+    if (record !== undefined) requireSame(options, record, targetPaths(folder, record));
+    if (record === undefined || missing.length > 0) {
+      record = await carryOut(options, work, record);
       already = false;
     }
   }
-  // Another command that waited may have removed it.
-  await removeIfThere(`${folder}/${WORK}`, { recursive: true });
-  return { ...(await readRecord(folder))!, already };
+  // Another command that waited may have removed it, or another set may be prepared beside it.
+  await removeIfThere(work, { recursive: true });
+  await removeIfEmpty(`${folder}/${WORK}`);
+  return { ...record, already };
 }
 
-function requireSame({ name, folder }: PrepareOptions, found: Prepared): void {
-  if (found.name === name) return;
-  throw new UsageError(`Cannot prepare ${name} in ${folder}: it holds ${found.name}; another folder is required`);
-}
-
-async function carryOut(options: PrepareOptions): Promise<void> {
-  const { name, folder, source, classes, onStage } = options;
-  const work = `${folder}/${WORK}`, staging = `${work}/arranged`, plan = `${work}/plan.json`;
-  let planned: Plan | undefined = await readPlan(plan, folder);
-  if (planned !== undefined) requireSame(options, planned.record);
-  if (planned === undefined) {
-    const paths = new Map<string, string>(), files: PreparedFile[] = [];
-    for (const file of source.files) {
-      const { path, record } = await obtain(file, options);
-      paths.set(file.name, path);
-      files.push(record);
-    }
-    await forgetOther(work, staging, JSON.stringify([files.map(({ sha256 }) => sha256), classes]));
-    onStage?.(`unpacking ${name}`);
-    await Deno.mkdir(staging, { recursive: true });
-    const allowance = { bytes: source.maxUnpackedBytes, entries: source.maxEntries };
-    await arrange(name, { files: paths, staging, allowance, classes });
-    const { folders, files: loose } = await listFolder(staging);
-    const targets = [...folders, ...loose];
-    for (const target of targets) {
-      if (!await exists(`${folder}/${target}`)) continue;
-      throw new Error(`Cannot prepare ${name} in ${folder}: ${folder}/${target} exists; another folder is required`);
-    }
-    planned = { record: { name, files }, targets };
-    await writeWhole(plan, encode(planned), true);
-  }
-  const { record, targets } = planned;
-  for (const target of targets) {
-    if (await exists(`${staging}/${target}`)) await Deno.rename(`${staging}/${target}`, `${folder}/${target}`);
-  }
-  if (options.keepArchives) {
-    for (const { name } of source.files) {
-      if (await exists(`${work}/${name}`)) await Deno.rename(`${work}/${name}`, `${folder}/${name}`);
-    }
-  }
-  await writeWhole(`${folder}/${RECORD}`, encode(record), true);
-}
-
-/** A file that lies in the folder, was downloaded before, or is downloaded now; checked in any case. */
-async function obtain(
-  file: SourceFile,
-  options: PrepareOptions,
-): Promise<{ path: string; record: PreparedFile }> {
-  const { folder, unverified, source, name, onStage, onProgress } = options;
-  const digest = unverified ? undefined : file.digest;
-  const verified = digest && `${digest.algorithm}:${digest.hex}`;
-  const recordOf = async (path: string, sha256: string, url?: string) => ({
-    path,
-    record: { name: file.name, url, bytes: (await Deno.stat(path)).size, sha256, verified },
+async function makeFolder({ name, folder }: PrepareOptions, work: string): Promise<void> {
+  await Deno.mkdir(work, { recursive: true }).catch((cause) => {
+    if (!isFileForFolder(cause)) throw cause;
+    throw new UsageError(
+      `Cannot prepare ${name} in ${folder}: ${work} cannot be made, for ${folder} or what is above it or ` +
+        `${folder}/${WORK} is a file; a folder is required (--data-dir)`,
+      { cause },
+    );
   });
-  const own = `${folder}/${file.name}`;
-  if (await exists(own)) {
-    onStage?.(`checking ${own}`);
-    return await recordOf(own, await verify(own, { url: own, digest }));
+}
+
+/** Refuses a request that what is there does not answer; `remedy` is what to remove. */
+function requireSame(options: PrepareOptions, found: Prepared, remedy: string): void {
+  const { name, folder } = options, difference = differenceOf(options, found);
+  if (difference === undefined) return;
+  throw new UsageError(
+    `Cannot prepare ${name} in ${folder}: ${name} is there, but ${difference}; another folder is required, or remove ` +
+      `${remedy} first`,
+  );
+}
+
+/** @param had what is left of the data set, where some of it is */
+async function carryOut(options: PrepareOptions, work: string, had: Prepared | undefined): Promise<Prepared> {
+  const { name, folder } = options;
+  const plan = `${work}/plan.json`, pending = await readPlan(plan, folder, name);
+  if (pending !== undefined) requireSame(options, pending, `${work} and ${targetPaths(folder, pending)}`);
+  const record = pending ?? await arrangeAnew(options, work, had);
+  if (pending === undefined) await writeWhole(plan, encode(record), true);
+  for (const target of record.targets) await moveIfThere(`${work}/${STAGING}/${target}`, `${folder}/${target}`);
+  if (options.keepArchives) {
+    for (const { name } of options.source.files) await moveIfThere(`${work}/${name}`, `${folder}/${name}`);
   }
-  const url = addressOf(file, options.url), path = `${folder}/${WORK}/${file.name}`;
-  if (url === undefined) {
-    throw new UsageError(`Cannot prepare ${name}: ${file.name} has no public address. ${source.manual}`);
+  await writeWhole(recordPath(folder, name), encode(record), true);
+  return record;
+}
+
+const STAGING = "arranged";
+
+/** Downloads and arranges what is not there; resolves to what will be prepared once it has been moved. */
+async function arrangeAnew(options: PrepareOptions, work: string, had: Prepared | undefined): Promise<Prepared> {
+  const { name, folder, source, classes, onStage } = options;
+  const staging = `${work}/${STAGING}`;
+  await requireFree(options, targetsOf(name), had);
+  const obtained: Obtained[] = [];
+  for (const file of source.files) obtained.push(await obtain(file, { ...options, work }));
+  const files = obtained.map(({ record }) => record);
+  if (had !== undefined) requireSameFiles(options, files, had);
+  await forgetOther(work, staging, JSON.stringify([files.map(({ sha256 }) => sha256), classes]));
+  onStage?.(`unpacking ${name}`);
+  await Deno.mkdir(staging, { recursive: true });
+  const allowance = { bytes: source.maxUnpackedBytes, entries: source.maxEntries };
+  const paths = new Map(obtained.map(({ path, record }) => [record.name, path]));
+  await arrange(name, { files: paths, staging, allowance, classes }).catch(async (error) => {
+    throw await forgetDamaged(obtained, error);
+  });
+  const { folders, files: loose } = await listFolder(staging);
+  const targets = [...folders, ...loose];
+  await requireFree(options, targets, had);
+  // What is there already stays as it is.
+  for (const target of targets) {
+    if (await exists(`${folder}/${target}`)) await removeIfThere(`${staging}/${target}`, { recursive: true });
   }
-  if (await exists(path)) {
-    onStage?.(`checking ${file.name}`);
-    return await recordOf(path, await verify(path, { url, digest }), url);
+  return { name, files, classes, targets };
+}
+
+/** Refuses names that are taken, but by what is left of the same set and by files that it is made of. */
+async function requireFree(
+  { name, folder, source }: PrepareOptions,
+  targets: readonly string[],
+  had: Prepared | undefined,
+): Promise<void> {
+  const own = new Set([...had?.targets ?? [], ...source.files.map(({ name }) => name)]);
+  for (const target of targets) {
+    if (own.has(target) || !await exists(`${folder}/${target}`)) continue;
+    throw new Error(`Cannot prepare ${name} in ${folder}: ${folder}/${target} exists; another folder is required`);
   }
-  onStage?.(`downloading ${url}`);
-  const { attempts, wait, stall } = options;
-  const sha256 = await download({ url, path, digest, maxBytes: file.maxBytes }, { attempts, wait, stall, onProgress });
-  return await recordOf(path, sha256, url);
+}
+
+/** What is added to the rest of a data set must be of the same files. */
+function requireSameFiles({ name, folder }: PrepareOptions, files: readonly PreparedFile[], had: Prepared): void {
+  const other = files.find((file) => !had.files.some(({ sha256 }) => sha256 === file.sha256));
+  if (other === undefined) return;
+  throw new Error(
+    `Cannot prepare ${name} in ${folder} anew: a part of it is left that was made of another ${other.name}; another ` +
+      `folder is required, or remove ${targetPaths(folder, had)} first`,
+  );
+}
+
+function targetPaths(folder: string, { targets }: Prepared): string {
+  return targets.map((target) => `${folder}/${target}`).join(", ");
 }
 
 /** Empties the staging folder where it was filled from other files. */
@@ -144,6 +180,10 @@ async function forgetOther(work: string, staging: string, identity: string): Pro
   const path = `${work}/identity.json`;
   if (await textOf(path) !== identity) await removeIfThere(staging, { recursive: true });
   await Deno.writeTextFile(path, identity);
+}
+
+async function moveIfThere(from: string, to: string): Promise<void> {
+  if (await exists(from)) await Deno.rename(from, to);
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { CIFAR101_VERSIONS, type Cifar101Version } from "../../lib/data/cifar_variants.ts";
 import { UsageError } from "../../lib/errors.ts";
 
 /** A file to download. */
@@ -43,7 +44,7 @@ const FLOWERS = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102";
 const PETS = "https://www.robots.ox.ac.uk/~vgg/data/pets/data";
 const CIFAR101 = "https://raw.githubusercontent.com/modestyachts/CIFAR-10.1/master/datasets";
 
-function cifar101(version: "v4" | "v6"): SourceFile[] {
+function cifar101(version: Cifar101Version): SourceFile[] {
   return ["data", "labels"].map((part) => {
     const name = `cifar10.1_${version}_${part}.npy`;
     return { name, url: `${CIFAR101}/${name}`, maxBytes: 2 ** 24 };
@@ -88,7 +89,7 @@ export const SOURCES: Readonly<Record<string, Source>> = {
     maxUnpackedBytes: GIB,
     maxEntries: 100,
   },
-  "cifar10.1": { files: [...cifar101("v4"), ...cifar101("v6")], maxUnpackedBytes: GIB, maxEntries: 10 },
+  "cifar10.1": { files: CIFAR101_VERSIONS.flatMap(cifar101), maxUnpackedBytes: GIB, maxEntries: 10 },
   "cifar10-c": {
     files: [{
       name: "CIFAR-10-C.tar",

@@ -7,7 +7,8 @@
 import { readEntry, readZip } from "../../lib/checkpoint/zip.ts";
 import { FormatError } from "../../lib/errors.ts";
 import { tar } from "./deps.ts";
-import { statOf } from "./files.ts";
+import { isFileForFolder, statOf } from "./files.ts";
+import { gunzipped } from "./gzip.ts";
 
 /** A file in an archive. */
 export interface ArchiveFile {
@@ -29,6 +30,8 @@ interface TarHeader {
   readonly name: string;
   readonly size: number;
   readonly type: string;
+  /** Where its contents begin in the archive. */
+  readonly byteOffset: number;
 }
 
 interface TarEntry extends AsyncIterable<Uint8Array> {
@@ -40,7 +43,7 @@ interface TarExtract extends AsyncIterable<TarEntry> {
   write(chunk: Uint8Array): boolean;
   end(): void;
   destroy(error?: Error): void;
-  once(event: "drain" | "close", listener: () => void): void;
+  on(event: "drain" | "close", listener: () => void): void;
 }
 
 /** The most bytes of a zip archive, which is read whole. */
@@ -55,8 +58,14 @@ export function archiveFiles(path: string, allowance: Allowance): AsyncGenerator
   return explained(path, /\.zip$/i.test(path) ? zipFiles(path, allowance) : packedTarFiles(path, allowance));
 }
 
-/** The files of a tar archive inside another one; throws as {@linkcode archiveFiles}. */
-export function innerFiles({ path, body }: ArchiveFile, allowance: Allowance): AsyncGenerator<ArchiveFile> {
+/**
+ * The files of a tar archive inside another one; throws as {@linkcode archiveFiles}.
+ *
+ * @param allowance that of the outer archive: what the inner one took of it is given back, for its contents count
+ */
+export function innerFiles({ path, size, body }: ArchiveFile, allowance: Allowance): AsyncGenerator<ArchiveFile> {
+  allowance.bytes += size;
+  allowance.entries += 1;
   return explained(path, tarFiles(body, allowance));
 }
 
@@ -78,53 +87,83 @@ async function* explained<T extends ArchiveFile | Uint8Array>(
 class UnpackError extends FormatError {}
 
 async function* packedTarFiles(path: string, allowance: Allowance): AsyncGenerator<ArchiveFile> {
-  const { readable } = await Deno.open(path);
   const packed = /\.(tar\.gz|tgz)$/i.test(path);
-  yield* tarFiles(packed ? readable.pipeThrough(new DecompressionStream("gzip")) : readable, allowance);
+  yield* tarFiles(packed ? await gunzipped(path) : (await Deno.open(path)).readable, allowance);
 }
 
 async function* tarFiles(bytes: AsyncIterable<Uint8Array>, allowance: Allowance): AsyncGenerator<ArchiveFile> {
-  const extract = tar.extract() as unknown as TarExtract;
-  const feeding = feed(extract, bytes);
+  const extract = tar.extract() as unknown as TarExtract, fed: Fed = { length: 0, zeros: 0 };
+  const feeding = feed(extract, bytes, fed);
+  let end = 0;
   try {
     for await (const entry of extract) {
-      const { name, size, type } = entry.header;
+      const { name, size, type, byteOffset } = entry.header;
       const path = safePath(name);
       allow(allowance, path, size);
       if (type === "directory") {
+        end = byteOffset;
         entry.resume();
         continue;
       }
       if (type !== "file" && type !== "contiguous-file") {
         throw new FormatError(`its entry ${path} is a ${type}; files and folders only are unpacked`);
       }
+      end = byteOffset + Math.ceil(size / BLOCK) * BLOCK;
       yield { path, size, body: entry };
       entry.resume();
     }
+    requireEnd(fed, end);
   } finally {
     extract.destroy();
     await feeding;
   }
 }
 
+/** What was read of a tar archive: bytes, and how many of the last ones are zero, counted up to {@linkcode TAR_END}. */
+interface Fed {
+  length: number;
+  zeros: number;
+}
+
+const BLOCK = 512;
+/** A tar archive ends with two blocks of zeros: without them it may have been cut between two entries. */
+const TAR_END = 2 * BLOCK;
+
+/** @param end where the last entry ends */
+function requireEnd({ length, zeros }: Fed, end: number): void {
+  if (zeros >= TAR_END && length - end >= TAR_END) return;
+  throw new FormatError(
+    `it is cut short: after ${length} bytes the ${TAR_END} zeros that end a tar archive are missing; download it again`,
+  );
+}
+
 /** Writes a stream into the extractor, at the pace at which files are taken out. */
-async function feed(extract: TarExtract, bytes: AsyncIterable<Uint8Array>): Promise<void> {
-  let open = true;
-  extract.once("close", () => open = false);
+async function feed(extract: TarExtract, bytes: AsyncIterable<Uint8Array>, fed: Fed): Promise<void> {
+  let open = true, goOn = () => {};
+  // Two listeners for all: one for each wait would stay until the end, thousands of them.
+  extract.on("drain", () => goOn());
+  extract.on("close", () => {
+    open = false;
+    goOn();
+  });
   try {
     for await (const chunk of bytes) {
       if (!open) return;
-      if (!extract.write(chunk)) {
-        await new Promise<void>((resolve) => {
-          extract.once("drain", resolve);
-          extract.once("close", resolve);
-        });
-      }
+      fed.length += chunk.length;
+      fed.zeros = zerosAtEnd(chunk, fed.zeros);
+      if (!extract.write(chunk) && open) await new Promise<void>((resolve) => goOn = resolve);
     }
     extract.end();
   } catch (error) {
     extract.destroy(error as Error);
   }
+}
+
+/** How many of the last bytes are zero, where before them as many were. */
+function zerosAtEnd(chunk: Uint8Array, before: number): number {
+  const last = chunk.subarray(-TAR_END).findLastIndex((byte) => byte !== 0);
+  const length = Math.min(chunk.length, TAR_END);
+  return last < 0 ? Math.min(before + length, TAR_END) : length - 1 - last;
 }
 
 async function* zipFiles(path: string, allowance: Allowance): AsyncGenerator<ArchiveFile> {
@@ -168,9 +207,23 @@ function allow(allowance: Allowance, path: string, size: number): void {
 /**
  * Writes a file of an archive, whole or not at all. One that is there with the right size was written whole before.
  *
- * @throws {FormatError} if the contents are not as long as stated
+ * @throws {FormatError} if the contents are not as long as stated, or there is a file where its folder must be, or the
+ *   other way round
  */
-export async function writeEntry(target: string, { path, size, body }: ArchiveFile): Promise<void> {
+export async function writeEntry(target: string, file: ArchiveFile): Promise<void> {
+  try {
+    await writeFile(target, file);
+  } catch (cause) {
+    if (!isFileForFolder(cause)) throw cause;
+    throw new FormatError(
+      `Cannot unpack ${file.path}: the archive has a file and a folder of one name, as ${file.path} or above it; ` +
+        "names that are one or the other are required",
+      { cause },
+    );
+  }
+}
+
+async function writeFile(target: string, { path, size, body }: ArchiveFile): Promise<void> {
   const found = await statOf(target);
   if (found?.isFile && found.size === size) return;
   await Deno.mkdir(target.replace(/\/[^/]*$/, ""), { recursive: true });

@@ -196,9 +196,11 @@ Deno.test("oxford102flowers are split by setid.mat in their official layout, by 
       assertEquals([...source.labels], ids.map((id) => FLOWERS.labels[id - 1] - 1));
       assertEquals([source.classNames.length, source.classNames[101]], [102, "101"]);
     }
-    await writeTree(`${dir}/arranged`, { "train/002/image_00003.jpg": JPEG, "train/101/image_00002.jpg": GRAY_JPEG });
+    const folders = Array.from({ length: 102 }, (_, label) => String(label).padStart(3, "0"));
+    const files = folders.map((name) => [`train/${name}/image.jpg`, name === "101" ? GRAY_JPEG : JPEG]);
+    await writeTree(`${dir}/arranged`, Object.fromEntries(files));
     const arranged = await openDataset({ name: "oxford102flowers", split: "train", dir: `${dir}/arranged` });
-    assertEquals(arranged.classNames, ["002", "101"]);
+    assertEquals(arranged.classNames, folders);
   }));
 
 Deno.test("oxford102flowers refuse missing, damaged and impossible label files and missing images", () =>

@@ -67,7 +67,7 @@ Deno.test("swagpu data prepare custom fetches its --url as it stands, and writes
     assertEquals([code, stderr], [0, ""]);
     assertEquals(server.requests[0], "/my%20set%21.tar");
     assertEquals(await Deno.readFile(`${folder}/a/b/set/train/a/1.jpg`), JPEG);
-    const { files } = JSON.parse(await Deno.readTextFile(`${folder}/a/b/set/swagpu-data.json`));
+    const { files } = JSON.parse(await Deno.readTextFile(`${folder}/a/b/set/swagpu-data-custom.json`));
     assertEquals(files[0].name, "my set!.tar");
 
     const asked = server.requests.length;

@@ -61,7 +61,7 @@ Deno.test("swagpu data prepare goes on with the download in the middle of which 
     const killed = `${folder}/killed`, { args, permissions, finish } = preparing(server, killed);
     for (const share of [0.5, 0.75]) {
       const enough = async (ended: () => boolean) => {
-        const partial = `${killed}/.prepare/set.tgz.partial`;
+        const partial = `${killed}/.prepare/custom/set.tgz.partial`;
         const size = () => Deno.stat(partial).then(({ size }) => size, () => 0);
         while (!ended() && await size() < Math.floor(share * packed.length)) await pause(1);
       };
@@ -82,7 +82,7 @@ Deno.test("swagpu data prepare goes on with the unpacking in the middle of which
   inTemporaryFolder(async (folder) => {
     await using server = serve({ "/set.tgz": await archive() });
     const killed = `${folder}/killed`, { args, permissions, finish } = preparing(server, killed);
-    const staging = `${killed}/.prepare/arranged`;
+    const staging = `${killed}/.prepare/custom/arranged`;
     for (const files of [20, 400, 900]) {
       const enough = async (ended: () => boolean) => {
         while (!ended() && count(staging) < files) await pause(1);

@@ -3,46 +3,16 @@ import { fromFileUrl } from "@std/path";
 import { writeZip } from "../../lib/checkpoint/zip_writer.ts";
 import { CORRUPTIONS } from "../../lib/data/cifar_variants.ts";
 import { loadDataset, openDataset } from "../../lib/data/load.ts";
+import { FormatError } from "../../lib/errors.ts";
 import { readTrimap } from "../../lib/data/oxford_pets.ts";
-import { prepare, type PrepareOptions } from "../../tasks/data/prepare.ts";
-import { customSource, type Source, SOURCES } from "../../tasks/data/sources.ts";
+import { arrange } from "../../tasks/data/arrange.ts";
+import { prepare } from "../../tasks/data/prepare.ts";
+import { type Source, SOURCES } from "../../tasks/data/sources.ts";
 import { assertRefused, runCli } from "../cli/run_cli.ts";
-import { cifarRecords } from "../commands/task.ts";
-import { flowerFiles, FLOWERS, GRAY_JPEG, JPEG, npyImages, npyLabels, petFiles, trimapPng } from "../data/arrays.ts";
+import { flowerFiles, FLOWERS, JPEG, npyImages, npyLabels, petFiles, trimapPng } from "../data/arrays.ts";
 import { inTemporaryFolder } from "../data/helpers.ts";
+import { CIFAR_FILES, imagenet, prepared, preparedFrom, slashed, tree } from "./prepared.ts";
 import { type Behaviour, gzip, serve, tarArchive, tarOf } from "./server.ts";
-
-const CIFAR_FILES = {
-  ...Object.fromEntries([1, 2, 3, 4, 5].map((i) => [`cifar-10-batches-bin/data_batch_${i}.bin`, cifarRecords(4, i)])),
-  "cifar-10-batches-bin/test_batch.bin": cifarRecords(3, 9),
-  "cifar-10-batches-bin/readme.html": "read me",
-};
-
-type Files = Readonly<Record<string, Uint8Array>>;
-
-/** Prepares a data set in its official layout from a local server, without the published digests. */
-async function prepared(
-  folder: string,
-  name: string,
-  files: Files,
-  { behaviours = {}, ...options }: Partial<PrepareOptions> & { behaviours?: Record<string, Behaviour[]> } = {},
-) {
-  const slashed = (record: Readonly<Record<string, unknown>>) =>
-    Object.fromEntries(Object.entries(record).map(([name, value]) => [`/${name}`, value]));
-  await using server = serve(slashed(files) as Files, slashed(behaviours) as Record<string, Behaviour[]>);
-  const source = name === "custom" ? customSource(`${server.address}/${Object.keys(files)[0]}`) : SOURCES[name];
-  const url = server.address;
-  const result = await prepare({ name, source, folder, url, unverified: true, wait: 1, attempts: 2, ...options });
-  return { ...result, requests: server.requests };
-}
-
-function tree(folder: string): string[] {
-  const list = (path: string): string[] =>
-    [...Deno.readDirSync(path)].flatMap(({ name, isDirectory }) =>
-      isDirectory ? list(`${path}/${name}`) : [`${path}/${name}`]
-    );
-  return list(folder).map((path) => path.slice(folder.length + 1)).sort();
-}
 
 Deno.test("prepare() arranges CIFAR-10 and CIFAR-100 so that they load, and records what was fetched", () =>
   inTemporaryFolder(async (folder) => {
@@ -51,7 +21,7 @@ Deno.test("prepare() arranges CIFAR-10 and CIFAR-100 so that they load, and reco
     assertEquals([files[0].bytes, files[0].verified, already], [archive.length, undefined, false]);
     assertEquals((await loadDataset({ name: "cifar10", split: "train", dir: `${folder}/ten` })).labels.length, 20);
     assertEquals(tree(`${folder}/ten`).filter((path) => !path.startsWith("cifar-10-batches-bin/")), [
-      "swagpu-data.json",
+      "swagpu-data-cifar10.json",
     ]);
     const hundred = {
       "cifar-100-binary/train.bin": new Uint8Array(3074),
@@ -59,10 +29,7 @@ Deno.test("prepare() arranges CIFAR-10 and CIFAR-100 so that they load, and reco
     };
     await prepared(`${folder}/hundred`, "cifar100", { "cifar-100-binary.tar.gz": await gzip(tarOf(hundred)) });
     assertEquals((await loadDataset({ name: "cifar100", split: "test", dir: `${folder}/hundred` })).labels.length, 1);
-    const again = await prepared(`${folder}/ten`, "cifar10", {});
-    assertEquals([again.already, again.requests], [true, []]);
     assertEquals(tree(`${folder}/ten`).length, 8);
-    await assertRejects(() => prepared(`${folder}/ten`, "stl10", {}), Error, "it holds cifar10");
   }));
 
 Deno.test("prepare() arranges CIFAR-10.1 and CIFAR-10-C", () =>
@@ -73,6 +40,23 @@ Deno.test("prepare() arranges CIFAR-10.1 and CIFAR-10-C", () =>
     ]);
     await prepared(`${folder}/a`, "cifar10.1", Object.fromEntries(arrays));
     assertEquals((await loadDataset({ name: "cifar10.1-v6", split: "test", dir: `${folder}/a` })).labels.length, 2);
+    for (
+      const [name, wrong, message] of [
+        [
+          "cifar10.1_v6_data.npy",
+          new TextEncoder().encode("<html>Not found</html>"),
+          "Cannot read cifar10.1_v6_data.npy",
+        ],
+        ["cifar10.1_v4_data.npy", npyImages(2, 31), "of shape [2,31,31,3]; uint8 of shape [n, 32, 32, 3] is required"],
+        ["cifar10.1_v4_labels.npy", npyLabels([1]), "there are 2 images, but 1 labels"],
+        ["cifar10.1_v4_labels.npy", npyLabels([1, 10]), "label 1 is 10"],
+        ["cifar10.1_v4_data.npy", npyImages(2).subarray(0, 5000), "but the file has 5000"],
+      ] as const
+    ) {
+      const files = { ...Object.fromEntries(arrays), [name]: wrong };
+      await assertRejects(() => prepared(`${folder}/b`, "cifar10.1", files), FormatError, message);
+      assertEquals(tree(`${folder}/b`).filter((path) => !path.startsWith(".prepare/")), []);
+    }
     const corrupted = Object.fromEntries(CORRUPTIONS.map((name) => [`CIFAR-10-C/${name}.npy`, npyImages(5)]));
     const labels = npyLabels([1, 2, 3, 4, 5], "uint8");
     await prepared(`${folder}/c`, "cifar10-c", {
@@ -108,9 +92,7 @@ Deno.test("prepare() arranges STL-10, the flowers and the pets as the original's
         `${split}/${String(FLOWERS.labels[id - 1] - 1).padStart(3, "0")}/image_0000${id}.jpg`
       )
     );
-    assertEquals(tree(`${folder}/flowers`), [...expected, "swagpu-data.json"].sort());
-    const test = await openDataset({ name: "oxford102flowers", split: "test", dir: `${folder}/flowers` });
-    assertEquals([...test.labels].map((label) => test.classNames[label]), ["000", "002", "049", "101"]);
+    assertEquals(tree(`${folder}/flowers`), [...expected, "swagpu-data-oxford102flowers.json"].sort());
 
     const all = Object.entries(petFiles(trimapPng([1, 2])));
     const annotations = all.filter(([path]) => path.startsWith("annotations"));
@@ -131,36 +113,14 @@ Deno.test("prepare() arranges STL-10, the flowers and the pets as the original's
     ]);
     assertEquals(tree(`${folder}/pets`).some((path) => path.includes("._")), false);
     assertEquals([...(await readTrimap(`${folder}/pets`, "val/33/shiba_inu_3.jpg")).values], [1, 2]);
-    assertEquals((await openDataset({ name: "oxfordpets", split: "val", dir: `${folder}/pets` })).labels.length, 2);
   }));
-
-const CMYK = fromFileUrl(new URL("../fixtures/cmyk/plain.jpg", import.meta.url));
-
-/** ImageNet's three archives with two classes; one training image is CMYK. */
-async function imagenet(): Promise<Files> {
-  const meta = await Deno.readFile(fromFileUrl(new URL("../fixtures/mat/meta.mat", import.meta.url)));
-  const class1 = tarOf({ "n00000011_1.JPEG": JPEG, "n00000011_2.JPEG": await Deno.readFile(CMYK) });
-  return {
-    "ILSVRC2012_devkit_t12.tar.gz": await gzip(tarOf({
-      "ILSVRC2012_devkit_t12/data/meta.mat": meta,
-      "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt": "2\n1\n2\n",
-    })),
-    "ILSVRC2012_img_val.tar": tarOf(
-      Object.fromEntries([1, 2, 3].map((i) => [`ILSVRC2012_val_0000000${i}.JPEG`, i === 1 ? GRAY_JPEG : JPEG])),
-    ),
-    "ILSVRC2012_img_train.tar": tarOf({
-      "n00000011.tar": class1,
-      "n00000022.tar": tarOf({ "n00000022_5.JPEG": GRAY_JPEG }),
-    }),
-  };
-}
 
 Deno.test("prepare() arranges ImageNet by WordNet number, or a list of its classes", () =>
   inTemporaryFolder(async (folder) => {
     const files = await imagenet();
     await prepared(`${folder}/all`, "imagenet", files);
     assertEquals(tree(`${folder}/all`), [
-      "swagpu-data.json",
+      "swagpu-data-imagenet.json",
       "train/n00000011/n00000011_1.JPEG",
       "train/n00000011/n00000011_2.JPEG",
       "train/n00000022/n00000022_5.JPEG",
@@ -194,13 +154,33 @@ Deno.test("prepare() arranges ImageNet by WordNet number, or a list of its class
     );
   }));
 
+Deno.test("arrange() counts each image of ImageNet once, so that the real archives are within the bounds", () =>
+  inTemporaryFolder(async (folder) => {
+    const files = new Map<string, string>();
+    for (const [name, bytes] of Object.entries(await imagenet())) {
+      files.set(name, `${folder}/${name}`);
+      await Deno.writeFile(`${folder}/${name}`, bytes);
+    }
+    const allowance = { bytes: 2 ** 30, entries: 1000 };
+    await arrange("imagenet", { files, staging: `${folder}/arranged`, allowance });
+    const sizes = tree(`${folder}/arranged`).map((path) => Deno.statSync(`${folder}/arranged/${path}`).size);
+    const meta = Deno.statSync(fromFileUrl(new URL("../fixtures/mat/meta.mat", import.meta.url))).size;
+    assertEquals(2 ** 30 - allowance.bytes, sizes.reduce((sum, size) => sum + size) + meta + "2\n1\n2\n".length);
+    assertEquals(1000 - allowance.entries, sizes.length + 2);
+    // ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar: their images are less than they.
+    const { maxUnpackedBytes, maxEntries, files: [, val, train] } = SOURCES.imagenet;
+    assertEquals(147_897_477_120 + 6_744_924_160 < maxUnpackedBytes, true);
+    assertEquals(147_897_477_120 < train.maxBytes && 6_744_924_160 < val.maxBytes, true);
+    assertEquals(1_281_167 + 50_000 + 1000 < maxEntries, true);
+  }));
+
 Deno.test("prepare() takes a user's own images from a zip or tar archive", () =>
   inTemporaryFolder(async (folder) => {
     const files = { "my/train/a/1.jpg": JPEG, "my/val/a/2.jpg": JPEG, "my/notes.txt": new Uint8Array(3) };
     const zip = writeZip(Object.entries(files).map(([name, data]) => ({ name, data })));
     for (const [name, archive] of [["my.zip", zip], ["my.tar", tarOf(files)]] as const) {
       await prepared(`${folder}/${name}`, "custom", { [name]: archive });
-      assertEquals(tree(`${folder}/${name}`), ["swagpu-data.json", "train/a/1.jpg", "val/a/2.jpg"]);
+      assertEquals(tree(`${folder}/${name}`), ["swagpu-data-custom.json", "train/a/1.jpg", "val/a/2.jpg"]);
     }
     await assertRejects(
       () => prepared(`${folder}/x`, "custom", { "x.tar": tarOf({ "a.jpg": JPEG }) }),
@@ -235,21 +215,23 @@ Deno.test("prepare() goes on between the moves into place", () =>
   inTemporaryFolder(async (folder) => {
     const { "imagelabels.mat": labels, "setid.mat": sets, ...images } = flowerFiles();
     const files = { "imagelabels.mat": labels, "setid.mat": sets, "102flowers.tgz": await gzip(tarOf(images)) };
-    await prepared(`${folder}/whole`, "oxford102flowers", files);
+    await using server = serve(slashed(files));
+    await preparedFrom(server, `${folder}/whole`, "oxford102flowers");
+    const asked = server.requests.length;
     // As a process leaves it that was killed after one of three moves.
     const half = `${folder}/half`;
-    await Deno.mkdir(`${half}/.prepare/arranged`, { recursive: true });
+    await Deno.mkdir(`${half}/.prepare/oxford102flowers/arranged`, { recursive: true });
     await Deno.rename(`${folder}/whole/train`, `${half}/train`);
     for (const split of ["val", "test"]) {
-      await Deno.rename(`${folder}/whole/${split}`, `${half}/.prepare/arranged/${split}`);
+      await Deno.rename(`${folder}/whole/${split}`, `${half}/.prepare/oxford102flowers/arranged/${split}`);
     }
-    const record = JSON.parse(await Deno.readTextFile(`${folder}/whole/swagpu-data.json`));
+    const record = JSON.parse(await Deno.readTextFile(`${folder}/whole/swagpu-data-oxford102flowers.json`));
     await Deno.writeTextFile(
-      `${half}/.prepare/plan.json`,
-      JSON.stringify({ record, targets: ["test", "train", "val"] }),
+      `${half}/.prepare/oxford102flowers/plan.json`,
+      JSON.stringify(record),
     );
-    const { requests, already } = await prepared(half, "oxford102flowers", {});
-    assertEquals([requests, already], [[], false]);
+    const { requests, already } = await preparedFrom(server, half, "oxford102flowers");
+    assertEquals([requests.length, already], [asked, false]);
     assertEquals(tree(half).length, 9);
     // Folders that are not ours are left alone.
     await Deno.mkdir(`${folder}/other/train`, { recursive: true });
@@ -262,7 +244,7 @@ Deno.test("prepare() goes on between the moves into place", () =>
 
 Deno.test("prepare() does not count as its own what it could not remove", () =>
   inTemporaryFolder(async (folder) => {
-    const work = `${folder}/.prepare`;
+    const work = `${folder}/.prepare/cifar10`;
     await Deno.mkdir(`${work}/arranged`, { recursive: true });
     await Deno.writeTextFile(`${work}/arranged/strange`, "of another archive");
     await Deno.writeTextFile(`${work}/identity.json`, "another archive");
@@ -283,7 +265,7 @@ Deno.test("prepare() checks the published digest of downloads and of archives th
     const name = "cifar-10-binary.tar.gz";
     const checked = { unverified: false };
     await assertRejects(() => prepared(folder, "cifar10", { [name]: archive }, checked), Error, "is published");
-    assertEquals(tree(folder), [".prepare/lock"]);
+    assertEquals(tree(folder), [`.prepare/cifar10/${name}.address`, ".prepare/cifar10/lock"]);
     await Deno.writeFile(`${folder}/${name}`, archive);
     await assertRejects(() => prepared(folder, "cifar10", {}, checked), Error, "is published");
     const { createHash } = await import("node:crypto");
@@ -318,8 +300,9 @@ Deno.test("prepare() refuses hostile archives and bombs; nothing appears", () =>
 
 Deno.test("prepare() run twice at once does the work once", () =>
   inTemporaryFolder(async (folder) => {
-    const files = { "cifar-10-binary.tar.gz": await gzip(tarOf(CIFAR_FILES)) };
-    const both = await Promise.all([prepared(folder, "cifar10", files), prepared(folder, "cifar10", files)]);
+    const files = { "/cifar-10-binary.tar.gz": await gzip(tarOf(CIFAR_FILES)) };
+    await using server = serve(files);
+    const both = await Promise.all([1, 2].map(() => preparedFrom(server, folder, "cifar10")));
     assertEquals(both.map(({ already }) => already).sort(), [false, true]);
   }));
 

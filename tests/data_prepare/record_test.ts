@@ -6,8 +6,8 @@ import { assertRefused, runCli } from "../cli/run_cli.ts";
 import { writeTree } from "../data/arrays.ts";
 import { inTemporaryFolder } from "../data/helpers.ts";
 
-const FILES = [{ name: "a.tar", bytes: 3, sha256: "00" }];
-const GOOD = { name: "cifar10", files: FILES };
+const FILES = [{ name: "cifar-10-binary.tar.gz", bytes: 3, sha256: "00" }];
+const GOOD = { name: "cifar10", files: FILES, targets: ["cifar-10-batches-bin"] };
 
 /** Every file below a folder with its text, but for the lock. */
 function contents(folder: string, below = ""): Record<string, string> {
@@ -35,50 +35,59 @@ const DAMAGED: readonly (readonly [string, string])[] = [
   ["[]", "its fields are not"],
   ['{"name": "cifar10"}', "its fields are not"],
   ['{"name": 3, "files": []}', "its fields are not"],
-  ['{"name": "cifar10", "files": [{"name": "a"}]}', "its fields are not"],
+  ['{"name": "cifar10", "files": [{"name": "a"}], "targets": []}', "its fields are not"],
+  ['{"name": "cifar10", "files": []}', "its fields are not"],
+  ['{"name": "cifar10", "files": [], "targets": [], "classes": [1]}', "its fields are not"],
+  ['{"name": "cifar100", "files": [], "targets": []}', "it is that of cifar100"],
 ];
 
 Deno.test("prepare() tells a damaged record, and leaves the data set as it is", () =>
   inTemporaryFolder(async (folder) => {
-    await writeTree(folder, { "cifar-10-batches-bin/data_batch_1.bin": "images", "swagpu-data.json": "" });
+    await writeTree(folder, { "cifar-10-batches-bin/data_batch_1.bin": "images", "swagpu-data-cifar10.json": "" });
     for (const [text, found] of DAMAGED) {
-      await Deno.writeTextFile(`${folder}/swagpu-data.json`, text);
+      await Deno.writeTextFile(`${folder}/swagpu-data-cifar10.json`, text);
       await refused(
         folder,
-        new RegExp(`Cannot read ${folder}/swagpu-data.json as the record .*: .*${found}.*; prepare it`),
+        new RegExp(`Cannot read ${folder}/swagpu-data-cifar10.json as the record .*: .*${found}.*; prepare it`),
       );
     }
     const args = ["data", "prepare", "cifar10", "--data-dir", folder, "--quiet"];
     const result = await runCli(args, { permissions: "--allow-read --allow-write" });
-    assertRefused(result, 1, /swagpu-data\.json as the record of a prepared data set/);
+    assertRefused(result, 1, /swagpu-data-cifar10\.json as the record of a prepared data set/);
     // A whole one says that all is there.
-    await Deno.writeTextFile(`${folder}/swagpu-data.json`, JSON.stringify(GOOD));
+    await Deno.writeTextFile(`${folder}/swagpu-data-cifar10.json`, JSON.stringify(GOOD));
     assertEquals((await prepare({ name: "cifar10", source: SOURCES.cifar10, folder })).already, true);
   }));
 
 Deno.test("prepare() tells a damaged plan, and keeps what was downloaded and arranged", () =>
   inTemporaryFolder(async (folder) => {
-    const arranged = ".prepare/arranged/cifar-10-batches-bin/test_batch.bin";
-    await writeTree(folder, { ".prepare/cifar-10-binary.tar.gz": "archive", [arranged]: "images" });
+    const arranged = ".prepare/cifar10/arranged/cifar-10-batches-bin/test_batch.bin";
+    await writeTree(folder, { ".prepare/cifar10/cifar-10-binary.tar.gz": "archive", [arranged]: "images" });
     const plans = [
       ...DAMAGED,
       ...[["../outside"], ["/etc"], [".."], ["."], [""], ["a/b"], ["C:x"], ["a\\b"], [3], "x"].map(
-        (targets) => [JSON.stringify({ record: GOOD, targets }), "its fields are not"] as const,
+        (targets) => [JSON.stringify({ ...GOOD, targets }), "its fields are not"] as const,
       ),
     ];
     for (const [text, found] of plans) {
-      await Deno.writeTextFile(`${folder}/.prepare/plan.json`, text);
+      await Deno.writeTextFile(`${folder}/.prepare/cifar10/plan.json`, text);
       await refused(
         folder,
         new RegExp(`Cannot go on preparing ${folder}: .*plan.json is no plan .*${found}.*; remove it`),
       );
     }
-    const plan = { record: { ...GOOD, name: "cifar100" }, targets: ["cifar-10-batches-bin"] };
-    await Deno.writeTextFile(`${folder}/.prepare/plan.json`, JSON.stringify(plan));
-    await refused(folder, /Cannot prepare cifar10 in .*: it holds cifar100; another folder is required/, UsageError);
+    // Of another list of classes: what was moved already would be mixed with it.
+    await Deno.writeTextFile(`${folder}/.prepare/cifar10/plan.json`, JSON.stringify({ ...GOOD, classes: ["a"] }));
+    await refused(
+      folder,
+      /it has 1 classes \(as a\), and all classes are asked for; .* remove .*\.prepare\/cifar10 and /,
+      UsageError,
+    );
     // A whole one is carried out.
-    const own = { record: GOOD, targets: ["cifar-10-batches-bin"] };
-    await Deno.writeTextFile(`${folder}/.prepare/plan.json`, JSON.stringify(own));
+    await Deno.writeTextFile(`${folder}/.prepare/cifar10/plan.json`, JSON.stringify(GOOD));
     await prepare({ name: "cifar10", source: SOURCES.cifar10, folder });
-    assertEquals(Object.keys(contents(folder)).sort(), ["cifar-10-batches-bin/test_batch.bin", "swagpu-data.json"]);
+    assertEquals(Object.keys(contents(folder)).sort(), [
+      "cifar-10-batches-bin/test_batch.bin",
+      "swagpu-data-cifar10.json",
+    ]);
   }));
