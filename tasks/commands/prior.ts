@@ -58,7 +58,10 @@ export const command = defineCommand({
     ...PRETRAINING_FLAGS,
     ...OBJECTIVE_FLAGS,
     epochs: { ...TRAINING_FLAGS.epochs, default: 5 },
-    maxSteps: TRAINING_FLAGS.maxSteps,
+    maxSteps: {
+      ...TRAINING_FLAGS.maxSteps,
+      help: "at most that many steps of --epochs; those of --pretrain-epochs come before and do not count",
+    },
     momentum: TRAINING_FLAGS.momentum,
     weightDecay: { ...TRAINING_FLAGS.weightDecay, default: 1e-4 },
     labelSmoothing: TRAINING_FLAGS.labelSmoothing,

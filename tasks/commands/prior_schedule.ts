@@ -9,7 +9,10 @@ import type { Schedule } from "../../lib/inference/schedules.ts";
 import { constantSwag, cyclicalSwag } from "../../lib/inference/swag_schedules.ts";
 import type { Flags } from "./prior.ts";
 
-/** Learning rates and snapshots, by the steps of an epoch. */
+/**
+ * Learning rates and snapshots, by the steps of an epoch. `--epochs` and `--max-steps` say how long snapshots are taken:
+ * were pre-training to count, `--max-steps` would leave no step for them.
+ */
 export function scheduleOf(flags: Flags, stepsPerEpoch: number): Schedule {
   const epochs = flags.pretrainEpochs ?? 0;
   return pretraining({
