@@ -96,7 +96,7 @@ type Refuse = (names: readonly string[], why: string) => void;
 
 function requireSnapshotFlags(flags: Flags, refuse: Refuse): void {
   pcaRankOf(flags);
-  if (!flags.pretrainEpochs) refuse(["warmupEpochs", "lr"], "without --pretrain-epochs: it is required");
+  requirePretrainingFlags(flags, refuse);
   if (flags.swagScheduler === "constant") {
     refuse(["nSamples", "nCycles"], "with --swag-scheduler constant: --swag-scheduler cyclic is required");
     if (flags.annealFrom === undefined) refuse(["annealingEpochs"], "without --anneal-from: it is required");
@@ -104,6 +104,16 @@ function requireSnapshotFlags(flags: Flags, refuse: Refuse): void {
   }
   const constant = ["intervalSteps", "annealFrom", "annealingEpochs"];
   refuse(constant, "with --swag-scheduler cyclic: --swag-scheduler constant is required");
+}
+
+function requirePretrainingFlags({ pretrainEpochs, warmupEpochs = 0 }: Flags, refuse: Refuse): void {
+  if (!pretrainEpochs) refuse(["warmupEpochs", "lr"], "without --pretrain-epochs: it is required");
+  else if (warmupEpochs > pretrainEpochs) {
+    throw new UsageError(
+      `Cannot use --warmup-epochs ${warmupEpochs} with --pretrain-epochs ${pretrainEpochs}: they are a part of those, and ` +
+        `at most ${pretrainEpochs} are possible`,
+    );
+  }
 }
 
 function requireViewFlags(flags: Flags, refuse: Refuse): void {

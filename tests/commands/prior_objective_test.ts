@@ -84,7 +84,10 @@ Deno.test("prior --objective simclr --supervised-contrast learns from labels, an
     const out = `${folder}/refused.safetensors`;
     const refused = async (options: string[], message: RegExp) =>
       assertRefused(await runCli([...options, "--supervised-contrast", "--quiet"], PERMISSIONS), 2, message);
-    await refused(args(task, out, "byol"), /Cannot set supervised of the objective byol: it has projHidden/);
+    await refused(
+      args(task, out, "byol"),
+      /--supervised-contrast with --objective byol: of such flags it reads --proj-hidden-dim, /,
+    );
     const labels = ["prior", ...taskFlags(task), "--weights-path", task.checkpoint, "--out", out];
     await refused(labels, /Cannot use --supervised-contrast with --objective supervised/);
     const files = { "unlabeled_X.bin": new Uint8Array(20 * 96 * 96 * 3) };
@@ -153,7 +156,7 @@ Deno.test("prior --objective refuses what it has not, by name", async () => {
       [...args(task, out), ...classified],
       /momentum classifier along with the objective simclr: it has no/,
     );
-    await refused([...args(task, out), "--queue-size", "8"], /Cannot set queueSize of the objective simclr/);
+    await refused([...args(task, out), "--queue-size", "8"], /Cannot use --queue-size with --objective simclr/);
     await refused([...args(task, out, "wmse"), "--whitening-size", "5"], /batch of \d+ .* wmse: whiteningSize is 5/);
     await refused([...args(task, out, "deepclusterv2")], /Cannot make 3000 prototypes by the objective deepclusterv2/);
     const small = ["--num-small-crops", "2"];

@@ -12,7 +12,14 @@ import { reduceMean } from "../../ops/reduce.ts";
 import { softmax } from "../../ops/softmax.ts";
 import { Algebra } from "./algebra.ts";
 import { mlp, prototypes } from "./layers.ts";
-import { keepOf, MOMENTUM, type MomentumSettings, type Objective, type ObjectiveContext } from "./objective.ts";
+import {
+  keepOf,
+  MOMENTUM,
+  type MomentumSettings,
+  type Objective,
+  type ObjectiveContext,
+  requirePositive,
+} from "./objective.ts";
 
 type Settings = {
   projHidden: number;
@@ -99,6 +106,7 @@ export const dino: Objective<Settings> = {
   momentum: { keep: (settings) => keepOf("dino", settings), build: head },
   build(context, features, targets) {
     const { graph, settings } = context;
+    requirePositive("dino", settings, ["temperature", "targetTemperature", "warmupTemperature"]);
     const { targetTemperature: final, warmupTemperature: first, warmupEpochs } = settings;
     const warmup = Math.max(1, warmupEpochs * context.stepsPerEpoch);
     const temperature = context.scalar(
