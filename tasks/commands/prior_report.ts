@@ -36,7 +36,12 @@ export function reportMemory(flags: Flags, classifier: ClassifierConfig, memory:
   io.result({ out: null, ...whole }, memoryLines(whole));
 }
 
-/** How good the features were; of which chain, where there are several. */
+/** What was measured, in JSON; of which chain, where there are several. */
+function measuresOf({ chain, ...measures }: PriorEvaluation, { chains }: Flags): Record<string, unknown> {
+  return { ...chains > 1 && { chain }, ...measures };
+}
+
+/** How good the features were, in words; of which chain, where there are several. */
 export function evaluationLine(
   { chain, steps, knn, linear, online, momentum }: PriorEvaluation,
   { chains }: Pick<Flags, "chains">,
@@ -60,7 +65,7 @@ export function reportPrior(flags: Flags, outcome: Outcome, seconds: number, io:
     imagesPerSecond,
     loss: last?.loss,
     accuracy: last?.accuracy,
-    ...evaluations.length > 0 && { evaluations },
+    ...evaluations.length > 0 && { evaluations: evaluations.map((evaluation) => measuresOf(evaluation, flags)) },
     snapshots,
     rank: swag.covFactor.length,
     ...merged,

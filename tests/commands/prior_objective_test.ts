@@ -38,7 +38,8 @@ Deno.test("prior --objective simclr learns a prior without labels or a checkpoin
     assert(Number.isFinite(result.loss) && result.accuracy === undefined);
     // deno-lint-ignore no-explicit-any
     assertEquals(result.evaluations.map(({ steps }: any) => steps), [0, 5, 10, 15, 20]);
-    for (const { knn, linear, online } of result.evaluations) {
+    for (const { knn, linear, online, chain } of result.evaluations) {
+      assertEquals(chain, undefined);
       assert([knn, linear, online].every((share) => share >= 0 && share <= 1));
     }
     const { swag, metadata, model } = readPrior(await Deno.readFile(out));
