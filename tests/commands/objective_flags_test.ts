@@ -1,7 +1,8 @@
 /** Which numbers and flags the objectives of `prior` refuse, by name, before any work. */
 
-import { assert } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { assertRefused, runCli, withFolder } from "../cli/run_cli.ts";
+import { JPEG, writeTree } from "../data/arrays.ts";
 import { makeTask, runJson, taskFlags } from "./task.ts";
 
 const PERMISSIONS = { permissions: "--allow-read --allow-write" };
@@ -86,4 +87,45 @@ Deno.test("prior names the flags that an objective reads, and a warm-up that is 
       /Cannot use --warmup-epochs 5 with --pretrain-epochs 2: .* at most 2 are possible/,
     );
     assert((await planned("byol", warmup("2"))).total > 0);
+  }));
+
+Deno.test("prior refuses a --min-scale above --small-max-scale, and a --cache-dir that is a file", () =>
+  withFolder(async (folder) => {
+    const { refused, planned } = refuser(folder);
+    const small = ["--num-prototypes", "4", "--queue-size", "0", "--num-small-crops", "2"];
+    const scales = (least: string, most: string) => [...small, "--min-scale", least, "--small-max-scale", most];
+    await refused("swav", scales("0.6", "0.4"), /--min-scale 0\.6 must not be above --small-max-scale 0\.4/);
+    await refused(
+      "swav",
+      [...small, "--min-scale", "0.5"],
+      /--min-scale 0\.5 must not be above --small-max-scale 0\.4/,
+    );
+    assert((await planned("swav", scales("0.4", "0.4"))).total > 0);
+    assert((await planned("simclr", ["--min-scale", "0.6"])).total > 0);
+
+    await writeTree(`${folder}/images`, { "train/a/1.jpg": JPEG, "train/b/2.jpg": JPEG, "a file": JPEG });
+    const images = ["--train-dataset", "custom", "--data-dir", `${folder}/images`, "--image-size", "8"];
+    const learn = ["prior", "--objective", "simclr", "--encoder", "resnet8_narrow", ...images, ...SMALL];
+    const cached = (
+      place: string,
+    ) => [...learn, "--cache-dir", `${folder}/${place}`, "--out", `${folder}/c.safetensors`];
+    for (const place of ["images/a file", "images/a file/below"]) {
+      const result = await runCli([...cached(place), "--quiet"], PERMISSIONS);
+      assertRefused(
+        result,
+        1,
+        /Cannot keep decoded images in .*a file.*: it is a file or lies below one, and a folder is/,
+      );
+    }
+    assert((await runJson(cached("cache"))).steps === 4);
+  }));
+
+Deno.test("prior says on stderr what flags mean that are read in part, and nothing where it is quiet", () =>
+  withFolder(async (folder) => {
+    const task = taskFlags(makeTask(folder)), out = ["--out", `${folder}/learned.safetensors`];
+    const args = ["prior", "--objective", "simclr", ...task, ...SMALL, "--transforms", "original", "--n-samples", "60"];
+    const said = await runCli([...args, ...out], PERMISSIONS);
+    assertMatch(said.stderr, /^--transforms original says with --objective simclr which normalisation/m);
+    assertMatch(said.stderr, /^4 snapshots, not the 60 of --n-samples: one a step, and 4 steps are taken$/m);
+    assertEquals((await runCli([...args, ...out, "--force", "--quiet"], PERMISSIONS)).stderr, "");
   }));
