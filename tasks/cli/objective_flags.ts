@@ -98,7 +98,7 @@ export const OBJECTIVE_FLAGS = {
     group: "Objective",
     help:
       "epochs between measures of the features by 20 nearest neighbours and by linear classifiers, one fitted anew " +
-      "and, where the images have labels, one trained along; 0: none",
+      "and, where the images have labels, one trained along; printed when made, all in evaluations of --json; 0: none",
   },
   classifierLr: { ...amount, help: "highest learning rate of the classifier that is trained along; 0.1" },
   momentumClassifier: {

@@ -20,6 +20,8 @@ export interface ProgressUpdate {
 export interface Progress {
   /** Takes note of a step; draws only when it is time, so that it may be called at every step. */
   update(state: ProgressUpdate): void;
+  /** Prints a line that stays, above what is drawn. */
+  note(line: string): void;
   /** Draws the last state and ends the line. Further calls do nothing. */
   finish(): void;
 }
@@ -45,7 +47,7 @@ const BAR_CELLS = 24;
  */
 export function createProgress(sink: Sink, options: ProgressOptions): Progress {
   const { quiet, now = () => performance.now() } = options;
-  if (quiet) return { update: () => {}, finish: () => {} };
+  if (quiet) return { update: () => {}, note: () => {}, finish: () => {} };
   const terminal = sink.columns() !== undefined;
   const start = now();
   let first: { readonly step: number; readonly time: number } | undefined;
@@ -74,6 +76,10 @@ export function createProgress(sink: Sink, options: ProgressOptions): Progress {
       first ??= { step: state.step, time: now() };
       latest = state;
       if (now() - drawnAt >= (terminal ? REDRAW_MS : LINE_MS)) draw(state);
+    },
+    note(line) {
+      sink.write(terminal && drawn !== undefined ? `\r${line}\x1b[K\n` : `${line}\n`);
+      if (terminal && open && latest !== undefined) draw(latest);
     },
     finish() {
       if (!open) return;

@@ -8,9 +8,8 @@
 import { UsageError } from "../../lib/errors.ts";
 import type { FlagTable } from "../cli/flags.ts";
 import { refuseUnread } from "../cli/unread_flags.ts";
+import { type Refuse, requireReadDataFlags } from "./data_flags.ts";
 import type { Flags } from "./infer.ts";
-
-type Refuse = (names: readonly string[], why: string) => void;
 
 /**
  * Refuses what would fail, would mean something else or would be ignored.
@@ -21,6 +20,7 @@ type Refuse = (names: readonly string[], why: string) => void;
 export function requireConsistentFlags(table: FlagTable, flags: Flags): void {
   const refuse: Refuse = (names, why) => refuseUnread(table, flags, names, why);
   requirePriorFlags(flags, refuse);
+  requireReadDataFlags(flags, refuse);
   const { sampler, schedule } = flags;
   if (schedule !== "cyclical") refuse(["nCycles"], `with --schedule ${schedule}: --schedule cyclical is required`);
   if (sampler === "sgd") refuse(["temperature"], "with --sampler sgd: it draws nothing, and a sampler is required");

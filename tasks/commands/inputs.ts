@@ -16,6 +16,7 @@ import type { DEVICE_FLAGS } from "../cli/flag_groups.ts";
 import { readInput } from "../cli/files.ts";
 import type { FlagValues } from "../cli/flags.ts";
 import { sharedPixelCache } from "../pixel_cache/shared.ts";
+import { requireCacheFolder } from "./data_flags.ts";
 import { type DataFlags, transformsOf } from "./treatment.ts";
 
 /** Values of the device flags. */
@@ -61,6 +62,7 @@ async function openSplit(
   classNames?: readonly string[],
 ): Promise<ImageSource> {
   const { classList } = flags;
+  await requireCacheFolder(flags);
   const set = await openDataset({
     name,
     split,

@@ -5,6 +5,7 @@
  */
 
 import { isUnlabelled } from "../../lib/data/stl10.ts";
+import { epochOf } from "../../lib/data/training_order.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
 import { requireExamples } from "../../lib/inference/fisher.ts";
 import {
@@ -26,7 +27,7 @@ import { requireLinearHead } from "./laplace.ts";
 import type { OnnxFile } from "./onnx_file.ts";
 import { openUnfinishedPrior, removeCheckpoint } from "./prior_checkpoint.ts";
 import { examplesOf, learnCurvature, measuresCurvature, METHOD_FLAGS, reportCurvaturePlan } from "./prior_curvature.ts";
-import { requireClassifierFlags, requireConsistentFlags } from "./prior_flags.ts";
+import { flagRemarks, requireClassifierFlags, requireConsistentFlags } from "./prior_flags.ts";
 import { fromLabels } from "./prior_from_labels.ts";
 import { fromViews } from "./prior_from_views.ts";
 import { HEAD_FLAGS, learnHead } from "./prior_head.ts";
@@ -35,7 +36,7 @@ import { priorFileOf, requireFormat, requireWritable, targets, writePriorFiles }
 import { type Outcome, reportMemory, reportPrior } from "./prior_report.ts";
 import { inputsOf, networkOf, requireSameInputs } from "./prior_resume.ts";
 import { resumedFlags, settingsOf } from "./resumed_flags.ts";
-import { requireSnapshots } from "./prior_schedule.ts";
+import { requireSnapshots, snapshotRemarks } from "./prior_schedule.ts";
 import { learnSnapshots } from "./prior_snapshots.ts";
 import { makeProfileFolder, PROFILE_FLAGS } from "./profile.ts";
 import { tune } from "./tuning.ts";
@@ -58,7 +59,10 @@ export const command = defineCommand({
     ...PRETRAINING_FLAGS,
     ...OBJECTIVE_FLAGS,
     epochs: { ...TRAINING_FLAGS.epochs, default: 5 },
-    maxSteps: TRAINING_FLAGS.maxSteps,
+    maxSteps: {
+      ...TRAINING_FLAGS.maxSteps,
+      help: "at most that many steps of --epochs; those of --pretrain-epochs come before and do not count",
+    },
     momentum: TRAINING_FLAGS.momentum,
     weightDecay: { ...TRAINING_FLAGS.weightDecay, default: 1e-4 },
     labelSmoothing: TRAINING_FLAGS.labelSmoothing,
@@ -144,6 +148,12 @@ function requireLearnable(flags: Flags, learning: PriorLearning, task: PriorTask
   else if (flags.method === "swag" && !flags.dryRun) requireSnapshots(learning.schedule);
 }
 
+/** What to say before the work begins. */
+function remarksOf(flags: Flags, { train }: PriorTask): string[] {
+  if (flags.method !== "swag") return [];
+  return [...flagRemarks(flags), ...snapshotRemarks(flags, epochOf(train, flags.batchSize).stepsPerEpoch)];
+}
+
 /** Runs `prior`. */
 export async function run(given: Flags, io: Io): Promise<number> {
   const unfinished = given.resume ? await openUnfinishedPrior(given.out) : undefined;
@@ -159,6 +169,7 @@ export async function run(given: Flags, io: Io): Promise<number> {
   using gpu = await openGpu({ schedule: kernelScheduleOf(flags), tuning: unfinished?.tuning });
   const learning = (flags.objective === "supervised" ? fromLabels : fromViews)(gpu, flags, task);
   requireLearnable(flags, learning, task);
+  if (!unfinished) remarksOf(flags, task).forEach(io.note);
   // What goes on computes as it began, whatever was found since.
   if (!unfinished && flags.method === "swag" && flags.objective === "supervised") {
     await tune(gpu, flags, classifier, learning.batchSize, io, !flags.dryRun);

@@ -15,7 +15,7 @@ import {
   writeChain,
   writePriorCheckpoint,
 } from "./prior_checkpoint.ts";
-import type { PriorHooks, PriorLearning } from "./prior_learning.ts";
+import type { PriorEvaluation, PriorHooks, PriorLearning } from "./prior_learning.ts";
 
 /** What the chains are, and where they keep what they have done. */
 export interface ChainsPlan {
@@ -26,9 +26,17 @@ export interface ChainsPlan {
   readonly settings: PriorSettings;
   /** How the chains are merged. */
   readonly merge: MergeChainsOptions;
-  readonly hooks: Omit<PriorHooks, "onCheckpoint">;
+  readonly hooks: Omit<PriorHooks, "onCheckpoint" | "onEvaluation">;
   /** Called before a chain begins or goes on. */
   onChain?(chain: number): void;
+  /** Receives what is measured. */
+  onEvaluation(evaluation: PriorEvaluation): void;
+}
+
+/** What the chains learned, and what was measured of all of them along the way, before a stop too. */
+export interface ChainsOutcome {
+  readonly learned: LearnedPrior | MergedPrior;
+  readonly evaluations: readonly PriorEvaluation[];
 }
 
 /**
@@ -38,24 +46,32 @@ export interface ChainsPlan {
 export async function learnChains(
   gpu: Gpu,
   plan: ChainsPlan,
-  from: PriorResumePoint = { chain: 0 },
-): Promise<LearnedPrior | MergedPrior> {
+  from: PriorResumePoint = { chain: 0, evaluations: [] },
+): Promise<ChainsOutcome> {
   const { out, chains, learning, settings } = plan;
-  const learned: LearnedChain[] = [];
+  const learned: LearnedChain[] = [], evaluations = [...from.evaluations];
   for (let chain = 0; chain < from.chain; chain++) learned.push(await readChain(out, chain));
   for (let chain = from.chain; chain < chains; chain++) {
     plan.onChain?.(chain);
     const hooks: PriorHooks = {
       ...plan.hooks,
-      onCheckpoint: (checkpoint) => writePriorCheckpoint(out, learning.layouts, settings, chain, checkpoint),
+      onEvaluation(measured) {
+        const evaluation = { chain, ...measured };
+        evaluations.push(evaluation);
+        plan.onEvaluation(evaluation);
+      },
+      onCheckpoint: (checkpoint) =>
+        writePriorCheckpoint(out, learning.layouts, settings, { chain, checkpoint, evaluations }),
     };
     const prior = await learning.learn(hooks, chain === from.chain ? from.checkpoint : undefined, chain);
-    if (chains === 1) return prior;
+    if (chains === 1) return { learned: prior, evaluations };
     await writeChain(out, chain, prior);
     // Were it to stop between the two, the chain's end would be done again, with the same result.
-    if (chain + 1 < chains) await writePriorCheckpoint(out, learning.layouts, settings, chain + 1);
+    if (chain + 1 < chains) {
+      await writePriorCheckpoint(out, learning.layouts, settings, { chain: chain + 1, evaluations });
+    }
     learned.push(prior);
   }
   const snapshots = learned.reduce((sum, chain) => sum + chain.snapshots, 0);
-  return await mergeChains(gpu, learned.map(({ swag }) => swag), snapshots, plan.merge);
+  return { learned: await mergeChains(gpu, learned.map(({ swag }) => swag), snapshots, plan.merge), evaluations };
 }

@@ -12,6 +12,7 @@ import type { SwagKind } from "../../lib/priors/kinds.ts";
 import { float32Tensor, type StateDict } from "../../lib/tensor.ts";
 import { exists } from "../cli/files.ts";
 import type { OnnxRecord } from "./onnx_file.ts";
+import type { PriorEvaluation } from "./prior_learning.ts";
 import {
   putSamplerState,
   readStateFile,
@@ -55,13 +56,21 @@ export async function requireNoCheckpoint(out: string): Promise<void> {
   );
 }
 
-/** Replaces the checkpoint: a chain is where the checkpoint says, or, without one, at its start. */
+/** Where the learning is. */
+export interface PriorResumePoint {
+  readonly chain: number;
+  /** Where the chain is; without one at its start. */
+  readonly checkpoint?: PriorCheckpoint;
+  /** What was measured so far, of all chains: what is measured after the checkpoint is measured again. */
+  readonly evaluations: readonly PriorEvaluation[];
+}
+
+/** Replaces the checkpoint. */
 export async function writePriorCheckpoint(
   out: string,
   layouts: ModelLayouts,
   { flags, inputs, onnx, tuning }: PriorSettings,
-  chain: number,
-  checkpoint?: PriorCheckpoint,
+  { chain, checkpoint, evaluations }: PriorResumePoint,
 ): Promise<void> {
   const settings = {
     flags: JSON.stringify(flags),
@@ -69,6 +78,7 @@ export async function writePriorCheckpoint(
     tuning: JSON.stringify(tuning),
     ...onnx && { onnx: JSON.stringify(onnx) },
     chain: String(chain),
+    evaluations: JSON.stringify(evaluations),
   };
   if (checkpoint === undefined) {
     await writeStateFile(checkpointPath(out), { tensors: new Map(), facts: settings });
@@ -113,16 +123,12 @@ export async function openUnfinishedPrior(out: string): Promise<UnfinishedPrior>
   };
 }
 
-/** Which chain the learning goes on with, and from where; without a checkpoint from the chain's start. */
-export interface PriorResumePoint {
-  readonly chain: number;
-  readonly checkpoint?: PriorCheckpoint;
-}
-
 /** What the learning goes on from. */
 export function priorResumePoint({ file }: UnfinishedPrior, layouts: ModelLayouts): PriorResumePoint {
   const { step, snapshots, shrunk } = file.facts, chain = Number(file.facts.chain ?? 0);
-  if (step === undefined) return { chain };
+  // A checkpoint of an earlier version has none.
+  const evaluations: PriorEvaluation[] = JSON.parse(file.facts.evaluations ?? "[]");
+  if (step === undefined) return { chain, evaluations };
   const tensors: StateDict = new Map(file.tensors);
   const state = takeSamplerState(tensors);
   const mean = takeVector(tensors, "swag.mean")!, squares = takeVector(tensors, "swag.squares")!;
@@ -134,7 +140,7 @@ export function priorResumePoint({ file }: UnfinishedPrior, layouts: ModelLayout
   );
   const weights = weightsFromStateDict(layouts, tensors, { head: "require", seed: 0 });
   const swag = { count: Number(snapshots), mean, squares, rows, sketch };
-  return { chain, checkpoint: { step: Number(step), weights, state, memories, swag } };
+  return { chain, checkpoint: { step: Number(step), weights, state, memories, swag }, evaluations };
 }
 
 /** The path of what a chain learned, until all chains are merged. */

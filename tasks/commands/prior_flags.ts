@@ -13,6 +13,7 @@ import { SWAG_FLAGS } from "../cli/prior_flag_groups.ts";
 import type { FlagTable } from "../cli/flags.ts";
 import { OBJECTIVE_FLAGS, PRETRAINING_FLAGS } from "../cli/objective_flags.ts";
 import { refuseUnread } from "../cli/unread_flags.ts";
+import { type Refuse, requireReadDataFlags } from "./data_flags.ts";
 import type { Flags } from "./prior.ts";
 import { requireHeadFlags } from "./prior_head.ts";
 
@@ -78,6 +79,8 @@ export function requireConsistentFlags(table: FlagTable, flags: Flags): void {
   if (objective === "supervised") {
     const required = "with --objective supervised: an objective without labels is required";
     refuse(Object.keys(OBJECTIVE_FLAGS), required);
+    const unmeasured = "with --objective supervised: it measures nothing, and an objective without labels is required";
+    requireReadDataFlags(flags, refuse, unmeasured);
     if ((weightsPath ?? onnx) === undefined && !flags.pretrainEpochs) {
       throw new UsageError(
         "Cannot learn a prior: a pre-trained network is required; give --weights-path or --onnx, or --pretrain-epochs to " +
@@ -87,16 +90,16 @@ export function requireConsistentFlags(table: FlagTable, flags: Flags): void {
   } else {
     refuse(LABELS, `with --objective ${objective}: --objective supervised is required`);
     requireViewFlags(flags, refuse);
+    const unmeasured = flags.knnEvery ? undefined : "without --knn-every: nothing is measured, and it is required";
+    requireReadDataFlags(flags, refuse, unmeasured);
   }
   requireHeadFlags(flags);
   requireFormatFlags(flags);
 }
 
-type Refuse = (names: readonly string[], why: string) => void;
-
 function requireSnapshotFlags(flags: Flags, refuse: Refuse): void {
   pcaRankOf(flags);
-  if (!flags.pretrainEpochs) refuse(["warmupEpochs", "lr"], "without --pretrain-epochs: it is required");
+  requirePretrainingFlags(flags, refuse);
   if (flags.swagScheduler === "constant") {
     refuse(["nSamples", "nCycles"], "with --swag-scheduler constant: --swag-scheduler cyclic is required");
     if (flags.annealFrom === undefined) refuse(["annealingEpochs"], "without --anneal-from: it is required");
@@ -106,12 +109,40 @@ function requireSnapshotFlags(flags: Flags, refuse: Refuse): void {
   refuse(constant, "with --swag-scheduler cyclic: --swag-scheduler constant is required");
 }
 
+function requirePretrainingFlags({ pretrainEpochs, warmupEpochs = 0 }: Flags, refuse: Refuse): void {
+  if (!pretrainEpochs) refuse(["warmupEpochs", "lr"], "without --pretrain-epochs: it is required");
+  else if (warmupEpochs > pretrainEpochs) {
+    throw new UsageError(
+      `Cannot use --warmup-epochs ${warmupEpochs} with --pretrain-epochs ${pretrainEpochs}: they are a part of those, and ` +
+        `at most ${pretrainEpochs} are possible`,
+    );
+  }
+}
+
 function requireViewFlags(flags: Flags, refuse: Refuse): void {
+  if (flags.optimizer === "adamw") {
+    refuse(["momentum"], "with --optimizer adamw: it has rates of its own (0.9 and 0.999); sgd or lars is required");
+  }
+  if (flags.normalisation !== "auto") {
+    refuse(
+      ["transforms"],
+      `with --objective ${flags.objective} and --normalisation: that says all that views take of it`,
+    );
+  }
   if (flags.optimizer !== "lars") refuse(["etaLars", "gradClipLars"], "without --optimizer lars: it is required");
   if (!flags.numSmallCrops) {
     refuse(["smallCropSize", "smallMaxScale"], "without --num-small-crops: it is required");
   }
   if (!flags.knnEvery) refuse(["classifierLr", "momentumClassifier"], "without --knn-every: it is required");
+}
+
+/** What whoever gave these flags may not expect of them. */
+export function flagRemarks({ objective, transforms }: Flags): string[] {
+  if (objective === "supervised" || transforms === "auto") return [];
+  return [
+    `--transforms ${transforms} says with --objective ${objective} which normalisation the images have, and no more: views ` +
+    "have sizes and changes of their own (--crop-size, --brightness, ...)",
+  ];
 }
 
 /**

@@ -5,6 +5,7 @@
  */
 
 import { epochOf } from "../../lib/data/training_order.ts";
+import { UsageError } from "../../lib/errors.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { seedOfChain } from "../../lib/inference/learn_prior.ts";
 import {
@@ -14,7 +15,9 @@ import {
   sessionOptionsOf,
 } from "../../lib/inference/objectives/learn.ts";
 import type { ObjectiveSettings } from "../../lib/inference/objectives/objective.ts";
+import { objectiveOf } from "../../lib/inference/objectives/objectives.ts";
 import { layoutObjective } from "../../lib/inference/objectives/session.ts";
+import { flagName } from "../cli/flags.ts";
 import type { Flags } from "./prior.ts";
 import { pcaRankOf } from "./prior_flags.ts";
 import type { PriorLearning, PriorTask } from "./prior_learning.ts";
@@ -22,26 +25,42 @@ import { scheduleOf } from "./prior_schedule.ts";
 import { viewsOf } from "./prior_views.ts";
 import { normalisationOf } from "./treatment.ts";
 
-/** The objective's settings that the flags give. */
+/** The flag that gives each of the objectives' settings; most objectives have a few of them. */
+const SETTINGS = {
+  temperature: "temperature",
+  supervised: "supervisedContrast",
+  projHidden: "projHiddenDim",
+  projOut: "projOutputDim",
+  predHidden: "predHiddenDim",
+  queueSize: "queueSize",
+  queueStart: "epochQueueStarts",
+  baseMomentum: "baseTauMomentum",
+  finalMomentum: "finalTauMomentum",
+  prototypes: "numPrototypes",
+  heads: "prototypeHeads",
+  clusterIterations: "kmeansIters",
+  whiteningSize: "whiteningSize",
+  whiteningIterations: "whiteningIters",
+  whiteningEps: "whiteningEps",
+} as const satisfies Readonly<Record<string, keyof Flags>>;
+
+/**
+ * The objective's settings that the flags give.
+ *
+ * @throws UsageError where the objective has no such setting; it names the flags that it reads
+ */
 function settingsGiven(flags: Flags): ObjectiveSettings {
-  const given = {
-    temperature: flags.temperature,
-    supervised: flags.supervisedContrast ? 1 : undefined,
-    projHidden: flags.projHiddenDim,
-    projOut: flags.projOutputDim,
-    predHidden: flags.predHiddenDim,
-    queueSize: flags.queueSize,
-    queueStart: flags.epochQueueStarts,
-    baseMomentum: flags.baseTauMomentum,
-    finalMomentum: flags.finalTauMomentum,
-    prototypes: flags.numPrototypes,
-    heads: flags.prototypeHeads,
-    clusterIterations: flags.kmeansIters,
-    whiteningSize: flags.whiteningSize,
-    whiteningIterations: flags.whiteningIters,
-    whiteningEps: flags.whiteningEps,
-  };
-  return Object.fromEntries(Object.entries(given).filter((entry): entry is [string, number] => entry[1] !== undefined));
+  const { name, defaults } = objectiveOf(flags.objective);
+  const given = Object.entries(SETTINGS).filter(([, flag]) => flags[flag] !== undefined && flags[flag] !== false);
+  const unread = given.find(([setting]) => !Object.hasOwn(defaults, setting));
+  if (unread !== undefined) {
+    const read = Object.entries(SETTINGS).filter(([setting]) => Object.hasOwn(defaults, setting));
+    throw new UsageError(
+      `Cannot use --${flagName(unread[1])} with --objective ${name}: of such flags it reads ` +
+        read.map(([, flag]) => `--${flagName(flag)}`).join(", "),
+    );
+  }
+  return Object.fromEntries(given.map(([setting, flag]) => [setting, Number(flags[flag])]));
 }
 
 /** Learns by a loss that compares views. */

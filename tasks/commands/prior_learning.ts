@@ -36,10 +36,17 @@ export interface PriorMetrics {
   readonly accuracy?: number;
 }
 
+/** How good the features of a chain were after so many of its steps. */
+export interface PriorEvaluation extends FeatureEvaluation {
+  /** Counted from 0. */
+  readonly chain: number;
+  readonly steps: number;
+}
+
 /** What the command does along the way. */
 export interface PriorHooks extends Pick<LearnPriorHooks, "profiler" | "checkpointSteps" | "onCheckpoint"> {
   onMetrics(metrics: readonly PriorMetrics[]): void;
-  onEvaluation(evaluation: FeatureEvaluation & { readonly steps: number }): void;
+  onEvaluation(evaluation: Omit<PriorEvaluation, "chain">): void;
 }
 
 /** One way to learn a prior. */

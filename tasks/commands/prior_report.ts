@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { FeatureEvaluation } from "../../lib/inference/features.ts";
 import type { LastLayerLaplace } from "../../lib/inference/last_layer.ts";
 import type { LearnedPrior } from "../../lib/inference/learn_prior.ts";
 import type { MergedPrior } from "../../lib/inference/multi_swag.ts";
@@ -15,7 +14,7 @@ import { estimateSubspace } from "../../lib/priors/subspace/collector.ts";
 import type { Io } from "../cli/output.ts";
 import { memoryLines } from "./memory.ts";
 import type { Flags } from "./prior.ts";
-import type { PriorMetrics } from "./prior_learning.ts";
+import type { PriorEvaluation, PriorMetrics } from "./prior_learning.ts";
 import { targets } from "./prior_output.ts";
 
 /** What was learned, and what the training reported. */
@@ -25,7 +24,7 @@ export interface Outcome {
   readonly steps: number;
   readonly imagesPerSecond?: number;
   readonly last?: PriorMetrics;
-  readonly evaluations: readonly (FeatureEvaluation & { readonly steps: number })[];
+  readonly evaluations: readonly PriorEvaluation[];
   /** The last layer's posterior, where there is one. */
   readonly head?: LastLayerLaplace;
 }
@@ -37,12 +36,21 @@ export function reportMemory(flags: Flags, classifier: ClassifierConfig, memory:
   io.result({ out: null, ...whole }, memoryLines(whole));
 }
 
-/** How good the features were. */
-function evaluationLine({ steps, knn, linear, online, momentum }: Outcome["evaluations"][number]): string {
+/** What was measured, in JSON; of which chain, where there are several. */
+function measuresOf({ chain, ...measures }: PriorEvaluation, { chains }: Flags): Record<string, unknown> {
+  return { ...chains > 1 && { chain }, ...measures };
+}
+
+/** How good the features were, in words; of which chain, where there are several. */
+export function evaluationLine(
+  { chain, steps, knn, linear, online, momentum }: PriorEvaluation,
+  { chains }: Pick<Flags, "chains">,
+): string {
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
   const trained = online === undefined ? "" : `, ${percent(online)} online`;
   const followed = momentum === undefined ? "" : `, ${percent(momentum)} by the momentum network`;
-  return `after ${steps} steps: ${percent(knn)} by nearest neighbours, ${percent(linear)} linear${trained}${followed}`;
+  const measures = `${percent(knn)} by nearest neighbours, ${percent(linear)} linear${trained}${followed}`;
+  return `${chains > 1 ? `chain ${chain}, ` : ""}after ${steps} steps: ${measures}`;
 }
 
 /** Prints what was learned. */
@@ -57,7 +65,7 @@ export function reportPrior(flags: Flags, outcome: Outcome, seconds: number, io:
     imagesPerSecond,
     loss: last?.loss,
     accuracy: last?.accuracy,
-    ...evaluations.length > 0 && { evaluations },
+    ...evaluations.length > 0 && { evaluations: evaluations.map((evaluation) => measuresOf(evaluation, flags)) },
     snapshots,
     rank: swag.covFactor.length,
     ...merged,
@@ -81,7 +89,7 @@ export function reportPrior(flags: Flags, outcome: Outcome, seconds: number, io:
     ...head === undefined
       ? []
       : [`head: ${flags.headLaplace} curvature, precision ${head.precision.toPrecision(4)} before the source task`],
-    ...evaluations.map(evaluationLine),
+    ...evaluations.map((evaluation) => evaluationLine(evaluation, flags)),
     ...last === undefined ? [] : [`last loss ${last.loss.toFixed(4)}, ${steps} steps in ${seconds.toFixed(1)} s`],
   ]);
 }

@@ -5,13 +5,12 @@
  */
 
 import type { Gpu } from "../../lib/gpu/device.ts";
-import type { FeatureEvaluation } from "../../lib/inference/features.ts";
 import type { Io } from "../cli/output.ts";
 import type { Flags } from "./prior.ts";
 import { learnChains } from "./prior_chains.ts";
 import { priorResumePoint, type PriorSettings, type UnfinishedPrior } from "./prior_checkpoint.ts";
 import type { PriorLearning, PriorMetrics, PriorTask } from "./prior_learning.ts";
-import type { Outcome } from "./prior_report.ts";
+import { evaluationLine, type Outcome } from "./prior_report.ts";
 import { profilerFor, writeProfile } from "./profile.ts";
 import { Throughput } from "./throughput.ts";
 import { normalisationOf } from "./treatment.ts";
@@ -39,8 +38,7 @@ export async function learnSnapshots(
   const progress = io.progress("prior", steps);
   const throughput = new Throughput(batchSize);
   let last: PriorMetrics | undefined, before = 0;
-  const evaluations: (FeatureEvaluation & { readonly steps: number })[] = [];
-  const learned = await learnChains(gpu, {
+  const { learned, evaluations } = await learnChains(gpu, {
     out: flags.out,
     chains: flags.chains,
     learning,
@@ -54,10 +52,10 @@ export async function learnSnapshots(
       normalisation: normalisationOf(task.data),
     },
     onChain: (chain) => before = chain * schedule.steps,
+    onEvaluation: (evaluation) => progress.note(evaluationLine(evaluation, flags)),
     hooks: {
       profiler,
       checkpointSteps: flags.checkpointSteps,
-      onEvaluation: (evaluation) => void evaluations.push(evaluation),
       onMetrics(metrics) {
         last = metrics.at(-1) ?? last;
         throughput.add(metrics.length);

@@ -14,6 +14,8 @@ import type { Flags } from "./prior.ts";
 
 /** Least share of an image that a view shows, unless the flags say otherwise. */
 const LEAST_SCALE = 0.08;
+/** Largest share that a small one shows, unless the flags say otherwise. */
+const SMALL_MOST_SCALE = 0.4;
 /** SimCLR's share of an image's side that a blur spans. */
 const BLUR_SHARE = 0.1;
 
@@ -34,7 +36,15 @@ export function viewsOf(flags: Flags, set: ImageFacts): ViewGroup[] {
     );
   }
   const side = flags.smallCropSize ?? Math.max(8, Math.round(large.height / 2));
-  const scale = [flags.minScale ?? LEAST_SCALE, flags.smallMaxScale ?? 0.4] as const;
+  const scale = [flags.minScale ?? LEAST_SCALE, flags.smallMaxScale ?? SMALL_MOST_SCALE] as const;
+  if (scale[0] > scale[1]) {
+    throw new UsageError(
+      `Cannot cut small views that show from ${scale[0]} to ${scale[1]} of an image: --min-scale ${
+        scale[0]
+      } must not be ` +
+        `above --small-max-scale ${scale[1]}`,
+    );
+  }
   const small = { ...large, height: side, width: side, resize: { ...large.resize, scale }, blur: undefined };
   return [[large, large], Array(count).fill(small)];
 }

@@ -7,7 +7,8 @@ import { command as evaluate, requireConsistentFlags as requireEvaluate } from "
 import { command as infer } from "../../tasks/commands/infer.ts";
 import { requireConsistentFlags as requireInfer } from "../../tasks/commands/infer_flags.ts";
 import { command as prior } from "../../tasks/commands/prior.ts";
-import { requireConsistentFlags as requirePrior } from "../../tasks/commands/prior_flags.ts";
+import { flagRemarks, requireConsistentFlags as requirePrior } from "../../tasks/commands/prior_flags.ts";
+import { snapshotRemarks } from "../../tasks/commands/prior_schedule.ts";
 import { resumedFlags, settingsOf } from "../../tasks/commands/resumed_flags.ts";
 
 /** Arguments that are taken, and those that are refused with what the message begins with. */
@@ -66,7 +67,68 @@ Deno.test("prior refuses flags that its method, schedule or objective does not r
     ["--objective simclr --precision mixed", "Cannot use --precision with --objective simclr"],
     ["--objective simclr --augmentation flip", "Cannot use --augmentation with --objective simclr"],
     ["--objective simclr --autotune", "Cannot use --autotune with --objective simclr"],
+    ["--objective simclr --optimizer lars --momentum 0.3"],
+    ["--objective simclr --optimizer adamw --momentum 0.3", "Cannot use --momentum with --optimizer adamw"],
+    ["--objective simclr --transforms original"],
+    ["--objective simclr --normalisation cifar10"],
+    [
+      "--objective simclr --transforms original --normalisation cifar10",
+      "Cannot use --transforms with --objective simclr and --normalisation",
+    ],
   ]);
+});
+
+Deno.test("prior and infer refuse flags of the data that their sets do not read", () => {
+  check((args) => requirePrior(prior.flags, parseFlags(prior, ["--out", "p", ...args])), [
+    ["--objective simclr --knn-every 1 --val-dataset cifar10.1 --data-dir d"],
+    ["--objective simclr --knn-every 1 --val-dir d"],
+    ["--objective simclr --knn-every 1 --val-dataset cifar10-c --corruption fog --severity 1"],
+    ["--objective simclr --val-dataset cifar10", "Cannot use --val-dataset without --knn-every"],
+    ["--objective simclr --val-dataset nonsense", "Cannot use --val-dataset without --knn-every"],
+    ["--objective simclr --knn-every 1 --val-dataset nonsense", 'Cannot load the data set "nonsense"'],
+    ["--objective simclr --val-dir d", "Cannot use --val-dir without --knn-every"],
+    ["--objective simclr --corruption fog", "Cannot use --corruption without --knn-every"],
+    ["--objective simclr --knn-every 1 --val-split 0.1"],
+    ["--objective simclr --knn-every 1 --val-split 0.1 --val-dir d", "Cannot use --val-dir with --val-split"],
+    ["--weights-path w --val-dataset cifar10", "Cannot use --val-dataset with --objective supervised"],
+    ["--weights-path w --val-dir d --method fisher", "Cannot use --val-dir with --objective supervised"],
+    ["--weights-path w --train-dataset stl10 --train-dir unlabelled --data-dir d"],
+    ["--weights-path w --train-dataset procedural-source"],
+    ["--weights-path w --train-dataset procedural_source --train-dir foo", "Cannot use --train-dir with procedural-"],
+    ["--weights-path w --train-dataset procedural-source --data-dir d", "Cannot use --data-dir with procedural-source"],
+    ["--objective simclr --train-dataset procedural-source --knn-every 1 --val-dataset cifar10 --data-dir d"],
+    ["--weights-path w --train-dataset custom --cache-dir c --cache-size 1 --class-list l"],
+    ["--weights-path w --cache-dir c", "Cannot use --cache-dir with cifar10: nothing is decoded"],
+    ["--weights-path w --train-dataset stl10 --cache-size 1", "Cannot use --cache-size with stl10: nothing is decoded"],
+    ["--weights-path w --class-list l", "Cannot use --class-list with cifar10: the classes are fixed"],
+  ]);
+  check((args) => requireInfer(infer.flags, parseFlags(infer, ["--out", "r", "--prior-type", "none", ...args])), [
+    ["--val-dataset cifar10.1 --data-dir d"],
+    ["--val-dir d"],
+    ["--val-dataset cifar10.1 --val-dir other", "Cannot use --val-dir with cifar10.1: it has no folder of validation"],
+    ["--val-dataset cifar10_1-v6 --val-dir other", "Cannot use --val-dir with cifar10.1-v6"],
+    ["--val-dataset cifar10.1 --corruption fog", "Cannot use --corruption with cifar10.1: --val-dataset cifar10-c is"],
+    ["--severity 2", "Cannot use --severity with cifar10: --val-dataset cifar10-c is required"],
+    ["--val-split 0.1 --val-dataset cifar10.1", "Cannot use --val-dataset with --val-split"],
+    ["--train-dataset flowers17 --val-dataset oxfordpets --cache-dir c"],
+    ["--val-dataset cifar10.1 --cache-dir c", "Cannot use --cache-dir with cifar10 and cifar10.1: nothing is decoded"],
+  ]);
+});
+
+Deno.test("prior says what --transforms means for views, and where the steps have no room for --n-samples", () => {
+  const of = (...args: string[]) => parseFlags(prior, ["--out", "p", ...args]);
+  const [said, ...more] = flagRemarks(of("--objective", "simclr", "--transforms", "original"));
+  assertEquals(said.startsWith("--transforms original says with --objective simclr which normalisation"), true);
+  assertEquals(more, []);
+  assertEquals(flagRemarks(of("--objective", "simclr")), []);
+  assertEquals(flagRemarks(of("--transforms", "original")), []);
+  const snapshots = (...args: string[]) => snapshotRemarks(of("--n-samples", "60", ...args), 100);
+  assertEquals(snapshots("--max-steps", "8"), [
+    "8 snapshots, not the 60 of --n-samples: one a step, and 8 steps are taken",
+  ]);
+  assertEquals(snapshots("--max-steps", "8", "--start-swag", "3")[0].startsWith("6 snapshots, not the 60"), true);
+  assertEquals(snapshots("--max-steps", "60"), []);
+  assertEquals(snapshotRemarks(of("--swag-scheduler", "constant", "--max-steps", "8"), 100), []);
 });
 
 Deno.test("infer refuses flags that its prior, schedule or sampler does not read", () => {

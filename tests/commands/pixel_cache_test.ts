@@ -1,4 +1,4 @@
-import { assertEquals, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { writeSafetensors } from "../../lib/checkpoint/safetensors.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { initialWeights, stateDictFromWeights } from "../../lib/models/weights.ts";
@@ -116,7 +116,10 @@ Deno.test("prior --objective simclr keeps the images that views are cut from, an
       return entriesOf(cache);
     };
     const kept = await prior("first.safetensors");
-    assertEquals(kept.size, 72 + 4);
-    assertEquals(await prior("second.safetensors"), kept);
+    // All as they are measured, and whole those of two batches of 8, and of the third as far as it was made ahead.
+    assert(kept.size >= 72 + 4 + 16 && kept.size <= 72 + 4 + 24, `${kept.size}`);
+    const then = await prior("second.safetensors");
+    for (const [path, bytes] of kept) assertEquals(then.get(path), bytes);
+    assert(then.size <= 72 + 4 + 24, `${then.size}`);
     assertEquals(Deno.readFileSync(`${folder}/first.safetensors`), Deno.readFileSync(`${folder}/second.safetensors`));
   }));

@@ -3,8 +3,8 @@ import type { FeatureEvaluation } from "../../lib/inference/features.ts";
 import { readPrior } from "../../lib/priors/files.ts";
 import { assertRefused, runCli, withFolder } from "../cli/run_cli.ts";
 import { png, writeTree } from "../data/arrays.ts";
-import { exists, killPrior } from "./kill.ts";
-import { makeTask, manifestOf, runJson, type Task, taskFlags } from "./task.ts";
+import { exists, killAt, killPrior, pause } from "./kill.ts";
+import { makeTask, manifestOf, resultOf, runJson, type Task, taskFlags } from "./task.ts";
 
 const PERMISSIONS = { permissions: "--allow-read --allow-write" };
 const KILLS = 3;
@@ -38,7 +38,8 @@ Deno.test("prior --objective simclr learns a prior without labels or a checkpoin
     assert(Number.isFinite(result.loss) && result.accuracy === undefined);
     // deno-lint-ignore no-explicit-any
     assertEquals(result.evaluations.map(({ steps }: any) => steps), [0, 5, 10, 15, 20]);
-    for (const { knn, linear, online } of result.evaluations) {
+    for (const { knn, linear, online, chain } of result.evaluations) {
+      assertEquals(chain, undefined);
       assert([knn, linear, online].every((share) => share >= 0 && share <= 1));
     }
     const { swag, metadata, model } = readPrior(await Deno.readFile(out));
@@ -84,7 +85,10 @@ Deno.test("prior --objective simclr --supervised-contrast learns from labels, an
     const out = `${folder}/refused.safetensors`;
     const refused = async (options: string[], message: RegExp) =>
       assertRefused(await runCli([...options, "--supervised-contrast", "--quiet"], PERMISSIONS), 2, message);
-    await refused(args(task, out, "byol"), /Cannot set supervised of the objective byol: it has projHidden/);
+    await refused(
+      args(task, out, "byol"),
+      /--supervised-contrast with --objective byol: of such flags it reads --proj-hidden-dim, /,
+    );
     const labels = ["prior", ...taskFlags(task), "--weights-path", task.checkpoint, "--out", out];
     await refused(labels, /Cannot use --supervised-contrast with --objective supervised/);
     const files = { "unlabeled_X.bin": new Uint8Array(20 * 96 * 96 * 3) };
@@ -153,7 +157,7 @@ Deno.test("prior --objective refuses what it has not, by name", async () => {
       [...args(task, out), ...classified],
       /momentum classifier along with the objective simclr: it has no/,
     );
-    await refused([...args(task, out), "--queue-size", "8"], /Cannot set queueSize of the objective simclr/);
+    await refused([...args(task, out), "--queue-size", "8"], /Cannot use --queue-size with --objective simclr/);
     await refused([...args(task, out, "wmse"), "--whitening-size", "5"], /batch of \d+ .* wmse: whiteningSize is 5/);
     await refused([...args(task, out, "deepclusterv2")], /Cannot make 3000 prototypes by the objective deepclusterv2/);
     const small = ["--num-small-crops", "2"];
@@ -220,10 +224,37 @@ for (const [objective, memory, sizes] of REMEMBERING) {
         assert(evaluations.every(({ momentum }: FeatureEvaluation) => has === (momentum !== undefined)));
         const last = await runJson(await killPrior({ begin: begin(task, out), out, whole, kills: KILLS }));
         assertEquals(await Deno.readFile(out), await Deno.readFile(whole));
-        // What the last process measured, if it had not stopped behind the last measure; the online classifier as well.
-        const measured = last.evaluations ?? [];
-        assertEquals(measured, evaluations.slice(evaluations.length - measured.length));
+        // What each process measured, up to the checkpoint that the next one went on from: nothing twice, nothing lost.
+        assertEquals(last.evaluations, evaluations);
       });
     },
   });
 }
+
+Deno.test({
+  name: "prior --knn-every says what it measures while it runs, by chain, and keeps it over a kill between chains",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    await withFolder(async (folder) => {
+      const task = makeTask(folder), whole = `${folder}/whole.safetensors`, out = `${folder}/learned.safetensors`;
+      const begin = (path: string) => [...args(task, path), "--knn-every", "2", "--chains", "2"];
+      const shown = await runCli([...begin(whole), "--json"], PERMISSIONS);
+      const { evaluations } = resultOf(shown);
+      // deno-lint-ignore no-explicit-any
+      const places = evaluations.map(({ chain, steps }: any) => [chain, steps]);
+      assertEquals(places, [[0, 0], [0, 10], [0, 20], [1, 0], [1, 10], [1, 20]]);
+      const lines = shown.stderr.split("\n").filter((line) => line.includes("by nearest neighbours"));
+      assertEquals(lines.map((line) => line.split(":")[0]), [
+        ...[0, 10, 20].map((steps) => `chain 0, after ${steps} steps`),
+        ...[0, 10, 20].map((steps) => `chain 1, after ${steps} steps`),
+      ]);
+      const { landed } = await killAt([...begin(out), "--quiet"], async (ended) => {
+        while (!ended() && !await exists(`${out}.chain0`)) await pause(1);
+      });
+      assert(landed, "the kill fell behind the first chain");
+      const last = await runJson(["prior", "--resume", "--out", out]);
+      assertEquals(last.evaluations, evaluations);
+      assertEquals(await Deno.readFile(out), await Deno.readFile(whole));
+    });
+  },
+});

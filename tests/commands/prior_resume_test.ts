@@ -1,7 +1,9 @@
 import { assertEquals, assertNotEquals } from "@std/assert";
+import { layoutModel } from "../../lib/models/device_model.ts";
+import { priorResumePoint } from "../../tasks/commands/prior_checkpoint.ts";
 import { assertRefused, runCli, withFolder } from "../cli/run_cli.ts";
 import { exists, killAt, killPrior, pause } from "./kill.ts";
-import { cifarRecords, makeTask, runJson, type Task, taskFlags } from "./task.ts";
+import { cifarRecords, makeTask, runJson, type Task, taskFlags, TINY } from "./task.ts";
 
 const PERMISSIONS = { permissions: "--allow-read --allow-write" };
 const KILLS = 6;
@@ -79,4 +81,14 @@ Deno.test("prior goes on with nothing but its own checkpoint, and never overwrit
     await runJson([...priorArgs(task, out), "--force"]);
     assertEquals([await exists(out), await exists(checkpoint)], [true, false]);
   });
+});
+
+Deno.test("prior goes on from a checkpoint of an earlier version, which kept no measures", () => {
+  const of = (facts: Record<string, string>) => {
+    const file = { tensors: new Map(), facts };
+    return priorResumePoint({ path: "", file, flags: {}, inputs: {}, tuning: {} }, layoutModel(TINY));
+  };
+  assertEquals(of({ chain: "1" }), { chain: 1, evaluations: [] });
+  const measured = { chain: 0, steps: 5, knn: 0.1 + 0.2, linear: 1 / 3 };
+  assertEquals(of({ chain: "1", evaluations: JSON.stringify([measured]) }), { chain: 1, evaluations: [measured] });
 });

@@ -10,7 +10,7 @@ import { reduceMean, reduceSum } from "../../ops/reduce.ts";
 import { unary } from "../../ops/unary.ts";
 import { Algebra } from "./algebra.ts";
 import { mlp } from "./layers.ts";
-import type { Objective } from "./objective.ts";
+import { type Objective, requireSeveral } from "./objective.ts";
 
 /** Added to a variance before its root, as in BatchNorm. */
 const EPS = 1e-5;
@@ -61,6 +61,7 @@ export const barlowTwins: Objective<{ projHidden: number; projOut: number; lambd
   defaults: { projHidden: 2048, projOut: 2048, lambda: 0.0051, scale: 0.024 },
   build(context, features) {
     const { projHidden, projOut, lambda, scale } = context.settings;
+    requireSeveral("barlow_twins", context.batchSize);
     const hidden = { width: projHidden, norm: true, activation: "relu" } as const;
     const z = mlp(context, "projector", features, [hidden, hidden, { width: projOut }]);
     return { loss: barlowLoss(context.graph, z, { lambda, scale }) };

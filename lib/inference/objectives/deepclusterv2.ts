@@ -14,7 +14,7 @@ import { type Tensor, view } from "../../ops/operation.ts";
 import { unary } from "../../ops/unary.ts";
 import { Algebra } from "./algebra.ts";
 import { mlp } from "./layers.ts";
-import { type Objective, type ObjectiveContext, requireWhole } from "./objective.ts";
+import { type Objective, type ObjectiveContext, requirePositive, requireWhole } from "./objective.ts";
 
 /**
  * The mean over rows that have a label of the cross-entropy of softmax(logits / temperature) against it; 0 where no row
@@ -77,6 +77,7 @@ export const deepclusterv2: Objective<Settings> = {
   multiCrop: true,
   build(context, features) {
     requireClusters(context);
+    requirePositive("deepclusterv2", context.settings, ["temperature"]);
     const { graph, batchSize, stepsPerEpoch, largeViews, settings } = context;
     const { projHidden, projOut, heads, prototypes, clusterIterations: iterations, temperature } = settings;
     const layers = [{ width: projHidden, norm: true, activation: "relu" }, { width: projOut }] as const;

@@ -18,6 +18,7 @@ import {
   type MomentumSettings,
   type Objective,
   type ObjectiveContext,
+  requirePositive,
   requireWhole,
 } from "./objective.ts";
 
@@ -115,6 +116,7 @@ export const dino: Objective<Settings> = {
   },
   build(context, features, targets) {
     const { graph, settings } = context;
+    requirePositive("dino", settings, ["temperature", "targetTemperature", "warmupTemperature"]);
     const { targetTemperature: final, warmupTemperature: first, warmupEpochs } = settings;
     const warmup = Math.max(1, warmupEpochs * context.stepsPerEpoch);
     const temperature = context.scalar(

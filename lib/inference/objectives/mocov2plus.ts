@@ -18,6 +18,7 @@ import {
   type MomentumSettings,
   type Objective,
   type ObjectiveContext,
+  requirePositive,
   requireWhole,
 } from "./objective.ts";
 
@@ -58,6 +59,7 @@ export const mocov2plus: Objective<Settings> = {
   build(context, features, targets) {
     const { projOut, queueSize, temperature } = context.settings;
     requireWhole("mocov2plus", context.settings, "queueSize");
+    requirePositive("mocov2plus", context.settings, ["temperature"]);
     const memory = context.memory("queue", [queueSize, projOut], "unit rows");
     // What the momentum network made is copied, so that the queue takes it from this graph.
     const keys = new Algebra(context.graph).fixed("keys", targets!);

@@ -11,7 +11,7 @@ import type { Tensor } from "../../ops/operation.ts";
 import { Algebra } from "./algebra.ts";
 import { mlp } from "./layers.ts";
 import { neighbourhood } from "./neighbours.ts";
-import type { Objective } from "./objective.ts";
+import { type Objective, requirePositive, requireSeveral } from "./objective.ts";
 
 /**
  * The mean over both directions of the cross-entropy of neighbours against predictions of the other view.
@@ -42,6 +42,8 @@ export const nnclr: Objective<
   defaults: { projHidden: 2048, projOut: 256, predHidden: 4096, temperature: 0.2, queueSize: 65536 },
   build(context, features) {
     const { projHidden, projOut, predHidden, temperature } = context.settings;
+    requirePositive("nnclr", context.settings, ["temperature"]);
+    requireSeveral("nnclr", context.batchSize);
     const hidden = { width: projHidden, norm: true, activation: "relu" } as const;
     const z = mlp(context, "projector", features, [hidden, hidden, { width: projOut, norm: true }]);
     const predictor = [{ width: predHidden, norm: true, activation: "relu" }, { width: projOut }] as const;

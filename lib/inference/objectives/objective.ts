@@ -109,6 +109,34 @@ export function requireWhole(objective: string, settings: ObjectiveSettings, key
   );
 }
 
+/**
+ * Refuses settings that are not positive, as a temperature that something is divided by.
+ *
+ * @throws UsageError
+ */
+export function requirePositive(objective: string, settings: ObjectiveSettings, keys: readonly string[]): void {
+  const wrong = keys.find((key) => !(settings[key] > 0 && settings[key] < Infinity));
+  if (wrong === undefined) return;
+  throw new UsageError(
+    `Cannot learn by the objective ${objective}: ${wrong} is ${
+      settings[wrong]
+    }, but a finite number above 0 is required`,
+  );
+}
+
+/**
+ * Refuses a batch of one example for an objective that compares examples of a batch: its loss would be constant.
+ *
+ * @throws UsageError
+ */
+export function requireSeveral(objective: string, batchSize: number): void {
+  if (batchSize >= 2) return;
+  throw new UsageError(
+    `Cannot learn by the objective ${objective} from a batch of ${batchSize}: it compares the examples of a batch, and at ` +
+      "least 2 are required",
+  );
+}
+
 /** The share of a momentum network's weights that stays: settings of an objective that has one. */
 export type MomentumSettings = { baseMomentum: number; finalMomentum: number };
 

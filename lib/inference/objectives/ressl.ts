@@ -17,6 +17,7 @@ import {
   type MomentumSettings,
   type Objective,
   type ObjectiveContext,
+  requirePositive,
   requireWhole,
 } from "./objective.ts";
 
@@ -76,6 +77,7 @@ export const ressl: Objective<Settings> = {
   build(context, features, targets) {
     const { projOut, queueSize } = context.settings;
     requireWhole("ressl", context.settings, "queueSize");
+    requirePositive("ressl", context.settings, ["temperature", "targetTemperature"]);
     const memory = context.memory("queue", [queueSize, projOut], "unit rows");
     const keys = new Algebra(context.graph).fixed("keys", targets!);
     const loss = relationLoss(context.graph, projector(context, features), keys, memory, context.settings);

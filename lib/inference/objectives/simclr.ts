@@ -11,7 +11,7 @@ import { crossEntropyRows, type RowTargets } from "../../ops/cross_entropy_rows.
 import type { Tensor } from "../../ops/operation.ts";
 import { Algebra } from "./algebra.ts";
 import { mlp } from "./layers.ts";
-import type { Objective } from "./objective.ts";
+import { type Objective, requirePositive, requireSeveral } from "./objective.ts";
 
 /**
  * The mean over rows of the cross-entropy of the softmax, over the other rows, of cosine similarity / temperature.
@@ -74,6 +74,8 @@ export const simclr: Objective<Settings> = {
   needsLabels: isSupervised,
   build(context, features) {
     const { graph, settings } = context, { projHidden, projOut, temperature } = settings;
+    requirePositive("simclr", settings, ["temperature"]);
+    requireSeveral("simclr", context.batchSize);
     const hidden = { width: projHidden, bias: false, norm: true, activation: "relu" } as const;
     const z = mlp(context, "projector", features, [hidden, hidden, { width: projOut, bias: false, norm: true }]);
     return {

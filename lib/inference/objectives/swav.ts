@@ -13,7 +13,14 @@ import { reduceSum } from "../../ops/reduce.ts";
 import { unary } from "../../ops/unary.ts";
 import { Algebra } from "./algebra.ts";
 import { frozenFirst, mlp, prototypes } from "./layers.ts";
-import { type MemoryUpdate, type Objective, type ObjectiveContext, requireWhole } from "./objective.ts";
+import {
+  type MemoryUpdate,
+  type Objective,
+  type ObjectiveContext,
+  requirePositive,
+  requireSeveral,
+  requireWhole,
+} from "./objective.ts";
 
 /** Constants of the loss. */
 export type SwavOptions = { readonly temperature: number; readonly epsilon: number; readonly iterations: number };
@@ -159,6 +166,9 @@ export const swav: Objective<Settings> = {
   build(context, features) {
     const { graph, settings, views, largeViews } = context;
     for (const key of ["queueSize", "queueStart", "freezeEpochs"]) requireWhole("swav", settings, key, 0);
+    requirePositive("swav", settings, ["temperature", "epsilon"]);
+    // Alone, an example is assigned to all prototypes alike.
+    if (settings.queueSize === 0 || settings.queueStart > 0) requireSeveral("swav", context.batchSize);
     const layers = [{ width: settings.projHidden, norm: true, activation: "relu" }, {
       width: settings.projOut,
     }] as const;

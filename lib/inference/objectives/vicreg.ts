@@ -11,7 +11,7 @@ import { relu } from "../../ops/relu.ts";
 import { unary } from "../../ops/unary.ts";
 import { Algebra } from "./algebra.ts";
 import { mlp } from "./layers.ts";
-import type { Objective } from "./objective.ts";
+import { type Objective, requireSeveral } from "./objective.ts";
 
 /** Weights of the three terms. */
 export type VicregWeights = { readonly invariance: number; readonly variance: number; readonly covariance: number };
@@ -77,6 +77,7 @@ export const vicreg: Objective<
   defaults: { projHidden: 2048, projOut: 2048, invariance: 25, variance: 25, covariance: 1 },
   build(context, features) {
     const { projHidden, projOut, ...weights } = context.settings;
+    requireSeveral("vicreg", context.batchSize);
     const hidden = { width: projHidden, norm: true, activation: "relu" } as const;
     const z = mlp(context, "projector", features, [hidden, hidden, { width: projOut }]);
     return { loss: vicregLoss(context.graph, z, weights) };
