@@ -62,6 +62,11 @@ export const OBJECTIVE_FLAGS = {
   predHiddenDim: { ...size, help: "width of the predictor's hidden layer; the objective's own" },
   queueSize: { ...size, min: 0, help: "projections that are remembered; the objective's own. swav: 0 is no queue" },
   epochQueueStarts: { ...size, min: 0, help: "of swav: epoch, from 0, in which the queue begins to count; 15" },
+  freezePrototypesEpochs: {
+    ...size,
+    min: 0,
+    help: "of swav and dino: epochs at first in which prototypes stand still; 1",
+  },
   numPrototypes: { ...size, help: "prototypes that projections are assigned to; the objective's own" },
   baseTauMomentum: { ...share, help: "share of the momentum network that stays in the first step; 0.99" },
   finalTauMomentum: { ...share, help: "share of the momentum network that stays in the last step; 1" },

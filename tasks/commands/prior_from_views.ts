@@ -34,6 +34,7 @@ const SETTINGS = {
   predHidden: "predHiddenDim",
   queueSize: "queueSize",
   queueStart: "epochQueueStarts",
+  freezeEpochs: "freezePrototypesEpochs",
   baseMomentum: "baseTauMomentum",
   finalMomentum: "finalTauMomentum",
   prototypes: "numPrototypes",
