@@ -86,6 +86,8 @@ Deno.test("infer refuses flags that its prior, schedule or sampler does not read
     ["--prior-type none --n-cycles 4", "Cannot use --n-cycles with --schedule cosine"],
     ["--prior-type none --sampler sgd --no-nesterov --momentum 0"],
     ["--prior-type none --sampler sgd --temperature 0", "Cannot use --temperature with --sampler sgd"],
+    ["--prior-type none --sampler sgd --n-samples 1"],
+    ["--prior-type none --sampler sgd --n-samples 2", "Cannot use --n-samples with --sampler sgd"],
     ["--prior-type none --no-nesterov", "Cannot use --no-nesterov with --sampler sghmc"],
     ["--prior-type none --sampler sgld --momentum 0.5", "Cannot use --momentum with --sampler sgld"],
   ]);
