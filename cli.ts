@@ -49,14 +49,24 @@ function explain(error: unknown, args: readonly string[], debug: boolean): numbe
   return error instanceof UsageError ? 2 : 1;
 }
 
+/** Signals that end a command, with what it says and its exit code: 128 and the signal's number, as of a shell. */
+const SIGNALS = {
+  SIGINT: { what: "interrupted", code: 130 },
+  SIGTERM: { what: "terminated", code: 143 },
+} as const;
+
 if (import.meta.main) {
   const debug = Deno.args.includes("--debug");
   const args = Deno.args.filter((arg) => arg !== "--debug");
-  Deno.addSignalListener("SIGINT", () => {
-    removeUnfinished();
-    stderr.write("\nswagpu: interrupted\n");
-    Deno.exit(130);
-  });
+  for (const [signal, { what, code }] of Object.entries(SIGNALS)) {
+    // Windows has no SIGTERM to listen for.
+    if (signal === "SIGTERM" && Deno.build.os === "windows") continue;
+    Deno.addSignalListener(signal as keyof typeof SIGNALS, () => {
+      removeUnfinished();
+      stderr.write(`\nswagpu: ${what}\n`);
+      Deno.exit(code);
+    });
+  }
   // Exiting at once closes what a failed command left open, as a device; all output is written synchronously.
   Deno.exit(await main(args).catch((error) => explain(error, args, debug)));
 }

@@ -64,6 +64,9 @@ export function cosine(options: SamplingOptions): Schedule {
   return afterBurnIn(options, (step) => annealed(options.learningRate, step / options.steps));
 }
 
+/** β of {@linkcode cyclical}. */
+const EXPLORATION = 0.25;
+
 /**
  * Cyclical cosine steps (Zhang et al., arXiv 1902.03932, equation 1): cycles of L = ⌈T/M⌉ steps, the last one cut at T;
  * lr(t) = lr₀/2·(cos(π·(t mod L)/L) + 1). The first β of a cycle, (t mod L)/L < β, explores without noise.
@@ -75,7 +78,7 @@ export function cosine(options: SamplingOptions): Schedule {
  * @throws RangeError where an option is impossible, as more samples than a cycle has steps with noise
  */
 export function cyclical(options: CyclicalOptions): Schedule {
-  const { learningRate, steps, cycles = 4, samples = 12, exploration = 0.25 } = options;
+  const { learningRate, steps, cycles = 4, samples = 12, exploration = EXPLORATION } = options;
   checkRate(learningRate);
   checkCount("samples", samples, 0);
   checkFraction("exploration", exploration);
@@ -87,6 +90,16 @@ export function cyclical(options: CyclicalOptions): Schedule {
     (step) => (step % length) / length >= exploration,
     (step) => kept.has(step),
   );
+}
+
+/**
+ * The most samples that {@linkcode cyclical} keeps of a run of so many steps; 0 where it cannot cut them into that many
+ * cycles, or the last one has no step with noise.
+ */
+export function mostInCycles(steps: number, cycles: number, exploration = EXPLORATION): number {
+  const length = Math.ceil(steps / cycles), last = steps - (cycles - 1) * length;
+  // Of all cycles the last one is the shortest, and has no fewer samples than any other.
+  return cycles * Math.max(last - Math.ceil(exploration * length - ROUNDING), 0);
 }
 
 /** The steps after which a schedule keeps the weights, in order. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { dirname } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 
 /**
  * The bytes of a file.
@@ -71,7 +71,7 @@ export async function writeWhole(path: string, bytes: Uint8Array, replace: boole
 
 /**
  * Writes files whole or not at all: each to a temporary file beside it, which is flushed to the disk; once all are
- * there they take their names.
+ * there they take their names. What a killed process left of them is removed then.
  *
  * @param files bytes by path
  * @param replace whether existing files may be replaced
@@ -82,7 +82,7 @@ export async function writeAllWhole(files: ReadonlyMap<string, Uint8Array>, repl
   const temporaries = new Map<string, string>();
   try {
     for (const [path, bytes] of files) {
-      const temporary = `${path}.${crypto.randomUUID().slice(0, 8)}.partial`;
+      const temporary = temporaryBeside(path);
       temporaries.set(path, temporary);
       unfinished.add(temporary);
       await explained(path, "an existing folder is required", () => writeFlushed(temporary, bytes));
@@ -90,11 +90,37 @@ export async function writeAllWhole(files: ReadonlyMap<string, Uint8Array>, repl
     for (const [path, temporary] of temporaries) {
       await explained(path, "a file's path is required", () => Deno.rename(temporary, path));
     }
+    for (const path of files.keys()) await removeLeftovers(dirname(path), basename(path));
   } finally {
     for (const temporary of temporaries.values()) {
       await Deno.remove(temporary).catch(() => {});
       unfinished.delete(temporary);
     }
+  }
+}
+
+/** What the name of a temporary file ends with. */
+const TEMPORARY = /\.[0-9a-f]{8}\.partial$/;
+
+function temporaryBeside(path: string): string {
+  return `${path}.${crypto.randomUUID().slice(0, 8)}.partial`;
+}
+
+/**
+ * Deletes the temporary files that a killed process left in a folder; those that this process is writing stay. Does
+ * nothing where the folder may not be listed.
+ *
+ * @param target the name of the file that they were to become; all of them unless given
+ */
+export async function removeLeftovers(folder: string, target?: string): Promise<void> {
+  // Without the question: on a terminal Deno would put it to the user.
+  if ((await Deno.permissions.query({ name: "read", path: folder })).state !== "granted") return;
+  const writing = new Set([...unfinished].map((path) => resolve(path)));
+  for (const { name, isFile } of await Array.fromAsync(Deno.readDir(folder)).catch(() => [])) {
+    const path = `${folder}/${name}`;
+    if (!isFile || !TEMPORARY.test(name) || writing.has(resolve(path))) continue;
+    if (target !== undefined && name.replace(TEMPORARY, "") !== target) continue;
+    await Deno.remove(path).catch(() => {});
   }
 }
 

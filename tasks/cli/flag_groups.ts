@@ -177,8 +177,20 @@ export const TRAINING_FLAGS = {
     group: "Training",
     help: "learning rate over the run",
   },
-  nCycles: { type: "integer", default: 4, min: 1, group: "Training", help: "restarts of the cyclical schedule" },
-  nSamples: { type: "integer", default: 12, min: 1, group: "Training", help: "weights to keep over the whole run" },
+  nCycles: {
+    type: "integer",
+    default: 4,
+    min: 1,
+    group: "Training",
+    help: "cycles of the cyclical schedule; unless given, fewer in a short run",
+  },
+  nSamples: {
+    type: "integer",
+    default: 12,
+    min: 1,
+    group: "Training",
+    help: "weights to keep over the whole run; unless given, fewer in a short one, and of sgd the last",
+  },
   temperature: {
     type: "number",
     default: 1,

@@ -124,6 +124,17 @@ export function nearest(name: string, names: readonly string[]): string | undefi
   return closestString(name, [...names]);
 }
 
+/** Which flags the arguments gave, by the record of values that was made of them. */
+const GIVEN = new WeakMap<object, ReadonlySet<string>>();
+
+/**
+ * The flags that the command line gave, whatever their values; `undefined` for a record that {@linkcode parseFlags} did
+ * not return, as a copy or what a run was recorded with.
+ */
+export function givenFlags(values: object): ReadonlySet<string> | undefined {
+  return GIVEN.get(values);
+}
+
 /**
  * Reads arguments as a command's flags. Where a flag is given twice the last one counts; a list takes them all.
  *
@@ -143,6 +154,7 @@ export function parseFlags<F extends FlagTable>(command: Command<F>, argv: reado
   requireOperands(command, operands);
   const values: Record<string, unknown> = { operands };
   for (const [key, flag] of Object.entries(command.flags)) values[key] = valueOf(flagName(key), flag, given.get(key));
+  GIVEN.set(values, new Set(given.keys()));
   return values as FlagValues<F>;
 }
 

@@ -36,7 +36,7 @@ export function globalHelp(version: string, commands: readonly Command[]): strin
       ["--debug", "print the stack of an error"],
       ["--job NAME", "the original's spelling: prior, prior_SSL (prior), supervised_bayesian_learning (infer)"],
     ]),
-    "Flags take - or _ (--prior-scale, --prior_scale). Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
+    "Flags take - or _ (--prior-scale, --prior_scale). Exit codes: 0 done, 1 failed, 2 wrong usage, 130 or 143 interrupted.",
   ].join("\n\n") + "\n";
 }
 

@@ -27,8 +27,12 @@ import {
 import { averageRun } from "./model_average.ts";
 import { classifierOf, importedNetwork, loadWeights, recordedClassifier, remarks, statedTreatment } from "./network.ts";
 import type { OnnxFile } from "./onnx_file.ts";
+import { loadRunImages } from "./run_images.ts";
 import { RunFolder } from "./run_writer.ts";
-import { type DataFlags, normalisationOf } from "./treatment.ts";
+import { normalisationOf } from "./treatment.ts";
+
+/** What a checkpoint is evaluated on where nothing is said. */
+const DEFAULT_SET = "cifar10";
 
 /** Flags of `evaluate`. */
 export const command = defineCommand({
@@ -46,7 +50,10 @@ export const command = defineCommand({
     head: MODEL_FLAGS.head,
     smallStem: MODEL_FLAGS.smallStem,
     seed: MODEL_FLAGS.seed,
-    valDataset: { ...DATA_FLAGS.valDataset, default: "cifar10", help: "set that metrics are computed on" },
+    valDataset: {
+      ...DATA_FLAGS.valDataset,
+      help: `set that metrics are computed on; a run's own, with where it lies, or ${DEFAULT_SET}, unless given`,
+    },
     dataDir: DATA_FLAGS.dataDir,
     valDir: DATA_FLAGS.valDir,
     imageSize: DATA_FLAGS.imageSize,
@@ -76,6 +83,7 @@ export const command = defineCommand({
   examples: [
     "evaluate --encoder resnet20 --weights-path resnet20.th --val-dataset cifar10 --data-dir cifar10 --json",
     "evaluate --encoder resnet20 --weights-path resnet20.th --val-dataset cifar10 --data-dir cifar10 --laplace kronecker",
+    "evaluate --run runs/flowers",
     "evaluate --run runs/flowers --val-dataset flowers17 --data-dir flowers17",
   ],
 });
@@ -129,8 +137,7 @@ export function requireConsistentFlags(flags: Flags): void {
 async function evaluateRun(flags: Flags, path: string, io: Io): Promise<number> {
   const folder = await RunFolder.open(path);
   const classifier = await recordedClassifier(folder, flags.onnx);
-  const data = { ...DEFAULT_DATA, ...flags, trainDataset: flags.valDataset, ...recordedTreatment(flags, folder) };
-  const set = await loadSplit(data, flags.valDataset, "val");
+  const set = await loadRunImages(flags, folder);
   using gpu = await openGpu({
     schedule: kernelScheduleOf(flags) ?? folder.config.flags.kernelSchedule,
     tuning: folder.config.tuning,
@@ -142,9 +149,9 @@ async function evaluateRun(flags: Flags, path: string, io: Io): Promise<number> 
 
 async function evaluateWeights(flags: Flags, io: Io): Promise<number> {
   const onnx = await importedNetwork(flags);
-  const trained = { trainDataset: flags.trainDataset ?? flags.valDataset };
+  const { valDataset = DEFAULT_SET } = flags, trained = { trainDataset: flags.trainDataset ?? valDataset };
   const data = { ...DEFAULT_DATA, ...flags, ...trained, ...statedTreatment(onnx, flags) };
-  const set = await loadSplit(data, flags.valDataset, "val");
+  const set = await loadSplit(data, valDataset, "val");
   const config = classifierOf(flags, set, onnx);
   requireClasses(flags, set, onnx);
   if (flags.laplace !== "none") requireLinearHead(config);
@@ -190,18 +197,6 @@ async function reportLaplace(
     `last layer          ${flags.laplace} curvature of ${examples} images, precision ${precision.toPrecision(4)}`,
   ]);
   return 0;
-}
-
-/** A run's images are treated as it was trained. */
-function recordedTreatment(flags: Flags, folder: RunFolder): Partial<DataFlags> {
-  const { flags: { encoder, smallStem, transforms }, classifier } = folder.config;
-  return {
-    encoder: classifier.onnx === undefined ? encoder : undefined,
-    networkSize: classifier.onnx === undefined ? undefined : classifier.height,
-    smallStem,
-    transforms: flags.transforms === "auto" ? transforms : flags.transforms,
-    imageSize: flags.imageSize ?? classifier.height,
-  };
 }
 
 /** Data flags that evaluation does not take. */

@@ -103,7 +103,10 @@ export async function run(given: Flags, io: Io): Promise<number> {
     io.result({ out: null, ...memory }, memoryLines(memory));
     return 0;
   }
-  if (resumed) requireSameInputs(plan, resumed);
+  if (resumed) {
+    requireSameInputs(plan, resumed);
+    await resumed.removeLeftovers();
+  }
   if (flags.profile !== undefined) await makeProfileFolder(flags.profile);
   const folder = resumed ?? await RunFolder.create(flags.out, {
     command: "infer",

@@ -21,10 +21,13 @@ export function requireConsistentFlags(table: FlagTable, flags: Flags): void {
   const refuse: Refuse = (names, why) => refuseUnread(table, flags, names, why);
   requirePriorFlags(flags, refuse);
   requireReadDataFlags(flags, refuse);
-  const { sampler, schedule } = flags;
+  const { sampler, schedule, nSamples } = flags;
   if (schedule !== "cyclical") refuse(["nCycles"], `with --schedule ${schedule}: --schedule cyclical is required`);
   if (sampler === "sgd") refuse(["temperature"], "with --sampler sgd: it draws nothing, and a sampler is required");
   else refuse(["nesterov"], `with --sampler ${sampler}: --sampler sgd is required`);
+  if (sampler === "sgd" && nSamples !== 1) {
+    refuse(["nSamples"], "with --sampler sgd: it keeps the last weights, and --n-samples 1 or a sampler is required");
+  }
   if (sampler === "sgld") refuse(["momentum"], "with --sampler sgld: it has none, and another sampler is required");
 }
 

@@ -8,7 +8,6 @@ import { epochOf } from "../../lib/data/training_order.ts";
 import type { ImageSource } from "../../lib/data/dataset.ts";
 import type { ChainOptions } from "../../lib/inference/chain.ts";
 import type { SamplerSettings } from "../../lib/inference/samplers.ts";
-import { constant, cosine, cyclical, type Schedule } from "../../lib/inference/schedules.ts";
 import type { Normalisation } from "../../lib/data/normalisation.ts";
 import { type ClassifierConfig, onnxNetworkOf } from "../../lib/models/network.ts";
 import { layoutModel } from "../../lib/models/device_model.ts";
@@ -19,6 +18,7 @@ import { type Gaussian, isotropic, shiftedGaussian } from "../../lib/priors/gaus
 import { type HeadPrior, requireHeadClasses, scaleHead } from "../../lib/priors/head_gaussian.ts";
 import { requireSameParameters } from "../../lib/priors/parameter_order.ts";
 import type { Flags } from "./infer.ts";
+import { scheduleOf } from "./infer_schedule.ts";
 import { loadTask, requireLabels } from "./inputs.ts";
 import { classifierOf, importedNetwork, loadWeights, recordedNetwork, statedTreatment } from "./network.ts";
 import type { OnnxFile } from "./onnx_file.ts";
@@ -90,17 +90,6 @@ function priorOf(flags: Flags, prior: PriorFile | undefined, start: Weights): Ga
         compat: flags.compat,
       });
   }
-}
-
-function scheduleOf(flags: Flags, stepsPerEpoch: number): Schedule {
-  const steps = Math.min(flags.maxSteps ?? Infinity, flags.epochs * stepsPerEpoch);
-  const samples = flags.sampler === "sgd" ? 1 : Math.min(flags.nSamples, Math.ceil(steps / 2));
-  if (flags.schedule === "cyclical") {
-    return cyclical({ learningRate: flags.lr, steps, cycles: Math.min(flags.nCycles, steps), samples });
-  }
-  return flags.schedule === "constant"
-    ? constant({ learningRate: flags.lr, steps, samples })
-    : cosine({ learningRate: flags.lr, steps, samples });
 }
 
 /** The prior of `--prior-path`; refuses one that is not over the network's parameters in their order. */

@@ -123,14 +123,15 @@ function requireMeasurable(set: ImageSource): ImageSource {
   );
 }
 
+type Named = Pick<ImageSource, "name" | "classNames">;
+
 /**
  * Refuses a set whose labels mean other classes than those that are known: of as many, it would be measured in silence.
  *
  * @throws UsageError
  */
-export function requireSameClasses(known: ImageSource, asked: ImageSource): void {
-  const named = ({ classNames }: ImageSource) =>
-    `${classNames.length} classes (${classNames.slice(0, 3).join(", ")}, ...)`;
+export function requireSameClasses(known: Named, asked: Named): void {
+  const named = ({ classNames }: Named) => `${classNames.length} classes (${classNames.slice(0, 3).join(", ")}, ...)`;
   if (known.classNames.join("\n") === asked.classNames.join("\n")) return;
   throw new UsageError(
     `Cannot measure on ${asked.name} what ${known.name} taught: it has ${named(asked)}; the same ${named(known)} are ` +

@@ -6,7 +6,7 @@
 
 import { UsageError } from "../../lib/errors.ts";
 import type { FlagTable } from "../cli/flags.ts";
-import { isDefault, spelt } from "../cli/unread_flags.ts";
+import { isAsked, spelt } from "../cli/unread_flags.ts";
 
 type Flags = Readonly<Record<string, unknown>>;
 
@@ -45,10 +45,12 @@ const PLACES: ReadonlySet<string> = new Set(["onnx", "weightsPath", "priorPath",
  */
 export function resumedFlags<Given extends Flags>(table: FlagTable, given: Given, recorded: Flags): Given {
   const taken: Record<string, unknown> = { operands: given.operands };
-  for (const [name, flag] of Object.entries(table)) {
+  for (const name of Object.keys(table)) {
     const value = given[name], known = recorded[name];
     if (FREE_FLAGS.has(name)) taken[name] = value;
-    else if (isDefault(flag, value) || value === known) continue;
+    else if (!isAsked(table, given, name) || value === known) continue;
+    // The schedule that was used is recorded, and "auto" is to use that.
+    else if (name === "kernelSchedule" && value === "auto") continue;
     else if (PLACES.has(name) && known !== undefined) taken[name] = value;
     else throw new UsageError(`Cannot use ${spelt(name, value)} with --resume: ${wentOnWith(name, known)}`);
   }

@@ -12,7 +12,7 @@ import type { StepMetrics } from "../../lib/inference/metrics_ring.ts";
 import type { ModelLayouts } from "../../lib/models/device_model.ts";
 import { stateDictFromWeights, type Weights, weightsFromStateDict } from "../../lib/models/weights.ts";
 import type { StateDict } from "../../lib/tensor.ts";
-import { exists, nearestFolder, readInput, requireWritableFolder, writeWhole } from "../cli/files.ts";
+import { exists, nearestFolder, readInput, removeLeftovers, requireWritableFolder, writeWhole } from "../cli/files.ts";
 import { sha256 } from "./hashes.ts";
 import { putSamplerState, readStateFile, takeSamplerState, writeStateFile } from "./state_file.ts";
 
@@ -71,6 +71,11 @@ export class RunFolder {
     for (const folder of ["samples", "checkpoint", "predictions"]) {
       await requireWritableFolder(await nearestFolder(`${this.path}/${folder}`), `the run ${this.path}`);
     }
+  }
+
+  /** Deletes what a killed process was writing. */
+  async removeLeftovers(): Promise<void> {
+    for (const folder of ["", "/samples", "/checkpoint", "/predictions"]) await removeLeftovers(this.path + folder);
   }
 
   /** Makes the folder of a new run; refuses one that holds a run. */

@@ -72,23 +72,25 @@ Deno.test("swagpu lives on when nobody reads its stdout any more", async () => {
   assertEquals([(await child.status).code, stderr], [0, ""]);
 });
 
-Deno.test({
-  name: "swagpu exits 130 with one line when it is interrupted",
-  ignore: Deno.build.os === "windows",
-  async fn() {
-    await withFolder(async (folder) => {
-      const pipe = `${folder}/never.pt`;
-      await new Deno.Command("mkfifo", { args: [pipe] }).output();
-      const child = cliCommand(["inspect", pipe], READ).spawn();
-      // The pipe can be opened for writing once the command reads it: from then on it waits for bytes that never come.
-      using _writer = await Deno.open(pipe, { write: true });
-      child.kill("SIGINT");
-      const stderr = await new Response(child.stderr).text();
-      await child.stdout.cancel();
-      assertEquals([(await child.status).code, stderr.trim()], [130, "swagpu: interrupted"]);
-    });
-  },
-});
+for (const [signal, exit, said] of [["SIGINT", 130, "interrupted"], ["SIGTERM", 143, "terminated"]] as const) {
+  Deno.test({
+    name: `swagpu exits ${exit} with one line on ${signal}`,
+    ignore: Deno.build.os === "windows",
+    async fn() {
+      await withFolder(async (folder) => {
+        const pipe = `${folder}/never.pt`;
+        await new Deno.Command("mkfifo", { args: [pipe] }).output();
+        const child = cliCommand(["inspect", pipe], READ).spawn();
+        // The pipe can be opened for writing once the command reads it: from then on it waits for bytes that never come.
+        using _writer = await Deno.open(pipe, { write: true });
+        child.kill(signal);
+        const stderr = await new Response(child.stderr).text();
+        await child.stdout.cancel();
+        assertEquals([(await child.status).code, stderr.trim()], [exit, `swagpu: ${said}`]);
+      });
+    },
+  });
+}
 
 Deno.test("swagpu runs without any network, environment, FFI or process permission", async () => {
   const { code, stdout } = await runCli(["inspect", CHECKPOINT, "--json"], {

@@ -4,6 +4,7 @@ import {
   nearestFolder,
   readBelow,
   readInput,
+  removeLeftovers,
   removeUnfinished,
   writeAllWhole,
   writeWhole,
@@ -63,6 +64,30 @@ Deno.test("removeUnfinished() deletes a file that is being written", async () =>
     assertEquals(namesIn(folder), []);
     await assertRejects(() => writing, Error, "Cannot write");
     assertEquals(namesIn(folder), []);
+  });
+});
+
+Deno.test("writeWhole() removes what a killed process left of the same file, and nothing else", async () => {
+  await withFolder(async (folder) => {
+    const others = ["a.b.0123abcd.partial", "a.partial", "b.0123abcd.partial", "a.0123abcd.partial.json"];
+    for (const name of ["a.0123abcd.partial", "a.ffffffff.partial", ...others]) {
+      await Deno.writeFile(`${folder}/${name}`, bytes);
+    }
+    await assertRejects(() => writeWhole(`${folder}/none/a`, bytes, true));
+    assertEquals(namesIn(folder).length, 6);
+    await writeWhole(`${folder}/a`, bytes, true);
+    assertEquals(namesIn(folder), ["a", ...others].sort());
+    await removeLeftovers(folder);
+    assertEquals(namesIn(folder), ["a", "a.0123abcd.partial.json", "a.partial"]);
+  });
+});
+
+Deno.test("writeWhole() leaves what its own process is still writing", async () => {
+  await withFolder(async (folder) => {
+    const large = writeWhole(`${folder}/a`, new Uint8Array(2 ** 25), true);
+    while (namesIn(folder).length === 0) await new Promise((resolve) => setTimeout(resolve, 0));
+    await Promise.all([large, writeWhole(`${folder}/a`, bytes, true), removeLeftovers(folder)]);
+    assertEquals(namesIn(folder), ["a"]);
   });
 });
 

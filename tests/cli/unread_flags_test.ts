@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../lib/errors.ts";
-import type { FlagTable } from "../../tasks/cli/flags.ts";
-import { isDefault, refuseUnread } from "../../tasks/cli/unread_flags.ts";
+import { defineCommand, type FlagTable, parseFlags } from "../../tasks/cli/flags.ts";
+import { isAsked, isDefault, refuseUnread } from "../../tasks/cli/unread_flags.ts";
 
 const base = { group: "G", help: "h" };
 const TABLE = {
@@ -28,4 +28,20 @@ Deno.test("refuseUnread() names the first flag that is not at its default, as it
   refuse({ maxRank: 20, onByDefault: true, list: [] });
   assertThrows(() => refuse({ maxRank: 2, path: "p" }), UsageError, "Cannot use --max-rank here: why");
   assertThrows(() => refuse({ onByDefault: false }), UsageError, "Cannot use --no-on-by-default here: why");
+});
+
+Deno.test("isAsked() tells a flag that the command line gives with its default from one that it leaves out", () => {
+  const command = defineCommand({ name: "c", summary: "s", permissions: "", flags: TABLE });
+  const asked = (...args: string[]) => {
+    const values = parseFlags(command, args);
+    return Object.keys(TABLE).filter((name) => isAsked(TABLE, values, name));
+  };
+  assertEquals(asked(), []);
+  assertEquals(asked("--max-rank", "20", "--on-by-default", "--no-switch"), ["maxRank", "switch", "onByDefault"]);
+  assertEquals([asked("--either"), asked("--no-either")], [["either"], []]);
+  assertThrows(
+    () => refuseUnread(TABLE, parseFlags(command, ["--max-rank=20"]), ["path", "maxRank"], "here: why"),
+    UsageError,
+    "Cannot use --max-rank here: why",
+  );
 });

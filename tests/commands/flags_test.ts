@@ -145,8 +145,11 @@ Deno.test("infer refuses flags that its prior, schedule or sampler does not read
     ["--prior-type none --prior-scale 2", "Cannot use --prior-scale with --prior-type none"],
     ["--prior-type none --schedule cyclical --n-cycles 2"],
     ["--prior-type none --n-cycles 2", "Cannot use --n-cycles with --schedule cosine"],
+    ["--prior-type none --n-cycles 4", "Cannot use --n-cycles with --schedule cosine"],
     ["--prior-type none --sampler sgd --no-nesterov --momentum 0"],
     ["--prior-type none --sampler sgd --temperature 0", "Cannot use --temperature with --sampler sgd"],
+    ["--prior-type none --sampler sgd --n-samples 1"],
+    ["--prior-type none --sampler sgd --n-samples 2", "Cannot use --n-samples with --sampler sgd"],
     ["--prior-type none --no-nesterov", "Cannot use --no-nesterov with --sampler sghmc"],
     ["--prior-type none --sampler sgld --momentum 0.5", "Cannot use --momentum with --sampler sgld"],
   ]);
@@ -166,12 +169,15 @@ Deno.test("evaluate refuses flags that a run answers itself, and those of --lapl
     ["--run r --batch-size 7", "Cannot use --batch-size with --run"],
     ["--run r --normalisation cifar10", "Cannot use --normalisation with --run"],
     ["--run r --encoder resnet20", "Cannot use --encoder with --run"],
+    ["--run r --encoder resnet50", "Cannot use --encoder with --run"],
+    ["--run r --seed 1", "Cannot use --seed with --run"],
     ["--run r --compat", "Cannot use --compat with --run"],
   ]);
 });
 
 Deno.test("--resume takes the recorded settings, places and reports from the command line, and nothing else", () => {
   const began = ["--out", "a", "--prior-path", "p", "--data-dir", "d", "--chains", "2", "--checkpoint-steps", "3"];
+  began.push("--lr", "0.02", "--temperature", "0.1", "--train-dataset", "procedural-source");
   const recorded = JSON.parse(JSON.stringify(settingsOf({ ...parseFlags(infer, began), kernelSchedule: "cpu" })));
   const resume = (args: string) =>
     resumedFlags(
@@ -182,7 +188,13 @@ Deno.test("--resume takes the recorded settings, places and reports from the com
   const flags = resume("--json --prior-path q --chains 2 --kernel-schedule cpu --no-autotune");
   assertEquals([flags.out, flags.json, flags.priorPath, flags.dataDir], ["b", true, "q", "d"]);
   assertEquals([flags.chains, flags.checkpointSteps, flags.kernelSchedule, flags.autotune], [2, 3, "cpu", false]);
+  assertEquals(resume("--kernel-schedule auto --lr 0.02 --epochs 10").kernelSchedule, "cpu");
   check((args) => resume(args.join(" ")), [
+    // These are the defaults.
+    ["--lr 0.01", "Cannot use --lr with --resume: what goes on began with 0.02, and its own settings are required"],
+    ["--temperature 1", "Cannot use --temperature with --resume: what goes on began with 0.1"],
+    ["--train-dataset cifar10", "Cannot use --train-dataset with --resume: what goes on began with procedural-source"],
+    ["--chains 1", "Cannot use --chains with --resume: what goes on began with 2"],
     ["--chains 4", "Cannot use --chains with --resume: what goes on began with 2, and its own settings are required"],
     ["--max-steps 9", "Cannot use --max-steps with --resume: what goes on began without it"],
     ["--onnx f", "Cannot use --onnx with --resume: what goes on began without it"],

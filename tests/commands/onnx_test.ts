@@ -305,7 +305,7 @@ Deno.test("infer and prior say on stderr that BatchNorm is folded, and train con
   });
 });
 
-Deno.test("--encoder beside --onnx is refused by every command that takes both, unless it is the default", async () => {
+Deno.test("--encoder beside --onnx is refused by every command that takes both, also with its default", async () => {
   await withFolder(async (folder) => {
     const task = makeTask(folder), onnx = await writeNetwork(folder, "functional");
     const data = ["--data-dir", task.data], out = ["--out", `${folder}/out`, "--batch-size", "8", "--dry-run"];
@@ -316,11 +316,12 @@ Deno.test("--encoder beside --onnx is refused by every command that takes both, 
         ...out,
       ]]
     ) {
-      const refused = await runCli([...command, "--onnx", onnx, "--encoder", "resnet18"], READ);
-      const message = /^swagpu \w+: Cannot use --encoder with --onnx: the file's network is taken as it is/;
-      assertRefused(refused, 2, message);
+      for (const encoder of ["resnet18", "resnet50"]) {
+        const refused = await runCli([...command, "--onnx", onnx, "--encoder", encoder], READ);
+        const message = /^swagpu \w+: Cannot use --encoder with --onnx: the file's network is taken as it is/;
+        assertRefused(refused, 2, message);
+      }
     }
-    await runJson(["evaluate", ...data, "--onnx", onnx, "--encoder", "resnet50"]);
   });
 });
 

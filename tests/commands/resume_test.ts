@@ -113,8 +113,13 @@ Deno.test("infer --resume refuses other images, another prior and a damaged chec
       await refused(message);
     }
     await Deno.remove(checkpoint);
+    // What kills in the middle of writing leave.
+    const left = ["/checkpoint/state.safetensors", "/samples/gone.safetensors", "/config.json", "/predictions/val.npz"]
+      .map((name) => `${run}${name}.0123abcd.partial`);
+    for (const path of left) await Deno.writeFile(path, whole.subarray(0, 100));
     await runJson(["infer", "--resume", "--out", run]);
     assertEquals([sampleHashes(run), stepsIn(run)], [samples, steps]);
+    for (const path of left) assertEquals([path, await exists(path)], [path, false]);
   });
 });
 

@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import { collectedSteps, constant, cosine, cyclical } from "../../lib/inference/schedules.ts";
+import { collectedSteps, constant, cosine, cyclical, mostInCycles } from "../../lib/inference/schedules.ts";
 import { constantSwag, cyclicalSwag } from "../../lib/inference/swag_schedules.ts";
 
 /** Numbers of steps done at each sample: 1 more than the step's own number. */
@@ -197,5 +197,18 @@ Deno.test("schedules refuse steps outside the run", () => {
     assertThrows(() => schedule.learningRate(step), RangeError, `step ${step} of a run of 100 steps`);
     assertThrows(() => schedule.collect(step), RangeError);
     assertThrows(() => schedule.noise(step), RangeError);
+  }
+});
+
+Deno.test("mostInCycles() is the largest number of samples that cyclical() takes", () => {
+  for (const exploration of [0, 0.1, 0.25, 0.5]) {
+    for (let steps = 1; steps <= 24; steps++) {
+      for (let cycles = 1; cycles <= steps + 1; cycles++) {
+        const keep = (samples: number) => cyclical({ learningRate: 1, steps, cycles, samples, exploration });
+        const most = mostInCycles(steps, cycles, exploration), at = `${steps} steps, ${cycles} cycles, ${exploration}`;
+        if (most > 0) assertEquals(collectedSteps(keep(most)).length, most, at);
+        assertThrows(() => keep(most + 1), RangeError, "Cannot", at);
+      }
+    }
   }
 });
