@@ -25,7 +25,7 @@ import { kernelScheduleOf, loadSource, loadSplit, loadTask, requireLabels, requi
 import { classifierOf, importedNetwork, loadWeights, remarks, statedTreatment } from "./network.ts";
 import { requireLinearHead } from "./laplace.ts";
 import type { OnnxFile } from "./onnx_file.ts";
-import { openUnfinishedPrior, removeCheckpoint } from "./prior_checkpoint.ts";
+import { isFinished, openUnfinishedPrior, removeCheckpoint } from "./prior_checkpoint.ts";
 import { examplesOf, learnCurvature, measuresCurvature, METHOD_FLAGS, reportCurvaturePlan } from "./prior_curvature.ts";
 import { flagRemarks, requireClassifierFlags, requireConsistentFlags } from "./prior_flags.ts";
 import { fromLabels } from "./prior_from_labels.ts";
@@ -156,6 +156,10 @@ function remarksOf(flags: Flags, { train }: PriorTask): string[] {
 
 /** Runs `prior`. */
 export async function run(given: Flags, io: Io): Promise<number> {
+  if (given.resume && await isFinished(given.out)) {
+    io.result({ out: given.out, finished: true }, [`${given.out} is finished: there is nothing to go on with`]);
+    return 0;
+  }
   const unfinished = given.resume ? await openUnfinishedPrior(given.out) : undefined;
   const flags = unfinished ? resumedFlags(command.flags, given, unfinished.flags) : given;
   // A prior that was begun by an earlier version goes on with what that took.

@@ -4,14 +4,16 @@
  * @module
  */
 
+import { basename, dirname } from "node:path";
 import type { TuningTable } from "../../lib/gpu/tuning_table.ts";
 import type { LearnedPrior, PriorCheckpoint } from "../../lib/inference/learn_prior.ts";
 import type { ModelLayouts } from "../../lib/models/device_model.ts";
 import { stateDictFromWeights, weightsFromStateDict } from "../../lib/models/weights.ts";
 import type { SwagKind } from "../../lib/priors/kinds.ts";
 import { float32Tensor, type StateDict } from "../../lib/tensor.ts";
-import { exists } from "../cli/files.ts";
+import { exists, removeLeftovers } from "../cli/files.ts";
 import type { OnnxRecord } from "./onnx_file.ts";
+import { priorPaths } from "./prior_files.ts";
 import type { PriorEvaluation } from "./prior_learning.ts";
 import {
   putSamplerState,
@@ -173,10 +175,21 @@ export async function readChain(out: string, chain: number): Promise<LearnedChai
   return { swag, snapshots: Number(file.facts.snapshots) };
 }
 
-/** Removes the checkpoint and what chains learned, where there is any: the prior is written, or begins again. */
+/** Whether there is nothing to go on with because the prior is there, in the one format or the other. */
+export async function isFinished(out: string): Promise<boolean> {
+  return !await exists(checkpointPath(out)) && (await exists(out) || await exists(priorPaths(out).mean));
+}
+
+/**
+ * Removes the checkpoint and what chains learned, where there is any, and what kills left of them: the prior is written, or
+ * begins again.
+ */
 export async function removeCheckpoint(out: string): Promise<void> {
   await removeIfThere(checkpointPath(out));
-  for (let chain = 0; await removeIfThere(chainPath(out, chain)); chain++);
+  await removeLeftovers(dirname(out), basename(checkpointPath(out)));
+  for (let chain = 0; await removeIfThere(chainPath(out, chain)); chain++) {
+    await removeLeftovers(dirname(out), basename(chainPath(out, chain)));
+  }
 }
 
 async function removeIfThere(path: string): Promise<boolean> {

@@ -1,7 +1,7 @@
 import { assertEquals, assertNotEquals } from "@std/assert";
 import { layoutModel } from "../../lib/models/device_model.ts";
 import { priorResumePoint } from "../../tasks/commands/prior_checkpoint.ts";
-import { assertRefused, runCli, withFolder } from "../cli/run_cli.ts";
+import { assertRefused, namesIn, runCli, withFolder } from "../cli/run_cli.ts";
 import { exists, killAt, killPrior, pause } from "./kill.ts";
 import { cifarRecords, makeTask, runJson, type Task, taskFlags, TINY } from "./task.ts";
 
@@ -31,6 +31,9 @@ Deno.test({
       const last = await runJson(next);
       assertEquals(await Deno.readFile(out), await Deno.readFile(whole));
       assertEquals([last.loss, last.snapshots, await exists(`${out}.checkpoint`)], [loss, snapshots, false]);
+      assertEquals(await runJson(["prior", "--resume", "--out", out]), { out, finished: true });
+      assertEquals(await Deno.readFile(out), await Deno.readFile(whole));
+      assertEquals(namesIn(folder).filter((name) => name.endsWith(".partial")), []);
     });
   },
 });
