@@ -12,7 +12,7 @@ const FIXED: ReadonlySet<DatasetName> = new Set(["cifar10.1", "cifar10.1-v4", "c
 /** Sets that are computed. */
 const COMPUTED: ReadonlySet<DatasetName> = new Set(["procedural-source", "procedural-downstream"]);
 /** Sets whose pixels lie in their files as they are: nothing is decoded that could be kept. */
-const DECODED: ReadonlySet<DatasetName> = new Set([...FIXED, ...COMPUTED, "cifar10", "cifar100", "stl10"]);
+const PLAIN_PIXELS: ReadonlySet<DatasetName> = new Set([...FIXED, ...COMPUTED, "cifar10", "cifar100", "stl10"]);
 
 /** Refuses those of the flags that are given; `why` goes on from `Cannot use --flag`. */
 export type Refuse = (names: readonly string[], why: string) => void;
@@ -30,7 +30,7 @@ export function requireReadDataFlags(flags: DataFlags, refuse: Refuse, unmeasure
   if (sets.every((set) => COMPUTED.has(set))) {
     refuse(["dataDir"], `with ${names}: the images are computed, and a set in files is required`);
   }
-  if (sets.every((set) => DECODED.has(set))) {
+  if (sets.every((set) => PLAIN_PIXELS.has(set))) {
     refuse(["cacheDir", "cacheSize"], `with ${names}: nothing is decoded, and a set of JPEG or PNG files is required`);
     refuse(["classList"], `with ${names}: the classes are fixed, and a set in folders of classes is required`);
   }
