@@ -21,7 +21,7 @@ import { headAccuracy, type LinearHead } from "./linear_classifier.ts";
 import { probeAccuracy } from "./linear_probe.ts";
 import { neighbourAccuracy } from "./nearest_neighbours.ts";
 import type { PredictionOptions } from "./prediction.ts";
-import { requireSize } from "./requirements.ts";
+import { requireBatchSize, requireSize } from "./requirements.ts";
 
 /** The forward pass of a backbone. */
 function buildFeatures(config: ClassifierConfig, batchSize: number) {
@@ -71,6 +71,7 @@ export class FeatureSession {
     { batchSize, normalisation }: PredictionOptions,
   ): Promise<FeatureSession> {
     const { gpu, config } = model;
+    requireBatchSize(batchSize);
     const { graph, images, colours, features, constants } = buildFeatures(config, batchSize);
     const imageBuffer = gpu.createBuffer("feature images", sizeOf(images.shape));
     const externals = new Map([[images, imageBuffer]]);

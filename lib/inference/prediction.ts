@@ -18,7 +18,7 @@ import { DeviceModel } from "../models/device_model.ts";
 import { createExternals } from "../models/externals.ts";
 import type { Weights } from "../models/weights.ts";
 import { targetOf, type Tensor } from "../ops/operation.ts";
-import { requireSize } from "./requirements.ts";
+import { requireBatchSize, requireSize } from "./requirements.ts";
 
 /** How sets are evaluated. */
 export interface PredictionOptions {
@@ -58,6 +58,7 @@ export class PredictionSession {
 
   static async #compile(model: DeviceModel, options: PredictionOptions, training: boolean): Promise<PredictionSession> {
     const { gpu, config } = model;
+    requireBatchSize(options.batchSize);
     // With momentum 1 the running statistics of a training-mode pass are the batch's own.
     const classifier = buildClassifier(config, options.batchSize, training ? { batchNormMomentum: 1 } : {});
     const externals = createExternals(gpu, "evaluation", classifier, options.normalisation);
@@ -101,6 +102,7 @@ export class PredictionSession {
    * (SWAG draws, averages). A last batch that is not full does not count, unless it is the only one.
    */
   static async updateBatchNorm(model: DeviceModel, set: ImageSource, options: PredictionOptions): Promise<void> {
+    requireSize(set, model.config);
     const batchSize = Math.min(options.batchSize, set.labels.length);
     const session = await PredictionSession.#compile(model, { ...options, batchSize }, true);
     try {
@@ -131,6 +133,8 @@ export class PredictionSession {
  * The Bayesian model average of samples on a set: p(y|x) is the mean over the samples of their softmax.
  *
  * @param samples weights with their running statistics; drawn one at a time, so that they need not fit memory together
+ * @throws TypeError where images have another size than the network's
+ * @throws RangeError where the batch size is not a positive whole number
  */
 export async function averagePredictions(
   gpu: Gpu,
@@ -139,18 +143,15 @@ export async function averagePredictions(
   set: ImageSource,
   options: PredictionOptions,
 ): Promise<ModelAverage> {
-  const model = new DeviceModel(gpu, config);
+  using owned = new DisposableStack();
+  const model = owned.adopt(new DeviceModel(gpu, config), (made) => made.destroy());
   const batchSize = Math.min(options.batchSize, set.labels.length);
-  const session = await PredictionSession.create(model, { ...options, batchSize });
-  try {
-    const average = new ModelAverage(set.labels.length, config.numClasses);
-    for await (const weights of samples) {
-      model.write(weights);
-      average.add(await session.logits(set));
-    }
-    return average;
-  } finally {
-    session.destroy();
-    model.destroy();
+  const created = await PredictionSession.create(model, { ...options, batchSize });
+  const session = owned.adopt(created, (made) => made.destroy());
+  const average = new ModelAverage(set.labels.length, config.numClasses);
+  for await (const weights of samples) {
+    model.write(weights);
+    average.add(await session.logits(set));
   }
+  return average;
 }

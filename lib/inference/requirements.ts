@@ -1,5 +1,5 @@
 /**
- * What images must be for a network to learn from them.
+ * What images and batches must be for a network to take them.
  *
  * @module
  */
@@ -33,4 +33,14 @@ export function requireTrainable(set: ImageSource, config: ClassifierConfig): vo
     `Cannot train on ${set.name}: the label of example ${wrong} is ${set.labels[wrong]}, but the network has ` +
       `${config.numClasses} classes`,
   );
+}
+
+/**
+ * Refuses a number of examples at a time that is none.
+ *
+ * @throws RangeError where it is not a positive whole number
+ */
+export function requireBatchSize(batchSize: number): void {
+  if (Number.isInteger(batchSize) && batchSize > 0) return;
+  throw new RangeError(`Cannot make batches of ${batchSize} examples: a positive whole number is required`);
 }

@@ -5,6 +5,7 @@ import type { Gpu } from "../../lib/gpu/device.ts";
 import { samplePosterior } from "../../lib/inference/chain.ts";
 import { FeatureSession } from "../../lib/inference/features.ts";
 import { learnPrior } from "../../lib/inference/learn_prior.ts";
+import { averagePredictions } from "../../lib/inference/prediction.ts";
 import { requireSettings, type SamplerSettings } from "../../lib/inference/samplers.ts";
 import { cyclical } from "../../lib/inference/schedules.ts";
 import { constantSwag } from "../../lib/inference/swag_schedules.ts";
@@ -66,6 +67,15 @@ gpuTest("what fails on the way to the first step leaves nothing on the device", 
   await refused(gpu, () => learnPrior(gpu, { ...options, schedule: swag, maxRank: -1 }), Error, "");
   const unknown = { ...settings, sampler: "hmc" as "sghmc" };
   await refused(gpu, () => samplePosterior(gpu, { ...options, settings: unknown }), RangeError, "the sampler is hmc");
+});
+
+gpuTest("a batch of no examples is refused, and the device works on", async (gpu) => {
+  const { model, weights, normalisation } = optionsOf();
+  const average = (batchSize: number) => averagePredictions(gpu, model, [weights], train, { batchSize, normalisation });
+  for (const batchSize of [0, -1, 1.5, NaN]) {
+    await refused(gpu, () => average(batchSize), RangeError, `batches of ${batchSize} examples`);
+  }
+  assertEquals((await average(4)).probabilities().length, 200);
 });
 
 Deno.test("requireSettings() refuses what means nothing, by name", () => {
