@@ -129,7 +129,7 @@ Deno.test("prior --objective simclr cuts views out of the whole images of a fold
     const learn = async (name: string, ...more: string[]) => {
       const out = `${folder}/${name}.safetensors`;
       const sizes = ["--encoder", "resnet8_narrow", "--proj-hidden-dim", "16", "--proj-output-dim", "8"];
-      const length = ["--pretrain-epochs", "1", "--epochs", "1", "--interval-steps", "1", "--max-rank", "2"];
+      const length = ["--pretrain-epochs", "1", "--epochs", "1", "--swag-scheduler", "constant", "--max-rank", "2"];
       const cache = ["--cache-dir", `${folder}/cache`];
       const result = await runJson([
         ...["prior", "--objective", "simclr", ...data, ...sizes, ...length, ...cache, ...more, "--out", out],
