@@ -8,6 +8,11 @@ import { PhiloxSequence, Stream } from "../random/philox.ts";
 import { checkBatchSize } from "./batch_buffers.ts";
 import type { ImageFacts } from "./dataset.ts";
 
+/** The seed of a chain: chains that begin alike differ in the order and the augmentation of their examples. */
+export function seedOfChain(seed: number, chain = 0): number {
+  return seed + chain * 0x100000000;
+}
+
 /** How many examples a step takes, and how many steps make a pass over the set. */
 export interface Epoch {
   /** Examples in every batch: the batch size asked for, or the size of the set if that is smaller. */

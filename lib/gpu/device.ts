@@ -310,15 +310,14 @@ async function requestDevice(
   if (maxBindingBytes !== undefined) {
     requiredLimits.maxStorageBufferBindingSize = Math.min(maxBindingBytes, adapter.limits.maxStorageBufferBindingSize);
   }
-  const refusals: unknown[] = [];
+  let cause: unknown;
   for (const requiredFeatures of [[...wanted], ...wanted.map((feature) => [feature]), []]) {
     try {
       return await adapter.requestDevice({ label: "swagpu", requiredFeatures, requiredLimits });
     } catch (refusal) {
-      refusals.push(refusal);
+      cause = refusal;
     }
   }
-  const cause = refusals.at(-1);
   throw new NoAdapterError(`Cannot open the adapter: ${(cause as Error).message}`, { cause });
 }
 

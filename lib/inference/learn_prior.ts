@@ -6,6 +6,7 @@
 
 import type { Augmentation } from "../data/augment.ts";
 import { trainingBatches } from "../data/training_batches.ts";
+import { seedOfChain } from "../data/training_order.ts";
 import type { ImageSource } from "../data/dataset.ts";
 import type { Normalisation } from "../data/normalisation.ts";
 import type { Gpu } from "../gpu/device.ts";
@@ -93,11 +94,6 @@ export interface LearnedPrior {
   readonly weights: Weights;
   /** Snapshots that entered mean and variance; the deviations kept may be fewer. */
   readonly snapshots: number;
-}
-
-/** The seed of a chain: chains that begin alike differ in the order and the augmentation of their examples. */
-export function seedOfChain(seed: number, chain = 0): number {
-  return seed + chain * 0x100000000;
 }
 
 /**

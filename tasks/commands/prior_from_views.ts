@@ -4,10 +4,9 @@
  * @module
  */
 
-import { epochOf } from "../../lib/data/training_order.ts";
+import { epochOf, seedOfChain } from "../../lib/data/training_order.ts";
 import { UsageError } from "../../lib/errors.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
-import { seedOfChain } from "../../lib/inference/learn_prior.ts";
 import {
   estimateLearning,
   learnSelfSupervised,

@@ -60,13 +60,16 @@ const BYOL: Pick<Original, "layers" | "norms"> = {
   ],
   norms: [2048, 512],
 };
+const THREE_WITHOUT_BIAS: readonly Shape[] = [
+  ...withoutBias("projector.0", 2048, FEATURES),
+  ...norm("projector.1", 2048),
+  ...withoutBias("projector.3", 2048, 2048),
+  ...norm("projector.4", 2048),
+  ...withoutBias("projector.6", 128, 2048),
+];
 const SIMSIAM: Pick<Original, "layers" | "norms"> = {
   layers: [
-    ...withoutBias("projector.0", 2048, FEATURES),
-    ...norm("projector.1", 2048),
-    ...withoutBias("projector.3", 2048, 2048),
-    ...norm("projector.4", 2048),
-    ...withoutBias("projector.6", 128, 2048),
+    ...THREE_WITHOUT_BIAS,
     ...withoutBias("predictor.0", 512, 128),
     ...norm("predictor.1", 512),
     ...linear("predictor.3", 128, 512),
@@ -184,14 +187,7 @@ const ORIGINALS: Readonly<Record<string, Original>> = {
   },
   simclr: {
     defaults: { projHidden: 2048, projOut: 128, temperature: 0.1, supervised: 0 },
-    layers: [
-      ...withoutBias("projector.0", 2048, FEATURES),
-      ...norm("projector.1", 2048),
-      ...withoutBias("projector.3", 2048, 2048),
-      ...norm("projector.4", 2048),
-      ...withoutBias("projector.6", 128, 2048),
-      ...norm("projector.7", 128),
-    ],
+    layers: [...THREE_WITHOUT_BIAS, ...norm("projector.7", 128)],
     norms: [2048, 2048, 128],
   },
   simsiam: { defaults: { projHidden: 2048, projOut: 128, predHidden: 512 }, ...SIMSIAM },
