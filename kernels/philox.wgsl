@@ -1,11 +1,5 @@
 // Counter-based random numbers: Philox 4x32-10 (Salmon et al., 2011), the same bits as lib/random/philox.ts.
-
-fn multiply_high(a: u32, b: u32) -> u32 {
-  let low = (a & 0xffffu) * (b & 0xffffu);
-  let middle = (a >> 16u) * (b & 0xffffu) + (low >> 16u);
-  let middle_low = (middle & 0xffffu) + (a & 0xffffu) * (b >> 16u);
-  return (a >> 16u) * (b >> 16u) + (middle >> 16u) + (middle_low >> 16u);
-}
+// Joined behind one of multiply_high*.wgsl.
 
 fn philox(start: vec4<u32>, start_key: vec2<u32>) -> vec4<u32> {
   var counter = start;

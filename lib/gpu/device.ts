@@ -30,6 +30,8 @@ export interface GpuOptions {
   readonly maxBindingBytes?: number;
   /** Do without subgroup operations even where the device has them. */
   readonly noSubgroups?: boolean;
+  /** Do without integers of 64 bits even where the device has them. Bits are the same. */
+  readonly noWideIntegers?: boolean;
   /** How to compute matrix products, as an earlier search found or a run recorded; by default as the shapes suggest. */
   readonly tuning?: TuningTable;
   /** Where to look for an adapter; the default is `navigator.gpu`. */
@@ -60,7 +62,7 @@ const RAISED_LIMITS = [
 ] as const;
 
 /** Deno hides these features from `adapter.features` and accepts them all the same. */
-const WANTED_FEATURES: readonly GPUFeatureName[] = ["subgroups" as GPUFeatureName, "timestamp-query"];
+const SUBGROUPS = "subgroups" as GPUFeatureName, WIDE_INTEGERS = "wgpu-shader-int64" as GPUFeatureName;
 
 const NO_ADAPTER =
   "Cannot open a WebGPU device: no adapter was found, and one is required. Install a Vulkan driver (on Debian or " +
@@ -78,6 +80,8 @@ export class Gpu {
   readonly maxBindingBytes: number;
   /** Invocations per subgroup, or 0 where subgroup operations cannot be used. */
   readonly subgroupSize: number;
+  /** Whether kernels may use integers of 64 bits. */
+  readonly wideIntegers: boolean;
   /** Which kernels are built. */
   readonly schedule: KernelSchedule;
   /** How matrix products are computed in what is compiled from now on. */
@@ -93,15 +97,16 @@ export class Gpu {
   constructor(
     device: GPUDevice,
     adapter: AdapterDescription,
-    { schedule, subgroupSize, maxBindingBytes, tuning }: Pick<
+    { schedule, subgroupSize, wideIntegers, maxBindingBytes, tuning }: Pick<
       Gpu,
-      "schedule" | "subgroupSize" | "maxBindingBytes" | "tuning"
+      "schedule" | "subgroupSize" | "wideIntegers" | "maxBindingBytes" | "tuning"
     >,
   ) {
     this.device = device;
     this.adapter = adapter;
     this.schedule = schedule;
     this.subgroupSize = subgroupSize;
+    this.wideIntegers = wideIntegers;
     this.maxBindingBytes = maxBindingBytes;
     this.tuning = tuning;
     device.addEventListener("uncapturederror", (event) => {
@@ -296,10 +301,26 @@ function namedError(error: GPUError): Error {
     : new GpuValidationError(`Cannot go on: the device refused a command (${error.message})`);
 }
 
-/**
- * A device with those of the wanted features that this adapter grants, found by asking: Deno does not list them all. Where
- * it does not grant all of them, the first one that it grants counts most.
- */
+/** What adapters say besides what Deno declares. */
+type AdapterInfo = GPUAdapterInfo & {
+  subgroupMinSize?: number;
+  subgroupMaxSize?: number;
+  isFallbackAdapter?: boolean;
+};
+
+function describe({ vendor, architecture, device, description, isFallbackAdapter }: AdapterInfo): AdapterDescription {
+  const isCpu = isFallbackAdapter === true || /llvmpipe|lavapipe|swiftshader/i.test(`${device} ${description}`);
+  return { vendor, architecture, device, description, isCpu };
+}
+
+/** What to ask for, in turn: all, then ever less, the first features last. */
+function subsetsOf([first, ...rest]: readonly GPUFeatureName[]): GPUFeatureName[][] {
+  if (first === undefined) return [[]];
+  const others = subsetsOf(rest);
+  return [...others.map((subset) => [first, ...subset]), ...others];
+}
+
+/** A device with those of the wanted features that this adapter grants, found by asking: Deno does not list them all. */
 async function requestDevice(
   adapter: GPUAdapter,
   wanted: readonly GPUFeatureName[],
@@ -311,7 +332,7 @@ async function requestDevice(
     requiredLimits.maxStorageBufferBindingSize = Math.min(maxBindingBytes, adapter.limits.maxStorageBufferBindingSize);
   }
   let cause: unknown;
-  for (const requiredFeatures of [[...wanted], ...wanted.map((feature) => [feature]), []]) {
+  for (const requiredFeatures of subsetsOf(wanted)) {
     try {
       return await adapter.requestDevice({ label: "swagpu", requiredFeatures, requiredLimits });
     } catch (refusal) {
@@ -330,26 +351,18 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   const api = options.api ?? globalThis.navigator?.gpu;
   const adapter = await api?.requestAdapter({ powerPreference: options.powerPreference ?? "high-performance" }) ?? null;
   if (adapter === null) throw new NoAdapterError(NO_ADAPTER);
-  const wanted = options.noSubgroups ? WANTED_FEATURES.slice(1) : WANTED_FEATURES;
-  const device = await requestDevice(adapter, wanted, options.maxBindingBytes);
-  const info = adapter.info as GPUAdapterInfo & {
-    subgroupMinSize?: number;
-    subgroupMaxSize?: number;
-    isFallbackAdapter?: boolean;
-  };
-  const description = {
-    vendor: info.vendor,
-    architecture: info.architecture,
-    device: info.device,
-    description: info.description,
-    isCpu: info.isFallbackAdapter === true ||
-      /llvmpipe|lavapipe|swiftshader/i.test(`${info.device} ${info.description}`),
-  };
+  const info = adapter.info as AdapterInfo, description = describe(info);
   const uniform = info.subgroupMinSize !== undefined && info.subgroupMinSize === info.subgroupMaxSize;
-  const subgroups = !options.noSubgroups && uniform && device.features.has("subgroups" as GPUFeatureName);
+  // Integers of 64 bits gain on CPUs; on a GPU nothing was measured.
+  const device = await requestDevice(adapter, [
+    ...options.noSubgroups || !uniform ? [] : [SUBGROUPS],
+    "timestamp-query",
+    ...description.isCpu && !options.noWideIntegers ? [WIDE_INTEGERS] : [],
+  ], options.maxBindingBytes);
   return new Gpu(device, description, {
     schedule: options.schedule ?? (description.isCpu ? "cpu" : "gpu"),
-    subgroupSize: subgroups ? info.subgroupMinSize! : 0,
+    subgroupSize: device.features.has(SUBGROUPS) ? info.subgroupMinSize! : 0,
+    wideIntegers: device.features.has(WIDE_INTEGERS),
     maxBindingBytes: Math.min(options.maxBindingBytes ?? Infinity, device.limits.maxStorageBufferBindingSize),
     tuning: options.tuning ?? {},
   });

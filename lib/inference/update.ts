@@ -9,7 +9,6 @@ import controlSource from "../../kernels/control.wgsl" with { type: "text" };
 import drawWeightsSource from "../../kernels/draw_weights.wgsl" with { type: "text" };
 import elementwiseSource from "../../kernels/elementwise.wgsl" with { type: "text" };
 import fillNormalSource from "../../kernels/fill_normal.wgsl" with { type: "text" };
-import philoxSource from "../../kernels/philox.wgsl" with { type: "text" };
 import priorStepSource from "../../kernels/prior_step.wgsl" with { type: "text" };
 import sumColumnsSource from "../../kernels/sum_columns.wgsl" with { type: "text" };
 import workgroupSumSource from "../../kernels/workgroup_sum.wgsl" with { type: "text" };
@@ -21,6 +20,7 @@ import { type DeviceGaussian, PADDING_PSI } from "../priors/device_gaussian.ts";
 import { logNormaliser } from "../priors/gaussian.ts";
 import { Stream } from "../random/philox.ts";
 import type { Control } from "../gpu/control.ts";
+import { philoxSource } from "../gpu/philox.ts";
 import { type PriorStep, type SamplerName, SAMPLERS } from "./samplers.ts";
 
 /** Workgroups, and so partial sums, that a pass over the whole vector aims for. */
@@ -203,7 +203,7 @@ export class FlatUpdate {
   async #phase(phase: number, exact: boolean): Promise<Launch[]> {
     const { label, sampler, theta, gradient, prior, stream, anchorStream, nesterov } = this.#options;
     const kernel = SAMPLERS[sampler];
-    const source = controlSource + philoxSource + elementwiseSource + kernel.source + priorStepSource;
+    const source = controlSource + philoxSource(this.#gpu) + elementwiseSource + kernel.source + priorStepSource;
     const buffers = this.#buffers;
     const rank = this.#rank;
     const launches = await Promise.all(this.#segments.map((segment, index) => {
@@ -261,7 +261,7 @@ export class FlatUpdate {
     if (!SAMPLERS[sampler].noise) return [];
     const kernel = {
       label: `${label} draw weights`,
-      source: controlSource + philoxSource + drawWeightsSource,
+      source: controlSource + philoxSource(this.#gpu) + drawWeightsSource,
       constants: { ROWS_K: this.#rank, STREAM: anchorStream + 1 },
       groups: [1, 1, 1] as const,
     };
@@ -305,7 +305,7 @@ export class FlatUpdate {
       const { constants, groups } = shapeLoop({ count: segment.length / 4, width: 4 });
       const kernel = {
         label: `${label} initial state ${index}`,
-        source: controlSource + philoxSource + elementwiseSource + fillNormalSource,
+        source: controlSource + philoxSource(this.#gpu) + elementwiseSource + fillNormalSource,
         constants: { ...constants, BASE: segment.globalOffset / 4, STREAM: velocityStream },
         groups,
       };

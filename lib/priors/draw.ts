@@ -6,13 +6,13 @@
 
 import controlSource from "../../kernels/control.wgsl" with { type: "text" };
 import elementwise from "../../kernels/elementwise.wgsl" with { type: "text" };
-import philoxSource from "../../kernels/philox.wgsl" with { type: "text" };
 import swagSampleSource from "../../kernels/swag_sample.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/device.ts";
 import { type Launch, prepareLaunch, submitLaunches } from "../gpu/launch.ts";
 import { RowMatrix } from "../graph/rows.ts";
 import { FlatVector } from "../graph/vector.ts";
 import { Control } from "../gpu/control.ts";
+import { philoxSource } from "../gpu/philox.ts";
 import { shapeLoop } from "../ops/elementwise.ts";
 import { PhiloxSequence, Stream } from "../random/philox.ts";
 import type { Swag } from "./swag.ts";
@@ -83,7 +83,7 @@ export class SwagSampler {
       const { constants, groups } = shapeLoop({ count: segment.length / 4, width: 4 });
       const kernel = {
         label: `swag draw ${index}`,
-        source: controlSource + philoxSource + elementwise + swagSampleSource,
+        source: controlSource + philoxSource(gpu) + elementwise + swagSampleSource,
         constants: {
           ...constants,
           ROWS_K: sampler.#rows.count,

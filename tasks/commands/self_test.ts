@@ -4,9 +4,9 @@
  * @module
  */
 
-import philoxSource from "../../kernels/philox.wgsl" with { type: "text" };
 import type { Gpu } from "../../lib/gpu/device.ts";
 import { prepareLaunch, submitLaunches } from "../../lib/gpu/launch.ts";
+import { philoxSource } from "../../lib/gpu/philox.ts";
 import { compile, type ModelVectors } from "../../lib/graph/program.ts";
 import { targetOf, type Tensor } from "../../lib/ops/operation.ts";
 import { philox4x32 } from "../../lib/random/philox.ts";
@@ -28,7 +28,7 @@ export interface SelfTestResult {
 /** Largest relative error of a kernel that sums at most a few hundred float32 products. */
 const TOLERANCE = 1e-5;
 
-const BITS_SOURCE = philoxSource + `
+const BITS_SOURCE = `
 @group(0) @binding(0) var<storage, read_write> bits: array<vec4<u32>>;
 
 @compute @workgroup_size(64)
@@ -101,7 +101,12 @@ function distance(found: Float32Array, expected: Float64Array): number {
 async function wrongBits(gpu: Gpu): Promise<number> {
   const buffer = gpu.createBuffer("self-test bits", BITS_DRAWS * 16);
   try {
-    const kernel = { label: "self-test bits", source: BITS_SOURCE, constants: {}, groups: [1, 1, 1] as const };
+    const kernel = {
+      label: "self-test bits",
+      source: philoxSource(gpu) + BITS_SOURCE,
+      constants: {},
+      groups: [1, 1, 1] as const,
+    };
     const launch = await prepareLaunch(gpu, kernel, [{ buffer, offset: 0, size: buffer.size }]);
     submitLaunches(gpu, kernel.label, [launch]);
     const found = new Uint32Array(await gpu.read(buffer));

@@ -31,32 +31,44 @@ Deno.test("openGpu() without an adapter says how to get one", async () => {
 });
 
 Deno.test("openGpu() on an adapter that grants no device says why", async () => {
-  const adapter = { limits: {}, requestDevice: () => Promise.reject(new TypeError("the driver is busy")) };
+  const adapter = { limits: {}, info: {}, requestDevice: () => Promise.reject(new TypeError("the driver is busy")) };
   const api = { requestAdapter: () => Promise.resolve(adapter as unknown as GPUAdapter) };
   const error = await assertRejects(() => openGpu({ api }), NoAdapterError);
   assertStringIncludes(error.message, "the driver is busy");
 });
 
-Deno.test("openGpu() asks for the features one by one where an adapter does not grant all of them", async () => {
+Deno.test("openGpu() asks for ever fewer features where an adapter does not grant all of them", async () => {
   const asked: string[][] = [];
   const requestDevice = ({ requiredFeatures }: GPUDeviceDescriptor) => {
     asked.push([...requiredFeatures!]);
     return Promise.reject(new TypeError("not granted"));
   };
-  const api = { requestAdapter: () => Promise.resolve({ limits: {}, requestDevice } as unknown as GPUAdapter) };
-  await assertRejects(() => openGpu({ api }), NoAdapterError);
+  const attempt = (info: Record<string, unknown>) => {
+    asked.length = 0;
+    const adapter = { limits: {}, info: { subgroupMinSize: 8, subgroupMaxSize: 8, ...info }, requestDevice };
+    const api = { requestAdapter: () => Promise.resolve(adapter as unknown as GPUAdapter) };
+    return assertRejects(() => openGpu({ api }), NoAdapterError);
+  };
+  await attempt({ device: "NVIDIA" });
   assertEquals(asked, [["subgroups", "timestamp-query"], ["subgroups"], ["timestamp-query"], []]);
+  await attempt({ device: "llvmpipe" });
+  assertEquals(asked[0], ["subgroups", "timestamp-query", "wgpu-shader-int64"]);
+  assertEquals(new Set(asked.map(String)).size, 8, "subsets");
+  await attempt({ device: "NVIDIA", subgroupMaxSize: 32 });
+  assertEquals(asked, [["timestamp-query"], []]);
 });
 
 gpuTest("openGpu() describes the adapter and raises its limits", (gpu) => {
   assert(gpu.adapter.description !== "" || gpu.adapter.device !== "");
   assert(gpu.maxBindingBytes >= 128 * 2 ** 20);
   assert(gpu.subgroupSize === 0 || (gpu.subgroupSize & (gpu.subgroupSize - 1)) === 0);
+  assertEquals(gpu.wideIntegers, gpu.adapter.isCpu, "integers of 64 bits, which lavapipe has");
 });
 
-Deno.test("openGpu() with noSubgroups or maxBindingBytes holds back", async () => {
-  await withGpu({ noSubgroups: true, maxBindingBytes: 4096 }, (gpu) => {
+Deno.test("openGpu() with noSubgroups, noWideIntegers or maxBindingBytes holds back", async () => {
+  await withGpu({ noSubgroups: true, noWideIntegers: true, maxBindingBytes: 4096 }, (gpu) => {
     assertEquals(gpu.subgroupSize, 0);
+    assertEquals(gpu.wideIntegers, false);
     assertEquals(gpu.maxBindingBytes, 4096);
   });
 });

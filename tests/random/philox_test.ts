@@ -1,11 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import elementwise from "../../kernels/elementwise.wgsl" with { type: "text" };
-import philox from "../../kernels/philox.wgsl" with { type: "text" };
 import { philox4x32, PhiloxSequence, Stream } from "../../lib/random/philox.ts";
 import { prepareLaunch, submitLaunches } from "../../lib/gpu/launch.ts";
-import { gpuTests } from "../gpu/harness.ts";
-
-const gpuTest = gpuTests();
+import { philoxSource } from "../../lib/gpu/philox.ts";
+import { withGpu } from "../gpu/harness.ts";
 
 Deno.test("philox4x32() gives the known answers of Random123", () => {
   const hex = (words: readonly number[]) => words.map((word) => word.toString(16).padStart(8, "0")).join(" ");
@@ -104,37 +102,42 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   normals[i] = normal4(counter, vec2<u32>(KEY_0, KEY_1));
 }`;
 
-gpuTest("philox.wgsl gives the bits of philox4x32() on 10,000 counters, and their normals", async (gpu) => {
-  const key = [0xdeadbeef, 0x80000001] as const;
-  const counters = new Uint32Array(COUNT * 4);
-  const random = new PhiloxSequence(8, Stream.init);
-  counters.forEach((_, i) => counters[i] = i < 16 ? 0xffffffff * (i & 1) : random.uint32());
-  const words = gpu.createBuffer("words", counters.byteLength),
-    normals = gpu.createBuffer("normals", counters.byteLength);
-  gpu.device.queue.writeBuffer(words, 0, counters);
-  const launch = await prepareLaunch(gpu, {
-    label: "philox",
-    source: elementwise + philox + LAUNCH,
-    constants: { COUNT, W: 1, ITEMS: 1, RUN: 8, GRID_X: 1000, KEY_0: key[0], KEY_1: key[1] },
-    groups: [Math.ceil(COUNT / 64), 1, 1],
-  }, [words, normals].map((buffer) => ({ buffer, offset: 0, size: buffer.size })));
-  submitLaunches(gpu, "philox", [launch]);
-  const bits = new Uint32Array(await gpu.read(words)), found = new Float32Array(await gpu.read(normals));
-  [words, normals].forEach((buffer) => gpu.destroyBuffer(buffer));
-  const expected = new Uint32Array(COUNT * 4);
-  for (let i = 0; i < COUNT; i++) {
-    const counter = [...counters.subarray(4 * i, 4 * i + 4)] as [number, number, number, number];
-    expected.set(philox4x32(counter, key), 4 * i);
-  }
-  assertEquals(bits.filter((word, i) => word !== expected[i]).length, 0, "words that differ");
-  for (let i = 0; i < 2 * COUNT; i++) {
-    const radius = Math.sqrt(-2 * Math.log(((expected[2 * i] >>> 8) + 1) * 2 ** -24));
-    const angle = 2 * Math.PI * (expected[2 * i + 1] >>> 8) * 2 ** -24;
-    // WGSL allows cos() and sin() an absolute error of 2^-11 beyond pi; a radius is at most 5.8.
-    const error = Math.max(
-      Math.abs(found[2 * i] - radius * Math.cos(angle)),
-      Math.abs(found[2 * i + 1] - radius * Math.sin(angle)),
-    );
-    assert(error < 5.8 * 2 ** -11, `normal ${2 * i}: off by ${error}`);
-  }
-});
+/** A multiplication of 32 bits by four of 16, and by one of 64 bits where the device has it. */
+for (const noWideIntegers of [true, false]) {
+  const name = "philox.wgsl gives the bits of philox4x32() on 10,000 counters, and their normals";
+  Deno.test(`${name}, ${noWideIntegers ? "without" : "with"} integers of 64 bits`, () =>
+    withGpu({ noWideIntegers }, async (gpu) => {
+      const key = [0xdeadbeef, 0x80000001] as const;
+      const counters = new Uint32Array(COUNT * 4);
+      const random = new PhiloxSequence(8, Stream.init);
+      counters.forEach((_, i) => counters[i] = i < 16 ? 0xffffffff * (i & 1) : random.uint32());
+      const words = gpu.createBuffer("words", counters.byteLength),
+        normals = gpu.createBuffer("normals", counters.byteLength);
+      gpu.device.queue.writeBuffer(words, 0, counters);
+      const launch = await prepareLaunch(gpu, {
+        label: "philox",
+        source: elementwise + philoxSource(gpu) + LAUNCH,
+        constants: { COUNT, W: 1, ITEMS: 1, RUN: 8, GRID_X: 1000, KEY_0: key[0], KEY_1: key[1] },
+        groups: [Math.ceil(COUNT / 64), 1, 1],
+      }, [words, normals].map((buffer) => ({ buffer, offset: 0, size: buffer.size })));
+      submitLaunches(gpu, "philox", [launch]);
+      const bits = new Uint32Array(await gpu.read(words)), found = new Float32Array(await gpu.read(normals));
+      [words, normals].forEach((buffer) => gpu.destroyBuffer(buffer));
+      const expected = new Uint32Array(COUNT * 4);
+      for (let i = 0; i < COUNT; i++) {
+        const counter = [...counters.subarray(4 * i, 4 * i + 4)] as [number, number, number, number];
+        expected.set(philox4x32(counter, key), 4 * i);
+      }
+      assertEquals(bits.filter((word, i) => word !== expected[i]).length, 0, "words that differ");
+      for (let i = 0; i < 2 * COUNT; i++) {
+        const radius = Math.sqrt(-2 * Math.log(((expected[2 * i] >>> 8) + 1) * 2 ** -24));
+        const angle = 2 * Math.PI * (expected[2 * i + 1] >>> 8) * 2 ** -24;
+        // WGSL allows cos() and sin() an absolute error of 2^-11 beyond pi; a radius is at most 5.8.
+        const error = Math.max(
+          Math.abs(found[2 * i] - radius * Math.cos(angle)),
+          Math.abs(found[2 * i + 1] - radius * Math.sin(angle)),
+        );
+        assert(error < 5.8 * 2 ** -11, `normal ${2 * i}: off by ${error}`);
+      }
+    }));
+}
