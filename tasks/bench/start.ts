@@ -4,12 +4,12 @@
  * @module
  */
 
+import { runScript } from "./process.ts";
 import type { Context } from "./section.ts";
 import { spreadOf } from "./statistics.ts";
 import { sizeOf } from "./steps.ts";
 import type { Cell, Table } from "./table.ts";
 
-const SCRIPT = new URL("./first_step.ts", import.meta.url).pathname;
 const NETWORKS = ["resnet20", "resnet50"];
 
 /** Milliseconds of one process. */
@@ -24,12 +24,8 @@ interface Start {
 
 async function startOnce(encoder: string, batch: number): Promise<Start> {
   const start = performance.now();
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", SCRIPT, encoder, String(batch), String(sizeOf(encoder))],
-  }).output();
-  const total = performance.now() - start;
-  if (!success) throw new Error(`Cannot time a start: ${new TextDecoder().decode(stderr).trim()}`);
-  return { total, ...JSON.parse(new TextDecoder().decode(stdout)) };
+  const parts = await runScript<Omit<Start, "total">>("first_step.ts", [encoder, batch, sizeOf(encoder)]);
+  return { total: performance.now() - start, ...parts };
 }
 
 /** The section. */
