@@ -33,11 +33,12 @@ fn clear_neighbours(row: u32, column: u32) {
 
 @compute @workgroup_size(S)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let row_block = group.y * GRID_X + group.x;
+  let place = place_of(group);
+  let row_block = place.x;
   if (row_block >= ROW_BLOCKS) { return; }
   let first_row = row_block * MR;
-  let column_block = group.z % COLUMN_BLOCKS;
-  let channel_group = (group.z / COLUMN_BLOCKS) % G;
+  let column_block = place.y % COLUMN_BLOCKS;
+  let channel_group = (place.y / COLUMN_BLOCKS) % G;
 #for r in 0..NR
   let column_in_group$r = ((column_block * NR + $r) * S + lane) * NV;
   let column_valid$r = column_in_group$r < CN;
@@ -48,7 +49,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let residue_h = i32(RESIDUE);
   let residue_w = i32(RESIDUE);
 #else
-  let residue = group.z / (COLUMN_BLOCKS * G);
+  let residue = place.y / (COLUMN_BLOCKS * G);
   let residue_h = i32(residue / STRIDE);
   let residue_w = i32(residue % STRIDE);
 #end
@@ -179,6 +180,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #for r in 0..NR
   if (column_valid$r) { leave_moments(row_block, column$r, rows, sum$r, total$r, squares$r); }
 #end
-  if (group.z == 0u && lane == 0u) { counts[row_block] = rows; }
+  if (place.y == 0u && lane == 0u) { counts[row_block] = rows; }
 #end
 }

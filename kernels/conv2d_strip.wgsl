@@ -11,13 +11,14 @@ var<workgroup> shared_channels: array<Channels, $(S * REGISTERS)>;
 
 @compute @workgroup_size(S)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let tile = group.y * GRID_X + group.x;
+  let place = place_of(group);
+  let tile = place.x;
   if (tile >= TILES) { return; }
   let first_w = (tile % TILES_W) * TW;
   let first_h = ((tile / TILES_W) % TILES_H) * TR;
   let image = tile / (TILES_W * TILES_H);
-  let column_block = group.z % COLUMN_BLOCKS;
-  let channel_group = group.z / COLUMN_BLOCKS;
+  let column_block = place.y % COLUMN_BLOCKS;
+  let channel_group = place.y / COLUMN_BLOCKS;
   let column_in_group = (column_block * S + lane) * NV;
   let column_valid = column_in_group < CN;
   let column = (channel_group * CN + select(0u, column_in_group, column_valid)) / NV;
@@ -104,6 +105,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #if MOMENTS
   let rows = f32(min($(TR)u, OUTPUT_H - first_h) * min($(TW)u, OUTPUT_W - first_w));
   leave_moments(tile, column, rows, sum0, total, squares);
-  if (group.z == 0u && lane == 0u) { counts[tile] = rows; }
+  if (place.y == 0u && lane == 0u) { counts[tile] = rows; }
 #end
 }

@@ -18,9 +18,9 @@ var<workgroup> shared_channels: array<Channels, $(S * TAPS * (MR / AV))>;
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let tap = group.x % $(KH * KW / TAPS)u * TAPS;
   let channel_block = group.x / $(KH * KW / TAPS)u;
-  let split = group.y;
-  let column_block = group.z % COLUMN_BLOCKS;
-  let channel_group = group.z / COLUMN_BLOCKS;
+  let column_block = group.y % COLUMN_BLOCKS;
+  let channel_group = group.y / COLUMN_BLOCKS;
+  let split = group.z;
   let column_in_group = (column_block * S + lane) * NV;
   let column_valid = column_in_group < CN;
   let column = (channel_group * CN + select(0u, column_in_group, column_valid)) / NV;

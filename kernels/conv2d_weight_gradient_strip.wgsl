@@ -17,9 +17,9 @@ var<workgroup> shared_channels: array<Channels, $(S * REGISTERS * (MR / AV))>;
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let kh = group.x % KH;
   let channel_block = group.x / KH;
-  let split = group.y;
-  let column_block = group.z % COLUMN_BLOCKS;
-  let channel_group = group.z / COLUMN_BLOCKS;
+  let column_block = group.y % COLUMN_BLOCKS;
+  let channel_group = group.y / COLUMN_BLOCKS;
+  let split = group.z;
   let column_in_group = (column_block * S + lane) * NV;
   let column_valid = column_in_group < CN;
   let column = (channel_group * CN + select(0u, column_in_group, column_valid)) / NV;

@@ -8,9 +8,10 @@
 
 @compute @workgroup_size(S)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let block = group.y * GRID_X + group.x;
+  let place = place_of(group);
+  let block = place.x;
   if (block >= BLOCKS) { return; }
-  let column_in_group = (group.z * S + lane) * NV;
+  let column_in_group = (place.y * S + lane) * NV;
   let column_valid = column_in_group < CN;
   let column = select(0u, column_in_group, column_valid) / NV;
 
@@ -39,7 +40,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #end
 #end
     for (var chunk = 0u; chunk < CK / AV; chunk++) {
-      let weight_chunk = ((group.z * KH + kh) * (CK / AV) + chunk) * (6 * (AV / PACK) * S) + lane;
+      let weight_chunk = ((place.y * KH + kh) * (CK / AV) + chunk) * (6 * (AV / PACK) * S) + lane;
 #for j in 0..REGISTERS
       let values$j = input_values(array<Channels, 6>(
 #for p in 0..6
@@ -109,6 +110,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #end
 #if MOMENTS
   leave_moments(block, column, f32(rows), shift, total, squares);
-  if (group.z == 0u && lane == 0u) { counts[block] = f32(rows); }
+  if (place.y == 0u && lane == 0u) { counts[block] = f32(rows); }
 #end
 }

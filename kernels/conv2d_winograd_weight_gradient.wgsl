@@ -13,8 +13,8 @@
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let kh = group.x % KH;
   let channel_block = group.x / KH;
-  let split = group.y;
-  let column_in_group = (group.z * S + lane) * NV;
+  let split = group.z;
+  let column_in_group = (group.y * S + lane) * NV;
   let column_valid = column_in_group < CN;
   let column = select(0u, column_in_group, column_valid) / NV;
   let last = min((split + 1u) * SPLIT_TILES, TILES);

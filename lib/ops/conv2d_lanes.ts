@@ -7,11 +7,11 @@
 import operandsSource from "../../kernels/operands.wgsl" with { type: "text" };
 import gatherSource from "../../kernels/conv2d.wgsl" with { type: "text" };
 import outputSource from "../../kernels/gather_output.wgsl" with { type: "text" };
+import orderSource from "../../kernels/workgroup_order.wgsl" with { type: "text" };
 import weightGradientSource from "../../kernels/conv2d_weight_gradient.wgsl" with { type: "text" };
 import { reducePartials } from "./column_sum.ts";
 import { flopsOf, type GatherOperands, type Geometry, type GradientOperands, sidesOf } from "./conv2d_geometry.ts";
-import { GRID_X } from "./elementwise.ts";
-import { columnWidth, columnWidths, lanesOf, readAsImages, worthLongText } from "./gemm.ts";
+import { columnWidth, columnWidths, lanesOf, orderOf, readAsImages, worthLongText } from "./gemm.ts";
 import { bindingsOf, type Moments } from "./moments.ts";
 import { type Dispatch, scratch, type Target } from "./operation.ts";
 import { distinct, type Variant } from "./product.ts";
@@ -107,10 +107,12 @@ function lowerGather(
   const lanes = lanesOf(target.subgroupSize);
   const blocks = Math.ceil(rows / tile.MR);
   const columnBlocks = Math.ceil(cn / (lanes.S * tile.NV * tile.NR));
+  const others = groups * classes, weights = geometry.kh * geometry.kw * ck * cn;
+  const order = orderOf({ blocks, columnBlocks, others, weights });
   const sourceReads = geometry.kh * geometry.kw * rows * classes / (residues ** 2 * geometry.n * from.h * from.w);
   return {
     label,
-    source: operandsSource + outputSource + gatherSource,
+    source: operandsSource + orderSource + outputSource + gatherSource,
     constants: {
       ...lanes,
       ...tile,
@@ -120,13 +122,12 @@ function lowerGather(
       CN: cn,
       CNT: cn * groups,
       G: groups,
-      COLUMN_BLOCKS: columnBlocks,
+      ...order.constants,
       KH: geometry.kh,
       KW: geometry.kw,
       STRIDE: stride,
       PAD: geometry.padding,
       DILATION: geometry.dilation,
-      GRID_X,
       INPUT_GRADIENT: inputGradient ? 1 : 0,
       ONE_CLASS: classes < residues ** 2 ? 1 : 0,
       // Of positions that the tap meets: (residue + padding) % stride is 0.
@@ -147,7 +148,7 @@ function lowerGather(
     },
     bindings: [input, weight, output, ...bias ? [bias] : [], ...moments ? bindingsOf(moments) : []],
     images: readAsImages(sourceReads * columnBlocks, blocks),
-    groups: [Math.min(blocks, GRID_X), Math.ceil(blocks / GRID_X), columnBlocks * groups * classes],
+    groups: order.groups,
   };
 }
 
@@ -243,7 +244,7 @@ function lowerWeightGradient(
     },
     bindings: [input, dOutput, partial],
     images: readAsImages(kh * kw * oh * ow * columnBlocks / (h * w), kh * kw / TAPS * ck / MR),
-    groups: [(kh * kw / TAPS) * (ck / MR), splits, columnBlocks * groups],
+    groups: [(kh * kw / TAPS) * (ck / MR), columnBlocks * groups, splits],
   };
   return direct ? [dispatch] : [dispatch, reducePartials(`${name} weight reduction`, partial, splits, slot)];
 }

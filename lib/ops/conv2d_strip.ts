@@ -7,11 +7,12 @@
 import operandsSource from "../../kernels/operands.wgsl" with { type: "text" };
 import stripSource from "../../kernels/conv2d_strip.wgsl" with { type: "text" };
 import outputSource from "../../kernels/gather_output.wgsl" with { type: "text" };
+import orderSource from "../../kernels/workgroup_order.wgsl" with { type: "text" };
 import weightGradientSource from "../../kernels/conv2d_weight_gradient_strip.wgsl" with { type: "text" };
 import { reducePartials } from "./column_sum.ts";
 import { type GatherOperands, type Geometry, type GradientOperands, type Side, sidesOf } from "./conv2d_geometry.ts";
-import { GRID_X, widthOf } from "./elementwise.ts";
-import { columnWidth, columnWidths, lanesOf, readAsImages } from "./gemm.ts";
+import { widthOf } from "./elementwise.ts";
+import { columnWidth, columnWidths, lanesOf, orderOf, readAsImages } from "./gemm.ts";
 import { bindingsOf, type Moments } from "./moments.ts";
 import { type Dispatch, scratch, type Target } from "./operation.ts";
 import { distinct, type Variant } from "./product.ts";
@@ -92,9 +93,10 @@ function lowerGather(
   const strip = TW + kw - 1;
   const columnBlocks = Math.ceil(cn / (lanes.S * NV));
   const { tilesW, tilesH, tiles } = blocksOf(n, to, tile);
+  const order = orderOf({ blocks: tiles, columnBlocks, others: groups, weights: kh * kw * ck * cn });
   return {
     label,
-    source: operandsSource + outputSource + stripSource,
+    source: operandsSource + orderSource + outputSource + stripSource,
     constants: {
       ...lanes,
       AV: ck % 4 === 0 ? 4 : 1,
@@ -107,7 +109,7 @@ function lowerGather(
       CKT: ck * groups,
       CN: cn,
       CNT: cn * groups,
-      COLUMN_BLOCKS: columnBlocks,
+      ...order.constants,
       KH: kh,
       KW: kw,
       PAD: geometry.padding,
@@ -118,7 +120,6 @@ function lowerGather(
       TILES: tiles,
       TILES_H: tilesH,
       TILES_W: tilesW,
-      GRID_X,
       INPUT_GRADIENT: inputGradient ? 1 : 0,
       ACCUMULATE: accumulate ? 1 : 0,
       PACK: 1,
@@ -127,7 +128,7 @@ function lowerGather(
     },
     bindings: [input, weight, output, ...bias ? [bias] : [], ...moments ? bindingsOf(moments) : []],
     images: readAsImages(kh * strip / TW * columnBlocks, tiles),
-    groups: [Math.min(tiles, GRID_X), Math.ceil(tiles / GRID_X), columnBlocks * groups],
+    groups: order.groups,
   };
 }
 
@@ -228,7 +229,7 @@ function lowerWeightGradient(
     },
     bindings: [input, dOutput, partial],
     images: readAsImages(kh * (TW + kw - 1) / TW * columnBlocks, kh * ck / MR),
-    groups: [kh * (ck / MR), splits, columnBlocks * groups],
+    groups: [kh * (ck / MR), columnBlocks * groups, splits],
   };
   return direct ? [dispatch] : [dispatch, reducePartials(`${name} weight reduction`, partial, splits, slot)];
 }

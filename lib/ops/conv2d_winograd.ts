@@ -14,7 +14,9 @@ import operandsSource from "../../kernels/operands.wgsl" with { type: "text" };
 import pointsSource from "../../kernels/winograd.wgsl" with { type: "text" };
 import gatherSource from "../../kernels/conv2d_winograd.wgsl" with { type: "text" };
 import outputSource from "../../kernels/gather_output.wgsl" with { type: "text" };
+import orderSource from "../../kernels/workgroup_order.wgsl" with { type: "text" };
 import weightGradientSource from "../../kernels/conv2d_winograd_weight_gradient.wgsl" with { type: "text" };
+import { sizeOf } from "../tensor.ts";
 import { reducePartials } from "./column_sum.ts";
 import {
   flopsOf,
@@ -24,8 +26,8 @@ import {
   type Side,
   sidesOf,
 } from "./conv2d_geometry.ts";
-import { GRID_X, loop, widthOf } from "./elementwise.ts";
-import { columnWidth, lanesOf, readAsImages, worthLongText } from "./gemm.ts";
+import { loop, widthOf } from "./elementwise.ts";
+import { columnWidth, lanesOf, orderOf, readAsImages, worthLongText } from "./gemm.ts";
 import { bindingsOf, type Moments } from "./moments.ts";
 import { type Dispatch, scratch, type Target } from "./operation.ts";
 import { distinct, type Variant } from "./product.ts";
@@ -123,10 +125,11 @@ function lowerGather(
     },
     bindings: [weight, values],
   });
+  const order = orderOf({ blocks, columnBlocks, others: 1, weights: sizeOf(values.shape) });
   const product: Dispatch = {
     label,
     flops: flopsOf(geometry),
-    source: operandsSource + pointsSource + outputSource + gatherSource,
+    source: operandsSource + pointsSource + orderSource + outputSource + gatherSource,
     constants: {
       ...lanes,
       ...direction,
@@ -147,14 +150,14 @@ function lowerGather(
       TILES: tiles,
       TILES_W: tilesW,
       BLOCKS: blocks,
-      GRID_X,
+      ...order.constants,
       ACCUMULATE: accumulate ? 1 : 0,
       BIAS: bias ? 1 : 0,
       MOMENTS: moments ? 1 : 0,
     },
     bindings: [input, values, output, ...bias ? [bias] : [], ...moments ? bindingsOf(moments) : []],
     images: readAsImages(kh * READS * columnBlocks, blocks),
-    groups: [Math.min(blocks, GRID_X), Math.ceil(blocks / GRID_X), columnBlocks],
+    groups: order.groups,
   };
   return [transform, product];
 }
@@ -233,7 +236,7 @@ function lowerWeightGradient(
     },
     bindings: [input, dOutput, partial],
     images: readAsImages(kh * READS * columnBlocks, kh * cin / MR),
-    groups: [kh * (cin / MR), splits, columnBlocks],
+    groups: [kh * (cin / MR), columnBlocks, splits],
   };
   return direct ? [dispatch] : [dispatch, reducePartials(`${name} weight reduction`, partial, splits, slot)];
 }

@@ -102,6 +102,10 @@ const SHAPES: Record<string, Shape> = {
   "depthwise, four outputs to a channel, stride 3": [1, 8, 7, 3, 12, 3, { padding: 1, groups: 3, stride: 3 }],
   "groups of 16 to 24": [1, 7, 6, 32, 48, 3, { padding: 1, groups: 2 }],
   "groups of 17, stride 2": [1, 7, 5, 34, 34, 3, { padding: 1, groups: 2, stride: 2 }],
+  "groups of several blocks of columns": [1, 5, 6, 160, 144, 3, { padding: 1, groups: 2 }],
+  "several blocks of columns, stride 2": [1, 7, 6, 80, 72, 3, { padding: 1, stride: 2 }],
+  "weights larger than a cache": [1, 3, 4, 1024, 640, 1],
+  "weights larger than a cache, 3x3": [1, 3, 4, 256, 256, 3, { padding: 1 }],
 };
 
 Object.entries(SHAPES).forEach(([name, [n, h, w, cin, cout, kernel, given]], index) => {
