@@ -1,5 +1,7 @@
 // Convolution weights with input and output channels exchanged inside each group, for the input gradient:
 // [TAPS, CI, G * CO] -> [TAPS, CO, G * CI]. An item is a number, or a square of 4 x 4 where both channels allow it.
+// SIDE squares along the output channels come first, so that whole lines of memory are read, then those along the input
+// channels, where they are written.
 
 @group(0) @binding(0) var<storage, read_write> weight: array<Item>;
 @group(0) @binding(1) var<storage, read_write> transposed: array<Item>;
@@ -9,10 +11,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let first = first_item(group, lane);
   let end = end_of(first);
   for (var i = first; i < end; i += RUN) {
-    let input_channel = i % $(G * CI / W)u;
-    let row = i / $(G * CI / W)u;
-    let output_channel = row % $(CO / W)u;
-    let tap = row / $(CO / W)u;
+    let within = i % $(SIDE * G * CI / W)u;
+    let rows = i / $(SIDE * G * CI / W)u;
+    let input_channel = within / SIDE;
+    let output_channel = rows % $(CO / W / SIDE)u * SIDE + within % SIDE;
+    let tap = rows / $(CO / W / SIDE)u;
     let channel_group = input_channel / $(CI / W)u;
     let source = (tap * CI + input_channel % $(CI / W)u * W) * $(G * CO / W)u + channel_group * $(CO / W)u + output_channel;
 #if W == 4

@@ -130,13 +130,14 @@ export function transposeWeight(
   transposed: Tensor,
 ): Dispatch {
   const ci = cin / groups, co = cout / groups, width = widthOf(ci, co);
+  const side = width === 1 ? 1 : [4, 2, 1].find((squares) => co / width % squares === 0)!;
   return loop({
     label,
     source: transposeSource,
     count: sizeOf(transposed.shape) / width ** 2,
     width,
     items: 16 / width ** 2,
-    constants: { CI: ci, CO: co, G: groups },
+    constants: { CI: ci, CO: co, G: groups, SIDE: side },
     bindings: [weight, transposed],
   });
 }
