@@ -9,6 +9,7 @@ import gatherSource from "../../kernels/conv2d.wgsl" with { type: "text" };
 import outputSource from "../../kernels/gather_output.wgsl" with { type: "text" };
 import orderSource from "../../kernels/workgroup_order.wgsl" with { type: "text" };
 import weightGradientSource from "../../kernels/conv2d_weight_gradient.wgsl" with { type: "text" };
+import { sizeOf } from "../tensor.ts";
 import { reducePartials } from "./column_sum.ts";
 import { flopsOf, type GatherOperands, type Geometry, type GradientOperands, sidesOf } from "./conv2d_geometry.ts";
 import { columnWidth, columnWidths, lanesOf, orderOf, readAsImages, worthLongText } from "./gemm.ts";
@@ -107,8 +108,8 @@ function lowerGather(
   const lanes = lanesOf(target.subgroupSize);
   const blocks = Math.ceil(rows / tile.MR);
   const columnBlocks = Math.ceil(cn / (lanes.S * tile.NV * tile.NR));
-  const others = groups * classes, weights = geometry.kh * geometry.kw * ck * cn;
-  const order = orderOf({ blocks, columnBlocks, others, weights });
+  const weights = sizeOf(weight.shape);
+  const order = orderOf({ blocks, columnBlocks: columnBlocks * groups, classes, weights });
   const sourceReads = geometry.kh * geometry.kw * rows * classes / (residues ** 2 * geometry.n * from.h * from.w);
   return {
     label,
@@ -123,6 +124,7 @@ function lowerGather(
       CNT: cn * groups,
       G: groups,
       ...order.constants,
+      COLUMN_BLOCKS: columnBlocks,
       KH: geometry.kh,
       KW: geometry.kw,
       STRIDE: stride,

@@ -9,6 +9,7 @@ import stripSource from "../../kernels/conv2d_strip.wgsl" with { type: "text" };
 import outputSource from "../../kernels/gather_output.wgsl" with { type: "text" };
 import orderSource from "../../kernels/workgroup_order.wgsl" with { type: "text" };
 import weightGradientSource from "../../kernels/conv2d_weight_gradient_strip.wgsl" with { type: "text" };
+import { sizeOf } from "../tensor.ts";
 import { reducePartials } from "./column_sum.ts";
 import { type GatherOperands, type Geometry, type GradientOperands, type Side, sidesOf } from "./conv2d_geometry.ts";
 import { widthOf } from "./elementwise.ts";
@@ -100,7 +101,7 @@ function lowerGather(
   const strip = (TW - 1) * geometry.stride + kw;
   const columnBlocks = Math.ceil(cn / (lanes.S * NV));
   const { tilesW, tilesH, tiles } = blocksOf(n, to, tile);
-  const order = orderOf({ blocks: tiles, columnBlocks, others: groups, weights: kh * kw * ck * cn });
+  const order = orderOf({ blocks: tiles, columnBlocks: columnBlocks * groups, weights: sizeOf(weight.shape) });
   return {
     label,
     source: operandsSource + orderSource + outputSource + stripSource,
@@ -117,6 +118,7 @@ function lowerGather(
       CN: cn,
       CNT: cn * groups,
       ...order.constants,
+      COLUMN_BLOCKS: columnBlocks,
       KH: kh,
       KW: kw,
       STRIDE: geometry.stride,

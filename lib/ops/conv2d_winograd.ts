@@ -125,7 +125,7 @@ function lowerGather(
     },
     bindings: [weight, values],
   });
-  const order = orderOf({ blocks, columnBlocks, others: 1, weights: sizeOf(values.shape) });
+  const order = orderOf({ blocks, columnBlocks, weights: sizeOf(values.shape) });
   const product: Dispatch = {
     label,
     flops: flopsOf(geometry),
