@@ -135,6 +135,7 @@ export { type MergedSwag, type MergeOptions, mergeSwag } from "./lib/priors/merg
 export { type Subspace, type SubspaceOptions } from "./lib/priors/subspace/collector.ts";
 export { type SketchState } from "./lib/priors/subspace/sketch.ts";
 export { type PcaRank } from "./lib/priors/subspace/principal_components.ts";
+export { type DrawOptions, drawSwag, SwagSampler } from "./lib/priors/draw.ts";
 export { type Swag, type SwagOptions, type SwagState } from "./lib/priors/swag.ts";
 
 export { autotuneClassifier } from "./lib/inference/autotune.ts";

@@ -19,6 +19,7 @@ import type { Swag } from "./swag.ts";
 
 /** Which draw. The same values give the same draw, whatever was drawn before. */
 export interface DrawOptions {
+  /** Seed of the draws. */
   readonly seed: number;
   /** Number of the draw; different numbers give independent draws. */
   readonly index: number;

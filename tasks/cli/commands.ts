@@ -50,8 +50,9 @@ export function loadCommands(): Promise<CommandModule[]> {
  */
 export function loadCommand(name: string): Promise<CommandModule> {
   if (!Object.hasOwn(COMMANDS, name)) {
+    const names = Object.keys(COMMANDS);
     throw new UsageError(
-      `Cannot run "${name}": there is no such command; the nearest is ${nearest(name, Object.keys(COMMANDS))}`,
+      `Cannot run "${name}": there is no such command among ${names.join(", ")}; the nearest is ${nearest(name, names)}`,
     );
   }
   return COMMANDS[name]();

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { createProgress } from "../../tasks/cli/progress.ts";
-import { recordingSink } from "../cli/sink.ts";
+import { recordingSink } from "./sink.ts";
 
 Deno.test("createProgress() prints notes above the bar of a terminal, and between lines elsewhere", () => {
   const noted = (columns?: number) => {
