@@ -50,9 +50,9 @@ export function loadCommands(): Promise<CommandModule[]> {
  */
 export function loadCommand(name: string): Promise<CommandModule> {
   if (!Object.hasOwn(COMMANDS, name)) {
-    const names = Object.keys(COMMANDS);
+    const names = Object.keys(COMMANDS), known = nearest(name, names);
     throw new UsageError(
-      `Cannot run "${name}": there is no such command among ${names.join(", ")}; the nearest is ${nearest(name, names)}`,
+      `Cannot run "${name}": there is no such command among ${names.join(", ")}; the nearest is ${known}`,
     );
   }
   return COMMANDS[name]();
