@@ -1,7 +1,6 @@
-// 2-D convolution as an implicit matrix product over tiles of TR x TW output positions: output, and input gradient where
-// STRIDE is 1. As conv2d.wgsl, but neighbouring taps share their inputs: a workgroup loads the TR strips of
-// STRIDE * (TW - 1) + KW input positions once for each kernel row and uses them for its KW taps, so that activations are
-// loaded up to KW times less.
+// Stride-1 2-D convolution as an implicit matrix product over tiles of TR x TW output positions: output and input
+// gradient. As conv2d.wgsl, but neighbouring taps share their inputs: a workgroup loads the TR strips of TW + KW - 1
+// input positions once for each kernel row and uses them for its KW taps, so that activations are loaded KW times less.
 //
 // Lanes lie along the columns (output channels); lane l of register j holds strip position j * S + l and broadcasts it.
 // Activations [N, H, W, C]; weights [KH, KW, CK, CNT] (output) or transposed to [KH, KW, COUT / G, CIN] (gradient).
@@ -30,11 +29,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #end
 #for j in 0..REGISTERS
   let position$j = $(j * S)u + lane;
-  let h$j = i32((first_h + position$j / STRIP) * STRIDE);
+  let h$j = i32(first_h + position$j / STRIP);
 #if INPUT_GRADIENT
   let w$j = i32(first_w + position$j % STRIP + PAD) - $(KW - 1);
 #else
-  let w$j = i32(first_w * STRIDE + position$j % STRIP) - i32(PAD);
+  let w$j = i32(first_w + position$j % STRIP) - i32(PAD);
 #end
   let inside$j = position$j < $(TR * STRIP)u && u32(w$j) < SOURCE_W;
 #end
@@ -72,12 +71,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #for i in 0..(TR * TW)
 #if SUBGROUPS
         sum$i = plus_product(sum$i, b, subgroupBroadcast(
-          a$(((i / TW) * STRIP + i % TW * STRIDE + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw)) / S),
-          $(((i / TW) * STRIP + i % TW * STRIDE + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw)) % S)u
+          a$(((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw)) / S),
+          $(((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw)) % S)u
         ));
 #else
         sum$i = plus_product(
-          sum$i, b, shared_channels[$((i / TW) * STRIP + i % TW * STRIDE + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw))]
+          sum$i, b, shared_channels[$((i / TW) * STRIP + i % TW + kw + INPUT_GRADIENT * (KW - 1 - 2 * kw))]
         );
 #end
 #end

@@ -18,7 +18,7 @@ import {
 } from "./conv2d_geometry.ts";
 import { groupedGather, groupedWeightGradient, isFinelyGrouped } from "./conv2d_grouped.ts";
 import { laneGather, laneWeightGradient } from "./conv2d_lanes.ts";
-import { gradientsShareInputs, outputsShareInputs, stripGather, stripWeightGradient } from "./conv2d_strip.ts";
+import { sharesInputs, stripGather, stripWeightGradient } from "./conv2d_strip.ts";
 import { tiledGather, tiledWeightGradient } from "./conv2d_tile.ts";
 import {
   outputsGain,
@@ -91,9 +91,8 @@ function gatherVariants(label: string, geometry: Geometry, target: Target, opera
     return [{ name: "grouped", lower: () => [groupedGather(label, geometry, operands)] }];
   }
   const winograd = suitsWinograd(geometry, target) ? winogradGather(label, geometry, target, operands) : [];
-  const shares = operands.inputGradient ? gradientsShareInputs : outputsShareInputs;
   const direct = [
-    ...shares(geometry) ? stripGather(label, geometry, target, operands) : [],
+    ...sharesInputs(geometry) ? stripGather(label, geometry, target, operands) : [],
     ...laneGather(label, geometry, target, operands),
   ];
   return outputsGain(geometry) ? [...winograd, ...direct] : [...direct, ...winograd];
@@ -175,7 +174,7 @@ function weightGradientVariants(
   }
   const winograd = suitsWinograd(geometry, target) ? winogradWeightGradient(name, geometry, target, operands) : [];
   const direct = [
-    ...gradientsShareInputs(geometry) ? stripWeightGradient(name, geometry, target, operands) : [],
+    ...sharesInputs(geometry) ? stripWeightGradient(name, geometry, target, operands) : [],
     ...laneWeightGradient(name, geometry, target, operands),
   ];
   return weightGradientsGain(geometry) ? [...winograd, ...direct] : [...direct, ...winograd];

@@ -1,5 +1,5 @@
 /**
- * Convolutions whose taps overlap, gradients where their stride is 1: kernels that load inputs once for all taps of a kernel row.
+ * Stride-1 convolutions wider than one tap: kernels that load inputs once for all taps of a kernel row.
  *
  * @module
  */
@@ -27,20 +27,13 @@ const POSITIONS = { 4: [32, 64, 16], 1: [64, 32, 128] };
 const WIDEST_TILES = [32, 16];
 /** Output positions that the weight gradient takes at a time. */
 const WIDEST_GRADIENT_TILES = [16, 8, 32];
-/** Most taps of a kernel row. */
-const MOST_TAPS = 7;
 /** Workgroups that the weight gradient aims for, and the fewest positions worth a split of their own. */
 const WEIGHT_GRADIENT_GROUPS = [256, 128, 64];
 const LEAST_SPLIT_POSITIONS = 256;
 
-/** Whether neighbouring outputs share inputs, and the kernel for them applies. */
-export function outputsShareInputs({ stride, dilation, kw }: Geometry): boolean {
-  return dilation === 1 && kw > stride && kw <= MOST_TAPS;
-}
-
-/** Whether the kernels for gradients apply: modulo a stride, neighbouring inputs meet different taps. */
-export function gradientsShareInputs(geometry: Geometry): boolean {
-  return geometry.stride === 1 && outputsShareInputs(geometry);
+/** Whether these kernels apply. */
+export function sharesInputs({ stride, dilation, kw }: Geometry): boolean {
+  return stride === 1 && dilation === 1 && kw > 1 && kw <= 7;
 }
 
 /** Width of a tile: the widest one, up to `widest`, that wastes the least of a row of `width`. */
@@ -98,7 +91,7 @@ function lowerGather(
   const { input, weight, output, bias, inputGradient, accumulate } = operands;
   const lanes = lanesOf(target.subgroupSize);
   const { from, to, ck, cn } = sidesOf(geometry, inputGradient);
-  const strip = (TW - 1) * geometry.stride + kw;
+  const strip = TW + kw - 1;
   const columnBlocks = Math.ceil(cn / (lanes.S * NV));
   const { tilesW, tilesH, tiles } = blocksOf(n, to, tile);
   const order = orderOf({ blocks: tiles, columnBlocks: columnBlocks * groups, weights: sizeOf(weight.shape) });
@@ -121,7 +114,6 @@ function lowerGather(
       COLUMN_BLOCKS: columnBlocks,
       KH: kh,
       KW: kw,
-      STRIDE: geometry.stride,
       PAD: geometry.padding,
       SOURCE_H: from.h,
       SOURCE_W: from.w,
