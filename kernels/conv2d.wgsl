@@ -68,28 +68,28 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let base_w$j = i32((row$j % ROWS_W) * ROW_STRIDE);
 #end
 
-#if INPUT_GRADIENT && !ONE_CLASS && DILATION == 1
-  for (var kh = u32(residue_h + i32(PAD)) % STRIDE; kh < KH; kh += STRIDE) {
+  // Taps TAP_STEP apart are all that a class meets; where they are dilated, the loops pass over those that it does not.
+#if TAP_STEP > 1
+  let first_kh = u32(residue_h + i32(PAD)) % TAP_STEP;
+  let first_kw = u32(residue_w + i32(PAD)) % TAP_STEP;
 #else
-  for (var kh = 0u; kh < KH; kh++) {
+  let first_kh = 0u;
+  let first_kw = 0u;
 #end
+  for (var kh = first_kh; kh < KH; kh += TAP_STEP) {
 #if INPUT_GRADIENT
     let numerator_h = residue_h + i32(PAD) - i32(kh * DILATION);
-#if !ONE_CLASS && DILATION != 1
+#if !ONE_CLASS && DILATION > 1
     if ((numerator_h + i32(KH * DILATION * STRIDE)) % i32(STRIDE) != 0) { continue; }
 #end
     let shift_h = numerator_h / i32(STRIDE);
 #else
     let shift_h = i32(kh * DILATION) - i32(PAD);
 #end
-#if INPUT_GRADIENT && !ONE_CLASS && DILATION == 1
-    for (var kw = u32(residue_w + i32(PAD)) % STRIDE; kw < KW; kw += STRIDE) {
-#else
-    for (var kw = 0u; kw < KW; kw++) {
-#end
+    for (var kw = first_kw; kw < KW; kw += TAP_STEP) {
 #if INPUT_GRADIENT
       let numerator_w = residue_w + i32(PAD) - i32(kw * DILATION);
-#if !ONE_CLASS && DILATION != 1
+#if !ONE_CLASS && DILATION > 1
       if ((numerator_w + i32(KW * DILATION * STRIDE)) % i32(STRIDE) != 0) { continue; }
 #end
       let shift_w = numerator_w / i32(STRIDE);

@@ -130,6 +130,7 @@ function lowerGather(
       STRIDE: stride,
       PAD: geometry.padding,
       DILATION: geometry.dilation,
+      TAP_STEP: classes > 1 && geometry.dilation === 1 ? stride : 1,
       INPUT_GRADIENT: inputGradient ? 1 : 0,
       ONE_CLASS: classes < residues ** 2 ? 1 : 0,
       // Of positions that the tap meets: (residue + padding) % stride is 0.
